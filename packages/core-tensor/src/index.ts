@@ -1,1 +1,21 @@
-export {};
+import './registerGradients.ts';
+
+export { ConfigError, ShapeError, UnsupportedError } from './errors.ts';
+export {
+  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange,
+  checkRank, checkShape, describeShape,
+} from './check.ts';
+export { treeEntries, treeFromEntries, treeLeaves, treeMap, treeMap2, treePaths, type Tree } from './tree.ts';
+export { foldSeed, randomBits, seedKey, threefry2x32, type Seed } from './seed.ts';
+export { normalValues, randomNormal, randomUniform, truncatedNormalValues, uniformValues } from './random.ts';
+export type { ParamRole, ParamSpec } from './paramSpec.ts';
+export { normal, ones, scaledResidual, truncatedNormal, xavier, zeros, type Initialiser } from './initialisers.ts';
+export { initParams, param, stateVariable, type Params } from './param.ts';
+export { valueAndGrad, vjp, type GradsOf, type ValueAndGradOptions } from './valueAndGrad.ts';
+export { fusedOp, hasKernel, runKernel, type FusedGradient, type FusedInputs, type FusedOpSpec, type GradientContext } from './fusedOp.ts';
+export { rematerialise } from './rematerialise.ts';
+export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
+export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
+export type {
+  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearFactory, MlpFactory, NormFactory,
+} from './techniques.ts';

@@ -1,0 +1,83 @@
+import { findBackendFactory, ready, setBackend } from '@tensorflow/tfjs-core';
+import { checkOneOf } from './check.ts';
+import { UnsupportedError } from './errors.ts';
+
+/**
+ * DeviceKind — what stands behind a device: `accelerator` hardware GPU, `processor` CPU kernels of our own, `software` a GPU
+ * interface emulated on the CPU (never chosen by `auto`), `reference` tfjs' plain JavaScript.
+ */
+export type DeviceKind = 'accelerator' | 'processor' | 'software' | 'reference';
+
+/** DeviceProbe — whether a device can be had here, and in plain words why (not). */
+export type DeviceProbe = {
+  readonly available: boolean;
+  readonly kind: DeviceKind;
+  readonly reason: string;
+  /** Facts for `evenkeel doctor`: features, limits, threads. */
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+};
+
+/** DeviceProvider — a way to compute; `wasm()` and `webgpu()` make one. `create` registers the tfjs backend. */
+export type DeviceProvider = {
+  readonly name: string;
+  readonly backendName: string;
+  probe(): Promise<DeviceProbe>;
+  create(): Promise<void>;
+};
+
+export type Device = {
+  readonly name: string;
+  readonly backendName: string;
+  readonly kind: DeviceKind;
+  /** Why this one: one sentence to print. */
+  readonly reason: string;
+  readonly considered: readonly (DeviceProbe & { readonly name: string })[];
+};
+
+/** Best first; `software` is absent because an emulated GPU is slower than the CPU kernels it runs beside. */
+const AUTO_ORDER: readonly DeviceKind[] = ['accelerator', 'processor', 'reference'];
+
+/**
+ * useDevice — chooses where all tensors from now on live, and says why.
+ *
+ * @param name       `auto` (hardware GPU, else our CPU kernels, else tfjs' reference) or the name of a provider.
+ * @param providers  the ways this program can compute, such as `[webgpu(), wasm()]`.
+ * @throws ConfigError       if `name` is neither `auto` nor the name of a provider.
+ * @throws UnsupportedError  if the named device, or for `auto` every device, is unavailable; the message says why for each.
+ */
+export async function useDevice(name: string, providers: readonly DeviceProvider[]): Promise<Device> {
+  checkOneOf('useDevice', 'name', name, ['auto', ...providers.map((provider) => provider.name)]);
+  const candidates = await Promise.all(providers.map(async (provider) => ({ provider, probe: await safeProbe(provider) })));
+  const considered = candidates.map(({ provider, probe }) => ({ name: provider.name, ...probe }));
+  const explained = considered.map((each) => `${each.name}: ${each.reason}`).join('; ');
+  const chosen = name === 'auto'
+    ? AUTO_ORDER.flatMap((kind) => candidates.filter(({ probe }) => probe.available && probe.kind === kind))[0]
+    : candidates.find(({ provider, probe }) => provider.name === name && probe.available);
+  if (chosen === undefined) throw new UnsupportedError(`useDevice: ${name} must be available here, got ${explained}`);
+  const { provider, probe } = chosen;
+  await provider.create();
+  await setBackend(provider.backendName);
+  await ready();
+  const reason = name === 'auto' ? `chosen automatically; ${explained}` : 'asked for by name';
+  return { name: provider.name, backendName: provider.backendName, kind: probe.kind, reason, considered };
+}
+
+async function safeProbe(provider: DeviceProvider): Promise<DeviceProbe> {
+  try {
+    return await provider.probe();
+  } catch (error) {
+    return { available: false, kind: 'reference', reason: `probing failed: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/** tfjsBackend — a provider for a backend that the program has registered with tfjs itself, such as `cpu`. */
+export function tfjsBackend(backendName: string, kind: DeviceKind = 'reference'): DeviceProvider {
+  return {
+    name: backendName,
+    backendName,
+    probe: async () => findBackendFactory(backendName) === null || findBackendFactory(backendName) === undefined
+      ? { available: false, kind, reason: `no tfjs backend named ${backendName} is registered` }
+      : { available: true, kind, reason: `tfjs' own ${backendName} backend` },
+    create: async () => {},
+  };
+}

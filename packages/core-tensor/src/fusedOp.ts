@@ -1,0 +1,108 @@
+import { add, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import { engineInternals } from './engineInternals.ts';
+import { vjp } from './valueAndGrad.ts';
+
+/** FusedInputs — tensors by name; an optional one may be undefined. */
+export type FusedInputs = { readonly [name: string]: Tensor | undefined };
+
+/** GradientContext — what a fused gradient may read: the incoming gradients, all inputs, and the outputs it asked to keep. */
+export type GradientContext<I, A> = {
+  /** Gradient with respect to the first output; `dys` has one per output. */
+  readonly dy: Tensor;
+  readonly dys: readonly Tensor[];
+  readonly inputs: I;
+  /** The kernel outputs named by `saveOutputs`, in that order. */
+  readonly outputs: readonly Tensor[];
+  readonly attrs: A;
+};
+
+export type FusedGradient<I, A> = {
+  /** Kernels that `run` calls: where the backend lacks one, the gradient goes through the reference. */
+  readonly kernels: readonly string[];
+  /** Indices of kernel outputs to keep for the backward pass. All inputs are always kept. */
+  readonly saveOutputs?: readonly number[];
+  /** One gradient per differentiable input: a tensor, or a function called only if that gradient is needed. */
+  readonly run: (context: GradientContext<I, A>) => { readonly [K in keyof I]?: Tensor | (() => Tensor) };
+};
+
+export type FusedOpSpec<I extends FusedInputs, A, R> = {
+  /** Kernel name, `evenkeel/…`: backends register under it with tfjs' `registerKernel`. */
+  readonly name: string;
+  /** The truth: the same function made of tfjs ops. Runs where a backend has no kernel, and for second derivatives. */
+  readonly reference: (inputs: I, attrs: A) => R;
+  readonly gradient?: FusedGradient<I, A>;
+  /** `once`: second derivatives go through the reference. `twice`: `gradient.run` is itself made of differentiable ops. */
+  readonly differentiable: 'once' | 'twice';
+};
+
+/** hasKernel — whether the active backend has a kernel of that name. */
+export function hasKernel(name: string): boolean {
+  const internals = engineInternals();
+  void internals.backend; // the first access initialises the default backend, and with it backendName
+  return getKernel(name, internals.backendName) !== undefined;
+}
+
+/** runKernel — calls a kernel of the active backend; absent inputs are left out. Several outputs come as an array. */
+export function runKernel<R extends Tensor | Tensor[] = Tensor>(name: string, inputs: FusedInputs, attrs: object = {}): R {
+  return engine().runKernel(name, presentInputs(inputs), attrs as NamedAttrMap) as R;
+}
+
+/**
+ * fusedOp — one operation with many kernels (one per backend, registered under `spec.name`) and one readable reference.
+ *
+ * The returned function runs the active backend's kernel, or the reference where there is none. Its gradient runs the fused
+ * gradient's kernels, or differentiates the reference where a kernel is missing or a second derivative is being recorded:
+ * so every fused op works on every tfjs backend, to every order the reference allows, and under tfjs' own `grad` functions.
+ *
+ * @returns  `(inputs, attrs) => result`; the result is what the reference returns, owned by the caller.
+ */
+export function fusedOp<I extends FusedInputs, A extends object, R extends Tensor | Tensor[] = Tensor>(
+  spec: FusedOpSpec<I, A, R>,
+): (inputs: I, attrs: A) => R {
+  return (inputs, attrs) => {
+    if (!hasKernel(spec.name)) return tidy(spec.name, () => spec.reference(inputs, attrs));
+    const present = presentInputs(inputs);
+    const saveOutputs = spec.gradient?.saveOutputs ?? [];
+    return engineInternals().runKernelFunc({
+      inputs: present,
+      forwardFunc: (_, save) => {
+        const outputs = runKernel<Tensor | Tensor[]>(spec.name, inputs, attrs);
+        const list = Array.isArray(outputs) ? outputs : [outputs];
+        save([...Object.values(present), ...saveOutputs.map((index) => list[index] as Tensor)]);
+        return outputs;
+      },
+      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, Object.keys(present), Array.isArray(dy) ? dy : [dy], saved),
+    }) as R;
+  };
+}
+
+function presentInputs(inputs: FusedInputs): NamedTensorMap {
+  return Object.fromEntries(Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined));
+}
+
+function gradientsOf<I extends FusedInputs, A, R>(
+  spec: FusedOpSpec<I, A, R>, attrs: A, names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
+): Record<string, () => Tensor> {
+  const inputs = Object.fromEntries(names.map((name, i) => [name, saved[i] as Tensor])) as unknown as I;
+  const { gradient } = spec;
+  const isSecondOrder = spec.differentiable === 'once' && engineInternals().isTapeOn();
+  const isFused = gradient !== undefined && !isSecondOrder && gradient.kernels.every(hasKernel);
+  const grads: { readonly [name: string]: Tensor | (() => Tensor) | undefined } = isFused
+    ? gradient.run({ dy: dys[0] as Tensor, dys, inputs, outputs: saved.slice(names.length), attrs })
+    : referenceGradient(spec, inputs, attrs, dys);
+  return Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, typeof grad === 'function' ? grad : () => grad as Tensor]));
+}
+
+/** Differentiates the reference: the sum over outputs of their inner products with `dys`. */
+function referenceGradient<I extends FusedInputs, A, R>(spec: FusedOpSpec<I, A, R>, inputs: I, attrs: A, dys: readonly Tensor[]): Record<string, Tensor> {
+  const names = Object.keys(inputs).filter((name) => inputs[name]?.dtype === 'float32');
+  const xs = names.map((name) => inputs[name] as Tensor);
+  const gradsOfOutput = (dy: Tensor, index: number): Tensor[] => vjp(() => {
+    const result = spec.reference(inputs, attrs) as Tensor | Tensor[];
+    return Array.isArray(result) ? (result[index] as Tensor) : result;
+  }, xs, dy).grads;
+  const perOutput = dys.map(gradsOfOutput);
+  return Object.fromEntries(names.map((name, i) => [name, addAll(perOutput.map((grads) => grads[i] as Tensor))]));
+}
+
+const addAll = (tensors: readonly Tensor[]): Tensor => tensors.reduce((sum, tensor) => add(sum, tensor));

@@ -1,0 +1,19 @@
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Tree } from './tree.ts';
+
+/**
+ * GradientTransform — an optimizer, or a part of one: gradients in, updates out, state beside.
+ *
+ * `init` makes the state (a tree of untrained variables and plain numbers such as `count`); `update` returns new tensors to be
+ * *added* to the parameters, changes the state in place, and borrows `grads` and `params`.
+ */
+export type GradientTransform<S extends OptimizerState = OptimizerState> = {
+  init(params: Tree<Variable>): S;
+  update(grads: Tree<Tensor>, state: S, params: Tree<Variable>): Tree<Tensor>;
+};
+
+/** OptimizerState — nested plain data with variables for tensors and numbers for counters; saved in checkpoints by path. */
+export type OptimizerState = { [key: string]: Variable | number | OptimizerState | OptimizerState[] | Tree<Variable> };
+
+/** Schedule — a number for each step, counted from 0: a learning rate, a momentum. */
+export type Schedule = (step: number) => number;
