@@ -1,0 +1,10 @@
+export { expectClose, type ExpectCloseOptions } from './expectClose.ts';
+export { expectNoWorseThan, type ExpectNoWorseThanOptions } from './expectNoWorseThan.ts';
+export { expectNoLeak, type ExpectNoLeakOptions } from './expectNoLeak.ts';
+export { checkGrad, type CheckGradOptions } from './checkGrad.ts';
+export { checkOpGrad, type CheckOpGradOptions } from './checkOpGrad.ts';
+export { forEachBackend } from './forEachBackend.ts';
+export { provideBackend, useBackend, defaultBackends, type BackendProvider } from './backends.ts';
+export { randomArray, randomIntegers, randomTensor, type RandomArrayOptions } from './random.ts';
+export { readValues, type Values, type Numbers } from './values.ts';
+export * from './oracle.ts';
