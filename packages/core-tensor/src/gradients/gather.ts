@@ -1,5 +1,5 @@
 import {
-  add, cast, clipByValue, gather, gatherND, greaterEqual, less, logicalAnd, mul, range, reshape, scatterND, transpose, type GradConfig, type Tensor,
+  add, cast, clipByValue, gather, gatherND, greaterEqual, less, logicalAnd, mul, range, reshape, scalar, scatterND, transpose, type GradConfig, type Tensor,
 } from '@tensorflow/tfjs-core';
 import { attr, shapeOf, shapesAndValues } from './config.ts';
 
@@ -14,7 +14,7 @@ function ungather(dy: Tensor, indices: Tensor, shape: number[], axis: number, ba
   const [before, length, after] = [sizeOf(shape.slice(batchDims, axis)), shape[axis] as number, sizeOf(shape.slice(axis + 1))];
   const count = indices.size / Math.max(batch, 1);
   const rows = reshape(transpose(reshape(dy, [batch, before, count, after]), [0, 2, 1, 3]), [batch * count, before * after]);
-  const offsets = mul(range(0, batch, 1, 'int32'), length);
+  const offsets = mul(range(0, batch, 1, 'int32'), scalar(length, 'int32'));
   const places = add(reshape(cast(indices, 'int32'), [batch, count]), reshape(offsets, [batch, 1]));
   const sums = scatterND(reshape(places, [batch * count, 1]), rows, [batch * length, before * after]);
   return reshape(transpose(reshape(sums, [batch, length, before, after]), [0, 2, 1, 3]), shape);
