@@ -1,0 +1,19 @@
+// Arguments of a job are f64 slots, so that the host writes pointers, integers and floats the same way.
+
+// @ts-ignore: decorator
+@inline
+export function pointerArg(args: usize, index: i32): usize {
+  return <usize>(<u32>load<f64>(args + (<usize>index << 3)));
+}
+
+// @ts-ignore: decorator
+@inline
+export function intArg(args: usize, index: i32): i32 {
+  return <i32>load<f64>(args + (<usize>index << 3));
+}
+
+// @ts-ignore: decorator
+@inline
+export function floatArg(args: usize, index: i32): f32 {
+  return <f32>load<f64>(args + (<usize>index << 3));
+}

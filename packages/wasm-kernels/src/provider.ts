@@ -1,0 +1,38 @@
+import type { DeviceProvider } from '@evenkeel/core-tensor';
+import { findBackendFactory, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
+import { wasmFeatures } from './features.ts';
+import { registerWasmKernels } from './kernels/index.ts';
+import { createRuntime, type WasmOptions } from './runtime.ts';
+import { BACKEND_NAME, WasmBackend } from './wasmBackend.ts';
+
+/**
+ * wasm — the device provider for CPU cores: `await useDevice('auto', [wasm()])`.
+ *
+ * `create` compiles the kernels, starts the threads and registers the tfjs backend `evenkeel-wasm`; a backend of that name
+ * from an earlier call is removed first, with all its tensors.
+ */
+export function wasm(options: WasmOptions = {}): DeviceProvider {
+  return {
+    name: 'wasm',
+    backendName: BACKEND_NAME,
+    async probe() {
+      const features = wasmFeatures();
+      const threads = features.sharedMemory ? options.threads ?? Math.min(features.cores, 16) : 1;
+      const simd = features.relaxedSimd && options.simd !== 'plain' ? 'relaxed SIMD' : 'SIMD';
+      const reason = features.simd ? `WebAssembly ${simd}, ${threads} thread${threads === 1 ? '' : 's'}` : 'the engine has no WebAssembly SIMD';
+      return { available: features.simd, kind: 'processor', reason, details: { ...features, chosenThreads: threads, chosenSimd: simd } };
+    },
+    async create() {
+      await createWasmBackend(options);
+    },
+  };
+}
+
+/** createWasmBackend — the backend itself, registered with tfjs but not yet set; for tools that read its statistics. */
+export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
+  const backend = new WasmBackend(await createRuntime(options));
+  if (findBackendFactory(BACKEND_NAME)) removeBackend(BACKEND_NAME);
+  registerWasmKernels(BACKEND_NAME);
+  registerBackend(BACKEND_NAME, () => backend, 2);
+  return backend;
+}

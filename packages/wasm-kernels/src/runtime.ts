@@ -1,0 +1,60 @@
+import { checkInteger, checkOneOf, UnsupportedError } from '@evenkeel/core-tensor';
+import { wasmFeatures } from './features.ts';
+import { createHeap, type Heap } from './memory.ts';
+import { createThreadPool, type ThreadPool } from './threadPool.ts';
+import { compileVariant, instantiate, type WasmVariant } from './wasmModule.ts';
+
+export type WasmOptions = {
+  /** Threads, the caller's included. Default: one per core, at most 16. */
+  readonly threads?: number;
+  /** `auto` (default) takes relaxed SIMD where the engine has it. */
+  readonly simd?: 'auto' | WasmVariant;
+  /** Upper limit of the WebAssembly memory. Default and maximum: 4 GiB. */
+  readonly maxMemoryBytes?: number;
+  /** Time without progress after which a job is given up because a thread died, in ms. Default 30,000. */
+  readonly stallMs?: number;
+};
+
+/** WasmRuntime — one memory, its allocator and the threads that compute on it. */
+export type WasmRuntime = {
+  readonly variant: WasmVariant;
+  readonly shared: boolean;
+  readonly memory: WebAssembly.Memory;
+  readonly heap: Heap;
+  readonly pool: ThreadPool;
+};
+
+const MAX_PAGES = 65536;
+const PAGE = 65536;
+const INITIAL_PAGES = 256;
+
+/**
+ * createRuntime — compiles the kernels for this engine and starts the threads.
+ *
+ * @throws ConfigError       for options out of range.
+ * @throws UnsupportedError  if the engine lacks SIMD, or relaxed SIMD when that was asked for.
+ */
+export async function createRuntime(options: WasmOptions = {}): Promise<WasmRuntime> {
+  const features = wasmFeatures();
+  const { threads = Math.min(features.cores, 16), maxMemoryBytes = MAX_PAGES * PAGE } = options;
+  checkInteger('wasm', 'threads', threads);
+  checkInteger('wasm', 'maxMemoryBytes', maxMemoryBytes, INITIAL_PAGES * PAGE);
+  const variant = chooseVariant(options.simd ?? 'auto', features);
+  const shared = threads > 1 && features.threads && features.sharedMemory;
+  const maxPages = Math.min(MAX_PAGES, Math.floor(maxMemoryBytes / PAGE));
+  const module = await compileVariant(variant, shared);
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: maxPages, shared });
+  const { exports } = instantiate(module, memory);
+  const heap = createHeap(memory, exports.heapBase(), maxPages * PAGE);
+  const pool = await createThreadPool({ module, memory, heap, threads, stallMs: options.stallMs });
+  return { variant, shared, memory, heap, pool };
+}
+
+function chooseVariant(simd: string, features: { simd: boolean; relaxedSimd: boolean }): WasmVariant {
+  checkOneOf('wasm', 'simd', simd, ['auto', 'relaxed', 'plain']);
+  if (!features.simd) throw new UnsupportedError('wasm: the engine must have WebAssembly SIMD, got one without');
+  if (simd === 'relaxed' && !features.relaxedSimd) {
+    throw new UnsupportedError("wasm: simd 'relaxed' must be supported by the engine, got one without relaxed SIMD. Use 'auto'.");
+  }
+  return simd === 'plain' || !features.relaxedSimd ? 'plain' : 'relaxed';
+}

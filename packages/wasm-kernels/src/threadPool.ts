@@ -1,0 +1,151 @@
+import { UnsupportedError } from '@evenkeel/core-tensor';
+import { nodeModule } from './features.ts';
+import type { Heap } from './memory.ts';
+import { FIRST_TABLE_INDEX, instantiate } from './wasmModule.ts';
+import { BROWSER_WORKER, NODE_WORKER, type WorkerStart } from './workerScript.ts';
+
+export type ThreadPool = {
+  /** Threads that take part in a job, the caller's included. */
+  readonly threads: number;
+  /** The number under which `run` knows an exported kernel. */
+  kernel(name: string): number;
+  /** Runs chunks 0 … chunks − 1 of a kernel on all threads and returns when all are finished. */
+  run(kernel: number, chunks: number, ...args: number[]): void;
+  /** Ends the workers. */
+  dispose(): void;
+};
+
+export type ThreadPoolOptions = {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly heap: Heap;
+  /** Threads wanted, the caller's included. */
+  readonly threads: number;
+  /** Time without any finished chunk after which a job is given up, in ms. */
+  readonly stallMs?: number;
+};
+
+/** MAX_CHUNKS — a job has at most this many chunks: the ticket counts them with 16 bits. */
+export const MAX_CHUNKS = 65535;
+/** MAX_ARGS — a job has at most this many arguments. */
+const MAX_ARGS = 64;
+const START_MS = 10_000;
+
+type PoolWorker = { terminate(): void };
+type Health = { failure: string | undefined };
+
+/**
+ * createThreadPool — workers on one shared memory that run kernels together with the calling thread.
+ *
+ * A job is cut into chunks whose number never depends on the number of threads, and threads take the next chunk as they
+ * become free, so results are identical for any number. Idle workers spin for about 0.1 ms, then sleep. Where workers cannot
+ * be started the pool has one thread.
+ */
+export async function createThreadPool(options: ThreadPoolOptions): Promise<ThreadPool> {
+  const { module, memory, heap, stallMs = 30_000 } = options;
+  const { exports, names } = instantiate(module, memory);
+  const indices = new Map(names.map((name, i) => [name, i + FIRST_TABLE_INDEX]));
+  const scratch = heap.allocate(exports.scratchBytes()).pointer;
+  const health: Health = { failure: undefined };
+  const workers = await startWorkers(options, exports.scratchBytes(), health);
+  const mayWait = nodeModule('node:worker_threads') !== undefined || !('document' in globalThis);
+  let args = argsView();
+
+  function argsView(): Float64Array {
+    return new Float64Array(memory.buffer, exports.argsPointer(), MAX_ARGS);
+  }
+
+  return {
+    threads: workers.length + 1,
+    kernel(name) {
+      const index = indices.get(name);
+      if (index === undefined) throw new UnsupportedError(`kernel: name must be an exported kernel, got ${name}`);
+      return index;
+    },
+    run(kernel, chunks, ...values) {
+      if (args.length === 0) args = argsView(); // an unshared memory has grown
+      for (let i = 0; i < values.length; i++) args[i] = values[i] as number;
+      if (chunks > MAX_CHUNKS) throw new UnsupportedError(`run: chunks must be at most ${MAX_CHUNKS}, got ${chunks}`);
+      if (health.failure !== undefined) throw new UnsupportedError(health.failure);
+      if (workers.length === 0 || chunks < 2) exports.runSerial(kernel, chunks, scratch);
+      else if (exports.runShared(kernel, chunks, scratch) === 0) finish(chunks);
+    },
+    dispose() {
+      for (const worker of workers) worker.terminate();
+      workers.length = 0;
+    },
+  };
+
+  /** Waits for chunks other threads still work on; gives up when none of them makes progress. */
+  function finish(chunks: number): void {
+    const deadline = performance.now() + stallMs;
+    for (;;) {
+      if (mayWait ? exports.sleepUntilDone(chunks, 100) : exports.awaitDone(chunks, 100_000)) return;
+      if (performance.now() > deadline) {
+        health.failure = `run: all threads must finish their part, got none finished for ${stallMs} ms. A worker thread has died`;
+        throw new UnsupportedError(health.failure);
+      }
+    }
+  }
+}
+
+/** startWorkers — those that came up; an empty list where workers or shared memory are missing. */
+async function startWorkers(options: ThreadPoolOptions, scratchBytes: number, health: Health): Promise<PoolWorker[]> {
+  const { module, memory, heap, threads } = options;
+  const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
+  if (!shared) return [];
+  const starts = Array.from({ length: threads - 1 }, async () => {
+    const start = { module, memory, scratch: heap.allocate(scratchBytes).pointer };
+    try {
+      return await startWorker(start, health);
+    } catch {
+      return undefined;
+    }
+  });
+  return (await Promise.all(starts)).filter((worker) => worker !== undefined);
+}
+
+function startWorker(start: WorkerStart, health: Health): Promise<PoolWorker> {
+  const node = nodeModule<typeof import('node:worker_threads')>('node:worker_threads');
+  return node === undefined ? startBrowserWorker(start, health) : startNodeWorker(node, start, health);
+}
+
+function startNodeWorker(node: typeof import('node:worker_threads'), start: WorkerStart, health: Health): Promise<PoolWorker> {
+  return new Promise((resolve, reject) => {
+    const worker = new node.Worker(NODE_WORKER, { eval: true, workerData: start, execArgv: [], name: 'evenkeel-wasm' });
+    let disposed = false;
+    const failed = (reason: string): void => {
+      if (!disposed) health.failure ??= `run: all worker threads must be alive, got one that ${reason}`;
+    };
+    worker.once('message', () => {
+      worker.unref();
+      worker.on('error', (error) => failed(`failed: ${error instanceof Error ? error.message : String(error)}`));
+      worker.on('exit', (code) => failed(`ended with code ${code}`));
+      resolve({
+        terminate: () => {
+          disposed = true;
+          void worker.terminate();
+        },
+      });
+    });
+    worker.once('error', reject);
+    setTimeout(() => reject(new Error('timeout')), START_MS).unref();
+  });
+}
+
+function startBrowserWorker(start: WorkerStart, health: Health): Promise<PoolWorker> {
+  return new Promise((resolve, reject) => {
+    const url = URL.createObjectURL(new Blob([BROWSER_WORKER], { type: 'text/javascript' }));
+    const worker = new Worker(url, { name: 'evenkeel-wasm' });
+    worker.onmessage = () => {
+      URL.revokeObjectURL(url);
+      worker.onerror = (event) => {
+        health.failure ??= `run: all worker threads must be alive, got one that failed: ${event.message}`;
+      };
+      resolve({ terminate: () => worker.terminate() });
+    };
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage(start);
+    setTimeout(() => reject(new Error('timeout')), START_MS);
+  });
+}

@@ -1,0 +1,134 @@
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+import { util, type backend_util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { Block } from './memory.ts';
+import type { WasmRuntime } from './runtime.ts';
+import { heapEntry, heapView, hostEntry, type TensorEntry } from './tensorEntry.ts';
+
+/** BACKEND_NAME — under which tfjs knows this backend. tfjs splits kernel keys at underscores, so it has none. */
+export const BACKEND_NAME = 'evenkeel-wasm';
+
+let nextDataId = 0;
+
+/**
+ * WasmBackend — tfjs' CPU backend with tensors in one WebAssembly memory.
+ *
+ * Our kernels ask for pointers; every other kernel is the CPU backend's and reads `values`, a view on the same memory. What
+ * CPU kernels make stays a JavaScript array until one of ours needs its pointer.
+ */
+export class WasmBackend extends MathBackendCPU {
+  readonly runtime: WasmRuntime;
+  private readonly kernelIndices: Record<string, number> = Object.create(null) as Record<string, number>;
+  private hostBytes = 0;
+
+  constructor(runtime: WasmRuntime) {
+    super();
+    this.runtime = runtime;
+  }
+
+  /** allocate — a new tensor in the heap, its values undefined. */
+  allocate(shape: number[], dtype: 'float32' | 'int32' | 'bool' = 'float32'): TensorInfo {
+    const size = util.sizeFromShape(shape);
+    const block = this.runtime.heap.allocate(size * bytesPerElement(dtype));
+    const dataId = { id: nextDataId++ };
+    this.data.set(dataId, heapEntry(this.runtime.memory, block, size, dtype) as never);
+    return { dataId, shape, dtype };
+  }
+
+  /** pointer — the address of a tensor's values, which are moved to the heap if they are not there yet. */
+  pointer(info: TensorInfo): number {
+    const entry = this.entry(info.dataId);
+    if (entry.block === undefined) this.moveToHeap(entry);
+    return (entry.block as Block).pointer;
+  }
+
+  /** holds — whether the stored values are of this type: after a CPU kernel's cast a tensor's dtype may differ from its data's. */
+  holds<D extends DataType>(info: TensorInfo | undefined, dtype: D): info is TensorInfo & { dtype: D } {
+    return info !== undefined && info.dtype === dtype && this.entry(info.dataId).dtype === dtype;
+  }
+
+  /** run — runs a kernel of assembly/ on the pool: chunks 0 … chunks − 1, with arguments as its docstring numbers them. */
+  run(kernel: string, chunks: number, ...args: number[]): void {
+    this.runtime.pool.run(this.kernelIndices[kernel] ??= this.runtime.pool.kernel(kernel), chunks, ...args);
+  }
+
+  private entry(dataId: object): TensorEntry {
+    return this.data.get(dataId) as unknown as TensorEntry;
+  }
+
+  private moveToHeap(entry: TensorEntry): void {
+    const host = entry.host as ArrayLike<number>;
+    entry.block = this.runtime.heap.allocate(host.length * bytesPerElement(entry.dtype));
+    entry.size = host.length;
+    heapView(entry).set(host);
+    this.hostBytes -= byteLength(entry.host);
+    entry.host = undefined;
+  }
+
+  /** Values that lie in the heap belong to another tensor's block, which may be freed first: copy them out. */
+  private own(values: backend_util.BackendValues): backend_util.BackendValues {
+    const buffer = (values as Partial<Float32Array> | undefined)?.buffer;
+    if (buffer === undefined) return values;
+    const isHeap = buffer === this.runtime.memory.buffer || (this.runtime.shared && buffer instanceof SharedArrayBuffer);
+    return isHeap ? (values as Float32Array).slice() : values;
+  }
+
+  override write(values: backend_util.BackendValues, _shape: number[], dtype: DataType): object {
+    const dataId = { id: nextDataId++ };
+    this.adopt(dataId, values, dtype, 1);
+    return dataId;
+  }
+
+  override move(dataId: object, values: backend_util.BackendValues, _shape: number[], dtype: DataType, refCount: number): void {
+    this.adopt(dataId, values, dtype, refCount);
+  }
+
+  private adopt(dataId: object, values: backend_util.BackendValues, dtype: DataType, refCount: number): void {
+    const host = this.own(values);
+    this.hostBytes += byteLength(host);
+    this.data.set(dataId, hostEntry(this.runtime.memory, host, dtype, refCount) as never);
+  }
+
+  override readSync(dataId: object): backend_util.BackendValues {
+    const entry = this.entry(dataId);
+    return entry.block === undefined ? super.readSync(dataId) : heapView(entry).slice();
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    if (!this.data.has(dataId)) return true;
+    const entry = this.entry(dataId);
+    const { block, host } = entry;
+    const released = super.disposeData(dataId, force);
+    if (!released) return false;
+    if (block !== undefined) this.runtime.heap.free(block);
+    else this.hostBytes -= byteLength(host);
+    return true;
+  }
+
+  override memory(): { unreliable: boolean; reasons: string[] } & WasmMemoryInfo {
+    const { bytesInUse, peakBytes, heapBytes } = this.runtime.heap.statistics();
+    return { unreliable: false, reasons: [], bytesInUse, peakBytes, heapBytes, hostBytes: this.hostBytes };
+  }
+
+  override dispose(): void {
+    this.runtime.pool.dispose();
+  }
+}
+
+/** WasmMemoryInfo — the backend's part of `tf.memory()`. */
+export type WasmMemoryInfo = {
+  /** Bytes of heap blocks in use now, and at most since the last `heap.resetPeak()`; the threads' scratch included. */
+  bytesInUse: number;
+  peakBytes: number;
+  /** Size of the WebAssembly memory. */
+  heapBytes: number;
+  /** Bytes of tensors whose values are still JavaScript arrays. */
+  hostBytes: number;
+};
+
+function bytesPerElement(dtype: DataType): number {
+  return dtype === 'bool' ? 1 : 4;
+}
+
+function byteLength(values: backend_util.BackendValues | undefined): number {
+  return (values as Partial<Float32Array> | undefined)?.byteLength ?? 0;
+}
