@@ -1,1 +1,12 @@
-export {};
+export { parseSafetensors, type Safetensors } from './parseSafetensors.ts';
+export { serializeSafetensors, type SerializeOptions } from './serializeSafetensors.ts';
+export type { Entries, SafetensorsEntry } from './entry.ts';
+export type { Dtype, EntryData } from './dtypes.ts';
+export { openSafetensors, readSafetensors, type SafetensorsFile } from './openSafetensors.ts';
+export { writeSafetensors } from './writeSafetensors.ts';
+export { atomicWriteFile, type FileContent } from './atomicWriteFile.ts';
+export { loadStateDict, openStateDict } from './stateDict.ts';
+export { matchStateDict, type MatchOptions, type MatchReport } from './matchStateDict.ts';
+export { fromFloat32, toFloat32, toInt32, type FloatDtype } from './convert.ts';
+export { entriesFromTensors, tensorFromEntry, type EntriesOptions } from './tensors.ts';
+export { readJsonFile } from './readJsonFile.ts';

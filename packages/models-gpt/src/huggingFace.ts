@@ -1,0 +1,88 @@
+import { clone, dispose, tidy, transpose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { param, treeEntries, treeFromEntries, type Params, type ParamSpec } from '@evenkeel/core-tensor';
+import {
+  atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors,
+  type Entries, type FloatDtype, type SafetensorsFile,
+} from '@evenkeel/checkpoint';
+import { gpt, type Gpt, type GptParams, type GptTechniques } from './gpt.ts';
+import { configFromHuggingFace, configToHuggingFace } from './huggingFaceConfig.ts';
+import { gpt2Names, isIgnorable } from './huggingFaceNames.ts';
+
+const PREFIX = 'transformer.';
+
+/**
+ * loadGpt — a model and its parameters from a Hugging Face GPT-2 directory: `config.json` and safetensors, sharded or not.
+ *
+ * @param directory   as `transformers` or `saveGpt` write it; names with and without the `transformer.` prefix are accepted.
+ * @param techniques  how to compute: any that keep GPT-2's parameters, such as another attention.
+ * @returns           the model and its parameters, which are the caller's.
+ * @throws ConfigError  if a file is missing or damaged, or names or shapes disagree with `config.json`; the message lists them.
+ */
+export async function loadGpt(directory: string, techniques: GptTechniques = {}): Promise<{ model: Gpt; params: Params & GptParams }> {
+  const config = await readJsonFile(`${directory}/config.json`);
+  const file = await openStateDict(directory);
+  try {
+    return await gptFromFile(config, file, { techniques, where: `loadGpt: ${directory}` });
+  } finally {
+    await file.close();
+  }
+}
+
+/** gptFromFile — `loadGpt` from a parsed `config.json` and an open safetensors file, which may be a browser's Blob. */
+export async function gptFromFile(
+  configJson: unknown, file: SafetensorsFile, { techniques = {}, where = 'gptFromFile' }: { techniques?: GptTechniques; where?: string } = {},
+): Promise<{ model: Gpt; params: Params & GptParams }> {
+  const model = gpt({ ...configFromHuggingFace(configJson), ...techniques });
+  const names = file.names.filter((name) => !isIgnorable(withoutPrefix(name), model.config));
+  const fileName = new Map(names.map((name) => [withoutPrefix(name), name]));
+  const shapes = new Map(treeEntries<ParamSpec>(model.specs).map(([path, spec]) => [path, spec.shape]));
+  const expected = gpt2Names(model.config).map((weight) => {
+    const shape = shapes.get(weight.path) as readonly number[];
+    return { ...weight, shape: weight.transposed ? [...shape].reverse() : shape };
+  });
+  matchStateDict(expected, Object.fromEntries([...fileName].map(([name, original]) => [name, file.info(original)])), { where });
+  const variables: [string, Variable][] = [];
+  try {
+    for (const { path, name, transposed } of expected) {
+      const entry = await file.read(fileName.get(name) as string);
+      variables.push([path, param(() => {
+        const stored = tensorFromEntry(entry, name);
+        return transposed ? transpose(stored) : stored;
+      })]);
+    }
+  } catch (error) {
+    dispose(variables.map(([, variable]) => variable));
+    throw error;
+  }
+  return { model, params: treeFromEntries(model.specs, variables) as Params & GptParams };
+}
+
+/**
+ * saveGpt — writes `config.json` and `model.safetensors` so that `transformers` loads the directory as GPT2LMHeadModel.
+ *
+ * Each file is written atomically; parameters are read back from the device first.
+ * @throws UnsupportedError  if GPT-2's layout cannot hold the model.
+ */
+export async function saveGpt(directory: string, model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<void> {
+  const config = configToHuggingFace(model.config);
+  const entries = await gptEntries(model, params, { dtype });
+  await writeSafetensors(`${directory}/model.safetensors`, entries, { metadata: { format: 'pt' } });
+  await atomicWriteFile(`${directory}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** gptEntries — the parameters as entries of a safetensors file, in GPT-2's names and layout. */
+export async function gptEntries(model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<Entries> {
+  const byPath = new Map(treeEntries<Tensor>(params as Params));
+  const tensors = tidy(() => Object.fromEntries(gpt2Names(model.config).map(({ path, name, transposed }) => {
+    const stored = byPath.get(path) as Tensor;
+    const prefixed = name.startsWith('lm_head.') ? name : `${PREFIX}${name}`;
+    return [prefixed, transposed ? transpose(stored) : clone(stored)];
+  })));
+  try {
+    return await entriesFromTensors(tensors, { dtype });
+  } finally {
+    dispose(tensors);
+  }
+}
+
+const withoutPrefix = (name: string): string => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name);
