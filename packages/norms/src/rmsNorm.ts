@@ -1,0 +1,76 @@
+import {
+  checkDtype, checkInteger, checkLastDim, checkMinRank, checkPositive, checkRank, fusedOp, ones, param, runKernel,
+  type LayerPlace, type NormFactory,
+} from '@evenkeel/core-tensor';
+import { ones as onesTensor, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { normSpec } from './normSpec.ts';
+import { referenceRmsNorm } from './reference/rmsNorm.ts';
+
+/** RmsNormParams — `weight: c` (gain); may be absent. */
+export type RmsNormParams = { weight?: Tensor };
+export type RmsNormOptions = {
+  /** Added to the mean square, so in the unit of x²; default 1e-6. */
+  eps?: number;
+};
+
+const fusedRmsNorm = fusedOp<{ x: Tensor; weight?: Tensor }, { eps: number }>({
+  name: 'evenkeel/rmsNorm',
+  reference: referenceRmsNorm,
+  gradient: {
+    kernels: ['evenkeel/rmsNormGrad'],
+    run: ({ dy, inputs: { x, weight }, attrs }) => {
+      const [dx, dweight] = runKernel<Tensor[]>('evenkeel/rmsNormGrad', { x, weight, dy }, attrs);
+      return { x: dx, weight: dweight };
+    },
+  },
+  differentiable: 'once',
+});
+
+/**
+ * rmsNorm — divides each row by its root mean square, then scales it.
+ *
+ *     y = weight · x / √(mean(x²) + eps)
+ *
+ * @param x        `... c` — activations, float32, rank ≥ 1; rows are the last axis.
+ * @param params   `weight: c` — one gain per channel (default 1).
+ * @param options  `eps` (default 1e-6) is added to the mean square, so it has the unit of x².
+ * @returns        `... c` — a new tensor owned by the caller.
+ * @throws ShapeError   if `x` is not float32, or the last axis of `x` is not as long as `weight`.
+ * @throws ConfigError  if `eps` is not positive.
+ *
+ * Source: Zhang & Sennrich 2019, arXiv:1910.07467, §4. Departs from the paper: `eps`, absent there.
+ */
+export function rmsNorm<T extends Tensor>(x: T, { weight }: RmsNormParams, { eps = 1e-6 }: RmsNormOptions = {}): T {
+  checkDtype('rmsNorm', 'x', x, 'float32');
+  checkMinRank('rmsNorm', 'x', x, 1);
+  if (weight !== undefined) {
+    checkRank('rmsNorm', 'weight', weight, 1);
+    checkLastDim('rmsNorm', 'x', x, weight.size);
+  }
+  checkPositive('rmsNorm', 'eps', eps);
+  return tidy('rmsNorm', () => fusedRmsNorm({ x, weight }, { eps })) as T;
+}
+
+/** initRmsNorm — `weight` all 1, as a variable; free it with `tf.dispose`. */
+export function initRmsNorm(dim: number): { weight: Variable } {
+  checkInteger('initRmsNorm', 'dim', dim);
+  return { weight: param(() => onesTensor([dim])) };
+}
+
+/**
+ * rmsNormLayer — RMSNorm as a value for models: `transformerBlock({ norm: rmsNormLayer(), … })`.
+ *
+ * @param options  `eps` (default 1e-6).
+ * @returns        a NormFactory; its layers have the one parameter `weight: c` (role norm).
+ */
+export function rmsNormLayer({ eps = 1e-6 }: RmsNormOptions = {}): NormFactory {
+  checkPositive('rmsNormLayer', 'eps', eps);
+  return (dim: number, place?: LayerPlace) => {
+    checkInteger('rmsNormLayer', 'dim', dim);
+    return {
+      specs: { weight: normSpec(dim, 'norm', place) },
+      initialiserOf: () => ones,
+      apply: (x, params) => rmsNorm(x, params as RmsNormParams, { eps }),
+    };
+  };
+}
