@@ -1,0 +1,33 @@
+import { checkDtype, checkRank, fusedOp, runKernel } from '@evenkeel/core-tensor';
+import { gather, tidy, type Tensor } from '@tensorflow/tfjs-core';
+
+/** EmbeddingParams — `weight: v c`, one row per token. */
+export type EmbeddingParams = { weight: Tensor };
+
+const fusedEmbedding = fusedOp<{ weight: Tensor; ids: Tensor }, object>({
+  name: 'evenkeel/embedding',
+  reference: ({ weight, ids }) => gather(weight, ids),
+  gradient: {
+    kernels: ['evenkeel/embeddingGrad'],
+    run: ({ dy, inputs: { weight, ids } }) => ({
+      weight: () => runKernel('evenkeel/embeddingGrad', { ids, dy }, { vocabSize: weight.shape[0] as number }), // v c
+    }),
+  },
+  differentiable: 'once',
+});
+
+/**
+ * embedding — the rows of a table that `ids` name.
+ *
+ *     y[...] = weight[ids[...]]
+ *
+ * @param ids     `...` — int32, each in [0, v); what an id outside gives is up to the backend.
+ * @param params  `weight: v c`; its gradient adds up over equal ids.
+ * @returns       `... c` — a new tensor owned by the caller.
+ * @throws ShapeError  if `ids` is not int32 or `weight` has no two axes.
+ */
+export function embedding(ids: Tensor, { weight }: EmbeddingParams): Tensor {
+  checkDtype('embedding', 'ids', ids, 'int32');
+  checkRank('embedding', 'weight', weight, 2);
+  return tidy('embedding', () => fusedEmbedding({ weight, ids }, {}));
+}

@@ -1,0 +1,49 @@
+import { checkInteger, checkOneOf, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
+import { tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { gelu } from './gelu.ts';
+import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
+import { silu } from './silu.ts';
+
+const ACTIVATIONS = {
+  gelu: (x: Tensor) => gelu(x),
+  geluTanh: (x: Tensor) => gelu(x, { approximate: 'tanh' }),
+  silu: (x: Tensor) => silu(x),
+} as const;
+
+export type Activation = keyof typeof ACTIVATIONS;
+export type MlpLayerOptions = {
+  /** Width between the two linear maps; default 4 · dim. */
+  hiddenDim?: number;
+  /** Default `geluTanh`, as in GPT-2. */
+  activation?: Activation;
+};
+
+/**
+ * mlpLayer — the two-layer perceptron of a transformer block as a value for models.
+ *
+ *     y = down(activation(up(x)))
+ *
+ * @param options  `hiddenDim` (default 4 · dim); `activation` (default `geluTanh`).
+ * @returns        an MlpFactory; its layers have params `{ up, down }`, each as the LinearFactory makes them.
+ * @throws ConfigError  if `hiddenDim` is not a positive integer or `activation` is unknown.
+ *
+ * Source: Vaswani et al. 2017, arXiv:1706.03762, §3.3 (there with ReLU).
+ */
+export function mlpLayer({ hiddenDim, activation = 'geluTanh' }: MlpLayerOptions = {}): MlpFactory {
+  if (hiddenDim !== undefined) checkInteger('mlpLayer', 'hiddenDim', hiddenDim);
+  checkOneOf('mlpLayer', 'activation', activation, Object.keys(ACTIVATIONS) as Activation[]);
+  const activate = ACTIVATIONS[activation];
+  return (dim: number, linear: LinearFactory, place: LayerPlace = {}): Layer => {
+    const { residualDepth: _, ...inside } = place;
+    const width = hiddenDim ?? 4 * dim;
+    const layers = { up: linear(dim, width, inside), down: linear(width, dim, place) };
+    return {
+      specs: specsOfLayers(layers),
+      initialiserOf: initialiserOfLayers(layers),
+      apply: (x, params, options) => tidy('mlp', () => {
+        const { up, down } = params as { up: Tree<Tensor>; down: Tree<Tensor> };
+        return layers.down.apply(activate(layers.up.apply(x, up, options)), down, options);
+      }),
+    };
+  };
+}

@@ -1,0 +1,25 @@
+import { add, cast, logSumExp, mean, mul, notEqual, oneHot, scalar, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core';
+
+export type CrossEntropyAttrs = { ignoreIndex: number; labelSmoothing: number; zLoss: number };
+
+/**
+ * referenceCrossEntropy — the loss of each row in tfjs ops: the truth that kernels are held to, differentiable to every order.
+ *
+ * @param logits   `n v`; @param targets  `n`, int32.
+ * @returns        `loss: n` (0 where the target is ignored) and `lse: n`.
+ */
+export function referenceCrossEntropy(
+  { logits, targets }: { logits: Tensor; targets: Tensor }, { ignoreIndex, labelSmoothing, zLoss }: CrossEntropyAttrs,
+): [loss: Tensor, lse: Tensor] {
+  const lse = logSumExp(logits, 1); // n
+  const ofTarget = sum(mul(oneHot(targets, logits.shape[1] as number, 1, 0, 'float32'), logits), 1); // n
+  const sharp = mul(sub(lse, ofTarget), 1 - labelSmoothing);
+  const smooth = labelSmoothing === 0 ? sharp : add(sharp, mul(sub(lse, mean(logits, 1)), labelSmoothing));
+  const loss = zLoss === 0 ? smooth : add(smooth, mul(square(lse), zLoss));
+  return [mul(loss, countedTargets(targets, ignoreIndex)), lse];
+}
+
+/** countedTargets — `...`: 1 where a target counts, 0 where it is ignored. */
+export function countedTargets(targets: Tensor, ignoreIndex: number): Tensor {
+  return cast(notEqual(targets, scalar(ignoreIndex, 'int32')), 'float32');
+}

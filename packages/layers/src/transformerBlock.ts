@@ -1,0 +1,158 @@
+import {
+  checkDivisible, checkInteger, checkLastDim, checkOneOf, checkProbability, checkRank, ConfigError, foldSeed,
+  type ApplyOptions, type AttentionFn, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Tree,
+} from '@evenkeel/core-tensor';
+import { add, concat, reshape, split, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { dropout as dropoutOp } from './dropout.ts';
+import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
+import { linearLayer } from './linear.ts';
+import { mlpLayer } from './mlp.ts';
+
+export type TransformerBlockConfig = {
+  dim: number;
+  numHeads: number;
+  /** Key and value heads; divides `numHeads`. Default `numHeads`. */
+  numKvHeads?: number;
+  norm: NormFactory;
+  attention: AttentionFn;
+  /** Default `linearLayer()`. */
+  linear?: LinearFactory;
+  /** Default `mlpLayer()`. */
+  mlp?: MlpFactory;
+  /** `pre`: x + f(norm(x)) (default). `post`: norm(x + f(x)). */
+  placement?: 'pre' | 'post';
+  /** Whether position i sees positions ≤ i only; default false. */
+  causal?: boolean;
+  /** Probability of dropping each element that is added to the residual stream; default 0. */
+  dropout?: number;
+  /** Index of this block, from 0. */
+  block: number;
+  /** Number of blocks of the model, by which the projections into the residual stream start smaller. */
+  depth: number;
+};
+
+/** KvCache — the keys and values of all positions so far, `b s g d` each. */
+export type KvCache = { k: Tensor; v: Tensor };
+
+/** TransformerBlock — a layer from `b t c` to `b t c`, and the same over positions that arrive bit by bit. */
+export type TransformerBlock = Layer & {
+  /**
+   * As `apply` in evaluation, for the positions that follow those in `cache` (`null`: none yet).
+   *
+   * @returns  `y: b t c` and the extended cache; the caller owns all three, and still the old cache.
+   * @throws ConfigError  if the block is not causal.
+   */
+  applyCached(x: Tensor, params: Tree<Tensor>, cache: KvCache | null): { y: Tensor; cache: KvCache };
+};
+
+type Branch = (x: Tensor) => Tensor;
+type BlockParams = { norm1: Tree<Tensor>; attn: { qkv: Tree<Tensor>; proj: Tree<Tensor> }; norm2: Tree<Tensor>; mlp: Tree<Tensor> };
+
+/**
+ * transformerBlock — attention, then an MLP, each with a norm, a residual connection and dropout; all techniques are values.
+ *
+ *     pre:   h = x + drop(attn(norm1(x)));  y = h + drop(mlp(norm2(h)))
+ *     post:  h = norm1(x + drop(attn(x)));  y = norm2(h + drop(mlp(h)))
+ *
+ * Params: `{ norm1, attn: { qkv, proj }, norm2, mlp }`; `qkv` maps c to (h + 2g)·d, its rows in the order q, k, v.
+ *
+ * @param config  see TransformerBlockConfig.
+ * @returns       a TransformerBlock; `apply` needs `seed` where `train` makes dropout act.
+ * @throws ConfigError  if `dim` is not divisible by `numHeads`, `numHeads` not by `numKvHeads`, or a number is out of range.
+ *
+ * Source: Vaswani et al. 2017, arXiv:1706.03762, §3 (post); Xiong et al. 2020, arXiv:2002.04745 (pre).
+ */
+export function transformerBlock(config: TransformerBlockConfig): TransformerBlock {
+  const { dim, block, causal = false, placement = 'pre', dropout: rate = 0 } = config;
+  checkConfig(config);
+  const layers = makeLayers(config);
+  const attend = attentionBranch(config, layers.attn);
+
+  const run = (x: Tensor, params: BlockParams, options: ApplyOptions, attention: Branch): Tensor => {
+    const residual = (from: Tensor, name: string, branch: Branch, input: Tensor): Tensor =>
+      add(from, dropoutOp(branch(input), { rate, ...inside(options, name, block) }));
+    const norm1: Branch = (z) => layers.norm1.apply(z, params.norm1, inside(options, 'norm1', block));
+    const norm2: Branch = (z) => layers.norm2.apply(z, params.norm2, inside(options, 'norm2', block));
+    const mlp: Branch = (z) => layers.mlp.apply(z, params.mlp, inside(options, 'mlp', block));
+    if (placement === 'pre') {
+      const h = residual(x, 'residual1', attention, norm1(x)); // b t c
+      return residual(h, 'residual2', mlp, norm2(h)); // b t c
+    }
+    const h = norm1(residual(x, 'residual1', attention, x)); // b t c
+    return norm2(residual(h, 'residual2', mlp, h)); // b t c
+  };
+
+  return {
+    specs: specsOfLayers(layers),
+    initialiserOf: initialiserOfLayers(layers),
+    apply: (x, params, options = {}) => {
+      checkInput(x, dim);
+      const blockParams = params as BlockParams;
+      return tidy('transformerBlock', () => run(x, blockParams, options, (z) => attend(z, blockParams.attn, options, null).y));
+    },
+    applyCached: (x, params, cache) => {
+      checkInput(x, dim);
+      if (!causal) throw new ConfigError('transformerBlock: causal must be true for applyCached, got false');
+      const blockParams = params as BlockParams;
+      return tidy('transformerBlock', () => {
+        const extended: { cache?: KvCache } = {};
+        const y = run(x, blockParams, {}, (z) => {
+          const attended = attend(z, blockParams.attn, {}, cache);
+          extended.cache = attended.cache;
+          return attended.y;
+        });
+        return { y, cache: extended.cache as KvCache };
+      });
+    },
+  };
+}
+
+function makeLayers({ dim, numHeads, numKvHeads = numHeads, norm, linear = linearLayer(), mlp = mlpLayer(), block, depth }: TransformerBlockConfig) {
+  const headDim = dim / numHeads;
+  const intoResidual = { block, residualDepth: depth };
+  return {
+    norm1: norm(dim, { block }),
+    attn: { qkv: linear(dim, dim + 2 * numKvHeads * headDim, { block }), proj: linear(dim, dim, intoResidual) },
+    norm2: norm(dim, { block }),
+    mlp: mlp(dim, linear, intoResidual),
+  };
+}
+
+/** Projects to q, k and v, attends to the cached and the new positions, and projects back. */
+function attentionBranch({ dim, numHeads, numKvHeads = numHeads, attention, causal = false, block }: TransformerBlockConfig, layers: { qkv: Layer; proj: Layer }) {
+  const headDim = dim / numHeads;
+  const kvDim = numKvHeads * headDim;
+  return (x: Tensor, params: BlockParams['attn'], options: ApplyOptions, cached: KvCache | null): { y: Tensor; cache: KvCache } => {
+    const [B, T] = x.shape as [number, number, number];
+    const projected = layers.qkv.apply(x, params.qkv, inside(options, 'qkv', block)); // b t (h + 2g)·d
+    const [qs, ks, vs] = split(projected, [dim, kvDim, kvDim], -1) as [Tensor, Tensor, Tensor];
+    const q = reshape(qs, [B, T, numHeads, headDim]); // b t h d
+    const newK = reshape(ks, [B, T, numKvHeads, headDim]); // b t g d
+    const newV = reshape(vs, [B, T, numKvHeads, headDim]); // b t g d
+    const cache = cached === null ? { k: newK, v: newV } : { k: concat([cached.k, newK], 1), v: concat([cached.v, newV], 1) }; // b s g d
+    const mixed = attention(q, cache.k, cache.v, { causal, ...inside(options, 'attention', block) }); // b t h d
+    return { y: layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, inside(options, 'proj', block)), cache };
+  };
+}
+
+/** The options for one part of the block, with a seed of its own. */
+function inside({ train = false, seed }: ApplyOptions, name: string, block: number): ApplyOptions {
+  return seed === undefined ? { train } : { train, seed: foldSeed(seed, name, block) };
+}
+
+function checkInput(x: Tensor, dim: number): void {
+  checkRank('transformerBlock', 'x', x, 3);
+  checkLastDim('transformerBlock', 'x', x, dim);
+}
+
+function checkConfig({ dim, numHeads, numKvHeads = numHeads, placement = 'pre', dropout = 0, block, depth }: TransformerBlockConfig): void {
+  checkInteger('transformerBlock', 'dim', dim);
+  checkInteger('transformerBlock', 'numHeads', numHeads);
+  checkInteger('transformerBlock', 'numKvHeads', numKvHeads);
+  checkInteger('transformerBlock', 'block', block, 0);
+  checkInteger('transformerBlock', 'depth', depth);
+  checkDivisible('transformerBlock', 'dim', dim, 'numHeads', numHeads);
+  checkDivisible('transformerBlock', 'numHeads', numHeads, 'numKvHeads', numKvHeads);
+  checkOneOf('transformerBlock', 'placement', placement, ['pre', 'post']);
+  checkProbability('transformerBlock', 'dropout', dropout);
+}
