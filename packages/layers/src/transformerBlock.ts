@@ -8,6 +8,9 @@ import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
 import { linearLayer } from './linear.ts';
 import { mlpLayer } from './mlp.ts';
 
+/** Placement — where the norms stand. `pre`: x + f(norm(x)); `post`: norm(x + f(x)). */
+export type Placement = 'pre' | 'post';
+
 export type TransformerBlockConfig = {
   dim: number;
   numHeads: number;
@@ -19,8 +22,8 @@ export type TransformerBlockConfig = {
   linear?: LinearFactory;
   /** Default `mlpLayer()`. */
   mlp?: MlpFactory;
-  /** `pre`: x + f(norm(x)) (default). `post`: norm(x + f(x)). */
-  placement?: 'pre' | 'post';
+  /** Default `pre`. */
+  placement?: Placement;
   /** Whether position i sees positions ≤ i only; default false. */
   causal?: boolean;
   /** Probability of dropping each element that is added to the residual stream; default 0. */
