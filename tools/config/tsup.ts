@@ -1,4 +1,19 @@
+import { readFile } from 'node:fs/promises';
 import { defineConfig, type Options } from 'tsup';
+
+/**
+ * Marks module-level `const x = fusedOp(…)` as free of side effects, so that a bundler drops the fused ops a page does not
+ * use. Defining one only builds a closure; bundlers cannot know that of a function from another package.
+ */
+const pureFusedOps: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'pure-fused-ops',
+  setup(build) {
+    build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace(/^((?:export )?const \w+ = )(?=fusedOp\b)/gm, '$1/* @__PURE__ */ '),
+      loader: 'ts',
+    }));
+  },
+};
 
 /** The one bundler configuration of every package: ESM, types and source maps from `src/index.ts`. */
 export function tsupConfig(options: Options = {}) {
@@ -10,6 +25,7 @@ export function tsupConfig(options: Options = {}) {
     sourcemap: true,
     clean: true,
     treeshake: true,
+    esbuildPlugins: [pureFusedOps],
     ...options,
   });
 }
