@@ -1,0 +1,49 @@
+import { initRmsNorm, rmsNorm, rmsNormLayer } from '@evenkeel/norms';
+import { expectClose, expectNoLeak, forEachBackend, randomArray } from '@evenkeel/testing';
+import { dispose, tensor, zeros } from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+forEachBackend(() => {
+  it('rmsNorm(x) leaves unit-RMS rows unchanged', async () => {
+    const x = tensor([[1, -1, 1, -1], [2, 0, 0, 0]]);
+    const y = rmsNorm(x, {});
+    await expectClose(y, [[1, -1, 1, -1], [2, 0, 0, 0]]);
+    dispose([x, y]);
+  });
+
+  it('rmsNorm(c·x) equals rmsNorm(x) for every c > 0 when eps → 0', async () => {
+    await fc.assert(fc.asyncProperty(fc.double({ min: 1e-3, max: 1e3, noNaN: true }), fc.nat(1000), async (c, seed) => {
+      const values = randomArray(3 * 17, { seed });
+      const [x, scaled] = [tensor(values, [3, 17]), tensor(values.map((value) => c * value), [3, 17])];
+      const [y, z] = [rmsNorm(x, {}, { eps: 1e-12 }), rmsNorm(scaled, {}, { eps: 1e-12 })];
+      await expectClose(z, y, { rtol: 1e-4, atol: 1e-6 });
+      dispose([x, scaled, y, z]);
+    }), { numRuns: 20, seed: 1 });
+  });
+
+  it('rmsNorm(−x) equals −rmsNorm(x)', async () => {
+    const values = randomArray(65);
+    const [x, mirrored] = [tensor(values, [1, 65]), tensor(values.map((value) => -value), [1, 65])];
+    const [y, z] = [rmsNorm(x, {}), rmsNorm(mirrored, {})];
+    await expectClose(z, (await y.data()).map((value) => -value), { rtol: 0, atol: 0 });
+    dispose([x, mirrored, y, z]);
+  });
+});
+
+describe('rmsNorm', () => {
+  it('rmsNorm([2, 5]) with 4 weights names x, [..., 4] and [2, 5]', () => {
+    const [x, weight] = [zeros([2, 5]), zeros([4])];
+    expect(() => rmsNorm(x, { weight })).toThrow('rmsNorm: x must have shape [..., 4], got [2, 5]');
+    dispose([x, weight]);
+  });
+
+  it('initRmsNorm(dim) makes a weight of 1', async () => {
+    await expectNoLeak(() => initRmsNorm(3));
+    const params = initRmsNorm(3);
+    await expectClose(params.weight, [1, 1, 1]);
+    expect(() => initRmsNorm(0)).toThrow('initRmsNorm: dim must be an integer ≥ 1, got 0');
+    expect(() => rmsNormLayer({ eps: 0 })).toThrow('rmsNormLayer: eps must be a positive number, got 0');
+    dispose(params);
+  });
+});
