@@ -1,5 +1,6 @@
 // C = A·B (+ bias, activation) over packed panels. A chunk is one block of rows × columns of one batch entry over the whole
 // depth, so the order of every sum is the same for any number of threads.
+import { activate } from './activate';
 import { intArg, pointerArg } from './args';
 import { micro6x8 } from './gemmMicro';
 import { packA } from './gemmPack';
@@ -84,19 +85,6 @@ function copyTile(tile: usize, c: usize, height: i32, width: i32, ldc: usize, ac
       store<f32>(to, accumulate ? load<f32>(to) + value : value);
     }
     tile += NR << 2;
-    c += ldc;
-  }
-}
-
-/** activate — relu or relu6 over a finished block, in place. NaN stays NaN. */
-function activate(c: usize, rows: i32, columns: i32, ldc: usize, activation: i32): void {
-  if (activation == 0) return;
-  const top: f32 = activation == 2 ? 6 : Infinity;
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) {
-      const at = c + (<usize>j << 2);
-      store<f32>(at, min<f32>(max<f32>(load<f32>(at), 0), top));
-    }
     c += ldc;
   }
 }

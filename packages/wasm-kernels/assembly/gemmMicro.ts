@@ -4,7 +4,7 @@ import { loadSplat, madd } from './simd';
 /**
  * micro6x8 — twelve accumulators over a depth of kc.
  * a: kc × 6 floats, b: kc × 8 floats; c: 6 rows of 8 floats, `ldc` bytes apart. With `accumulate` C is added to, else written.
- * With `bias` ≠ 0 its eight floats are added to each row.
+ * With `bias` ≠ 0 its eight floats are added to each row. The loop is not unrolled: by four the engine spills registers.
  */
 export function micro6x8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, accumulate: i32, bias: usize): void {
   let c00 = f32x4.splat(0);

@@ -3,5 +3,6 @@
 export * from './threads';
 export * from './gemmPack';
 export * from './gemm';
+export * from './gemmFewRows';
 export * from './binary';
 export * from './gelu';

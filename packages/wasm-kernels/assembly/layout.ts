@@ -11,6 +11,8 @@ export const SLEEPERS: usize = 192;
 export const MAIN_WAITS: usize = 256;
 /** u32: table index of the current job's kernel. */
 export const KERNEL: usize = 320;
+/** i32: what is added to a claimed chunk's number; a job of more than 65,535 chunks is published in parts. */
+export const FIRST_CHUNK: usize = 324;
 /** f64 × 64: the current job's arguments. */
 export const ARGS: usize = 512;
 

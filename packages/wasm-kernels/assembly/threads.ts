@@ -1,7 +1,7 @@
 // The thread pool's inner half. A job is KERNEL + ARGS + a TICKET. Threads (main included) claim chunks by
 // compare-exchange on the ticket, which carries the job's generation: a late worker can never claim, or read the
 // arguments of, a job other than the one it sees. A job ends when DONE equals its number of chunks.
-import { ARGS, DONE, KERNEL, MAIN_WAITS, SLEEPERS, TICKET } from './layout';
+import { ARGS, DONE, FIRST_CHUNK, KERNEL, MAIN_WAITS, SLEEPERS, TICKET } from './layout';
 
 export { argsPointer, heapBase, scratchBytes } from './layout';
 
@@ -25,9 +25,10 @@ export function work(scratch: usize): void {
 }
 
 /** publish — offers the job whose KERNEL arguments the host has written to ARGS; wakes sleeping workers. */
-function publish(kernel: u32, chunks: i32): void {
+function publish(kernel: u32, first: i32, chunks: i32): void {
   atomic.store<i32>(DONE, 0);
   store<u32>(KERNEL, kernel);
+  store<i32>(FIRST_CHUNK, first);
   const generation = (atomic.load<u64>(TICKET) >> 32) + 1;
   atomic.store<u64>(TICKET, (generation << 32) | (<u64>chunks << 16));
   if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(GENERATION, chunks - 1);
@@ -41,7 +42,7 @@ function drain(scratch: usize): void {
     const next = <u32>ticket & 0xffff;
     if (next >= (<u32>ticket >> 16)) break;
     if (atomic.cmpxchg<u64>(TICKET, ticket, ticket + 1) != ticket) continue;
-    call_indirect<void>(load<u32>(KERNEL), <i32>next, ARGS, scratch);
+    call_indirect<void>(load<u32>(KERNEL), load<i32>(FIRST_CHUNK) + <i32>next, ARGS, scratch);
     finished++;
   }
   if (finished == 0) return;
@@ -54,9 +55,9 @@ export function runSerial(kernel: u32, chunks: i32, scratch: usize): void {
   for (let chunk = 0; chunk < chunks; chunk++) call_indirect<void>(kernel, chunk, ARGS, scratch);
 }
 
-/** runShared — the main thread's share of a job. Returns 1 when all of it is finished, 0 when `awaitDone` must follow. */
-export function runShared(kernel: u32, chunks: i32, scratch: usize): i32 {
-  publish(kernel, chunks);
+/** runShared — publishes chunks first … first + chunks − 1 and does the main thread's share of them. Returns 1 when all of it is finished, 0 when `awaitDone` must follow. */
+export function runShared(kernel: u32, first: i32, chunks: i32, scratch: usize): i32 {
+  publish(kernel, first, chunks);
   drain(scratch);
   return awaitDone(chunks, 20000);
 }

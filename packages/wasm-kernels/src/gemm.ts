@@ -1,3 +1,4 @@
+import type { Block } from './memory.ts';
 import type { WasmBackend } from './wasmBackend.ts';
 
 /** GemmOperands — C = A·B for `batch` pairs: A is m × k, B k × n, both row-major, either stored transposed. */
@@ -23,6 +24,8 @@ const NR = 8;
 /** Rows of A packed at a time: with KC = 256 they fill 96 KiB of the L2 cache. */
 const MAX_ROWS = 96;
 const MAX_COLUMNS = 512;
+/** Up to this many rows B is not packed. */
+const FEW_ROWS = 4;
 /** Packed copies of B are made in portions of at most this size. */
 const PACKED_BYTES = 32 << 20;
 /** A chunk is not made smaller than this many multiply-adds: 10 µs or so. */
@@ -31,15 +34,17 @@ const WANTED_CHUNKS = 16;
 const ACTIVATIONS: Readonly<Record<GemmActivation, number>> = { linear: 0, relu: 1, relu6: 2 };
 
 /**
- * gemm — packs B in panels, then multiplies, both on all threads.
+ * gemm — packs B in panels, then multiplies, both on all threads; a few rows are multiplied without packing.
  *
  * Large B are taken in blocks of columns and batches in groups, so that packed copies stay below 32 MiB. The cut into chunks
  * depends on the shapes alone.
  */
 export function gemm(backend: WasmBackend, operands: GemmOperands): void {
-  const { m, n, k } = operands;
+  const { m, n, k, transposeA, bias = 0 } = operands;
   const batch = operands.a.length;
   if (m === 0 || n === 0 || batch === 0) return;
+  if (n === 1 && bias === 0 && m > 1) return gemm(backend, transposed(operands));
+  if (m === 1 || (m <= FEW_ROWS && !transposeA)) return multiplyFewRows(backend, operands);
   const columns = Math.min(n, Math.max(64, Math.floor(PACKED_BYTES / 4 / Math.max(k, 1) / NR) * NR));
   const group = columns < n ? 1 : Math.max(1, Math.floor(PACKED_BYTES / 4 / Math.max(k * roundUp(n, NR), 1)));
   for (let first = 0; first < batch; first += group) {
@@ -49,40 +54,64 @@ export function gemm(backend: WasmBackend, operands: GemmOperands): void {
   }
 }
 
+/** transposed — Cᵀ = Bᵀ·Aᵀ: a product with one column as one with one row, whose memory is the same. */
+function transposed({ m, n, k, transposeA, transposeB, a, b, c, activation }: GemmOperands): GemmOperands {
+  return { m: n, n: m, k, transposeA: !transposeB, transposeB: !transposeA, a: b, b: a, c, activation };
+}
+
+function multiplyFewRows(backend: WasmBackend, { m, n, k, transposeB, a, b, c, bias = 0, activation = 'linear' }: GemmOperands): void {
+  const batch = a.length;
+  const table = addressTable(backend, [a, b, c]);
+  const columnsPerChunk = roundUp(MIN_CHUNK_WORK / 4 / Math.max(m * k, 1), 16);
+  const chunksPerEntry = Math.ceil(n / columnsPerChunk);
+  backend.run(
+    'gemmFewRows', chunksPerEntry * batch, table.pointer, table.pointer + batch * 4, table.pointer + batch * 8, bias,
+    m, n, k, transposeB ? 1 : 0, chunksPerEntry, columnsPerChunk, ACTIVATIONS[activation],
+  );
+  backend.runtime.heap.free(table);
+}
+
 /** multiplyPart — `count` batch entries from `first`, `columns` columns from `column`. */
 function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: number, count: number, column: number, columns: number): void {
   const { m, n, k, transposeA, transposeB, bias = 0, activation = 'linear' } = operands;
-  const { heap, memory } = backend.runtime;
-  const unique = [...new Set(operands.b.slice(first, first + count))];
+  const { heap } = backend.runtime;
+  const b = operands.b.slice(first, first + count);
+  const place = new Map<number, number>(); // equal B are packed once
+  for (const address of b) if (!place.has(address)) place.set(address, place.size);
   const entryFloats = k * roundUp(columns, NR);
-  const packed = heap.allocate(unique.length * entryFloats * 4);
-  const table = heap.allocate((unique.length + 3 * count) * 4);
-  const words = new Uint32Array(memory.buffer, table.pointer, unique.length + 3 * count);
+  const packed = heap.allocate(place.size * entryFloats * 4);
   const offsetB = (transposeB ? column * k : column) * 4;
-  unique.forEach((pointer, i) => {
-    words[i] = pointer + offsetB;
-  });
-  for (let i = 0; i < count; i++) {
-    words[unique.length + i] = operands.a[first + i] as number;
-    words[unique.length + count + i] = packed.pointer + unique.indexOf(operands.b[first + i] as number) * entryFloats * 4;
-    words[unique.length + 2 * count + i] = (operands.c[first + i] as number) + column * 4;
-  }
-  const tableA = table.pointer + unique.length * 4;
-  const panels = Math.ceil(columns / NR);
+  const table = addressTable(backend, [
+    [...place.keys()].map((address) => address + offsetB),
+    operands.a.slice(first, first + count),
+    b.map((address) => packed.pointer + (place.get(address) as number) * entryFloats * 4),
+    operands.c.slice(first, first + count).map((address) => address + column * 4),
+  ]);
   const panelsPerChunk = Math.max(1, Math.ceil(16384 / Math.max(k * NR, 1)));
-  const packChunks = Math.ceil(panels / panelsPerChunk);
+  const chunksPerEntry = Math.ceil(Math.ceil(columns / NR) / panelsPerChunk);
   backend.run(
-    'gemmPackB', packChunks * unique.length,
-    table.pointer, packed.pointer, columns, k, transposeB ? k : n, transposeB ? 1 : 0, packChunks, panelsPerChunk, entryFloats,
+    'gemmPackB', chunksPerEntry * place.size,
+    table.pointer, packed.pointer, columns, k, transposeB ? k : n, transposeB ? 1 : 0, chunksPerEntry, panelsPerChunk, entryFloats,
   );
+  const tableA = table.pointer + place.size * 4;
   const cut = cutBlocks(m, columns, k, count);
   backend.run(
-    'gemm', cut.rowBlocks * cut.columnBlocks * count,
-    tableA, tableA + count * 4, tableA + count * 8, bias === 0 ? 0 : bias + column * 4,
+    'gemm', cut.rowBlocks * cut.columnBlocks * count, tableA, tableA + count * 4, tableA + count * 8, bias === 0 ? 0 : bias + column * 4,
     m, columns, k, transposeA ? m : k, transposeA ? 1 : 0, n, cut.rowBlocks, cut.columnBlocks, cut.rows, cut.columns, ACTIVATIONS[activation],
   );
   heap.free(packed);
   heap.free(table);
+}
+
+/** addressTable — lists of addresses, one after the other, in a heap block the caller frees. */
+function addressTable(backend: WasmBackend, lists: readonly (readonly number[])[]): Block {
+  const { heap, memory } = backend.runtime;
+  const size = lists.reduce((sum, list) => sum + list.length, 0);
+  const block = heap.allocate(size * 4);
+  const words = new Uint32Array(memory.buffer, block.pointer, size);
+  let at = 0;
+  for (const list of lists) for (const address of list) words[at++] = address;
+  return block;
 }
 
 /** cutBlocks — halves the larger side of a chunk until there are enough chunks for many threads or they would be too small. */

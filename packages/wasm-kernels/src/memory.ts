@@ -4,7 +4,10 @@ import { UnsupportedError } from '@evenkeel/core-tensor';
 export type Block = {
   readonly pointer: number;
   bytes: number;
+  /** Filed as free space; blocks on the stacks of freed sizes are not. */
   free: boolean;
+  /** Handed out by `allocate`. */
+  inUse: boolean;
   /** Neighbours by address; every byte of the heap belongs to one block. */
   before: Block | undefined;
   after: Block | undefined;
@@ -32,8 +35,8 @@ export type Heap = {
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
+/** The memory grows by at least this much. */
 const GROWTH = 32 << 20;
-/** Freed blocks up to this size go back to a stack for exactly their size first, without merging. */
 const CLASSES_PER_OCTAVE = 8;
 
 /**
@@ -57,7 +60,7 @@ export function createHeap(memory: WebAssembly.Memory, base: number, maxBytes: n
   if (heapBytes - start >= ALIGNMENT) extend(start, heapBytes - start);
 
   function extend(pointer: number, bytes: number): void {
-    const block: Block = { pointer, bytes, free: false, before: last, after: undefined, previous: undefined, next: undefined };
+    const block: Block = { pointer, bytes, free: false, inUse: false, before: last, after: undefined, previous: undefined, next: undefined };
     if (last !== undefined) last.after = block;
     last = block;
     release(block);
@@ -125,7 +128,7 @@ export function createHeap(memory: WebAssembly.Memory, base: number, maxBytes: n
     const rest = block.bytes - bytes;
     if (rest < ALIGNMENT) return;
     const tail: Block = {
-      pointer: block.pointer + bytes, bytes: rest, free: false, before: block, after: block.after, previous: undefined, next: undefined,
+      pointer: block.pointer + bytes, bytes: rest, free: false, inUse: false, before: block, after: block.after, previous: undefined, next: undefined,
     };
     if (block.after !== undefined) block.after.before = tail;
     block.after = tail;
@@ -163,12 +166,15 @@ export function createHeap(memory: WebAssembly.Memory, base: number, maxBytes: n
         grow(size);
         block = take(size) as Block;
       }
+      block.inUse = true;
       bytesInUse += block.bytes;
       blocksInUse++;
       if (bytesInUse > peakBytes) peakBytes = bytesInUse;
       return block;
     },
     free(block) {
+      if (!block.inUse) throw new Error(`free: block must be in use, got one at ${block.pointer} that was freed before`);
+      block.inUse = false;
       bytesInUse -= block.bytes;
       blocksInUse--;
       const stack = quick.get(block.bytes);

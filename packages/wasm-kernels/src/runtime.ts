@@ -24,7 +24,8 @@ export type WasmRuntime = {
   readonly pool: ThreadPool;
 };
 
-const MAX_PAGES = 65536;
+/** One page less than 4 GiB, so that no block ends at an address that wraps to zero. */
+const MAX_PAGES = 65535;
 const PAGE = 65536;
 const INITIAL_PAGES = 256;
 

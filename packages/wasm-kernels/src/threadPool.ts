@@ -25,9 +25,8 @@ export type ThreadPoolOptions = {
   readonly stallMs?: number;
 };
 
-/** MAX_CHUNKS — a job has at most this many chunks: the ticket counts them with 16 bits. */
-export const MAX_CHUNKS = 65535;
-/** MAX_ARGS — a job has at most this many arguments. */
+/** Chunks that are published at a time: the ticket counts them with 16 bits. */
+const MAX_CHUNKS = 65535;
 const MAX_ARGS = 64;
 const START_MS = 10_000;
 
@@ -65,10 +64,12 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
     run(kernel, chunks, ...values) {
       if (args.length === 0) args = argsView(); // an unshared memory has grown
       for (let i = 0; i < values.length; i++) args[i] = values[i] as number;
-      if (chunks > MAX_CHUNKS) throw new UnsupportedError(`run: chunks must be at most ${MAX_CHUNKS}, got ${chunks}`);
       if (health.failure !== undefined) throw new UnsupportedError(health.failure);
-      if (workers.length === 0 || chunks < 2) exports.runSerial(kernel, chunks, scratch);
-      else if (exports.runShared(kernel, chunks, scratch) === 0) finish(chunks);
+      if (workers.length === 0 || chunks < 2) return exports.runSerial(kernel, chunks, scratch);
+      for (let first = 0; first < chunks; first += MAX_CHUNKS) {
+        const count = Math.min(MAX_CHUNKS, chunks - first);
+        if (exports.runShared(kernel, first, count, scratch) === 0) finish(count);
+      }
     },
     dispose() {
       for (const worker of workers) worker.terminate();
@@ -76,15 +77,17 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
     },
   };
 
-  /** Waits for chunks other threads still work on; gives up when none of them makes progress. */
+  /** Waits for chunks other threads still work on; gives up when they take too long. Time asleep (a closed laptop) hardly counts. */
   function finish(chunks: number): void {
-    const deadline = performance.now() + stallMs;
-    for (;;) {
-      if (mayWait ? exports.sleepUntilDone(chunks, 100) : exports.awaitDone(chunks, 100_000)) return;
-      if (performance.now() > deadline) {
-        health.failure = `run: all threads must finish their part, got none finished for ${stallMs} ms. A worker thread has died`;
-        throw new UnsupportedError(health.failure);
-      }
+    let waited = 0;
+    let before = performance.now();
+    while ((mayWait ? exports.sleepUntilDone(chunks, 100) : exports.awaitDone(chunks, 100_000)) === 0) {
+      const now = performance.now();
+      waited += Math.min(now - before, 200);
+      before = now;
+      if (waited < stallMs) continue;
+      health.failure = `run: all threads must finish their chunks, got none for ${stallMs} ms. A worker thread has died or hangs`;
+      throw new UnsupportedError(health.failure);
     }
   }
 }

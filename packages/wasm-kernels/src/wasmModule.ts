@@ -8,7 +8,7 @@ export type KernelExports = {
   readonly heapBase: () => number;
   readonly scratchBytes: () => number;
   readonly runSerial: (kernel: number, chunks: number, scratch: number) => void;
-  readonly runShared: (kernel: number, chunks: number, scratch: number) => number;
+  readonly runShared: (kernel: number, first: number, chunks: number, scratch: number) => number;
   readonly awaitDone: (chunks: number, spins: number) => number;
   readonly sleepUntilDone: (chunks: number, ms: number) => number;
 };
