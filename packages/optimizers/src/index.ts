@@ -1,1 +1,13 @@
-export {};
+export { chain, type ChainState } from './chain.ts';
+export { applyUpdates } from './applyUpdates.ts';
+export { adamw, type AdamwOptions } from './adamw.ts';
+export { sgd, type SgdOptions } from './sgd.ts';
+export { scaleByAdam, type AdamState, type ScaleByAdamOptions } from './scaleByAdam.ts';
+export { scaleByMomentum, type MomentumState, type ScaleByMomentumOptions } from './scaleByMomentum.ts';
+export { addDecayedWeights, type AddDecayedWeightsOptions } from './addDecayedWeights.ts';
+export { scaleByLearningRate, type LearningRateState } from './scaleByLearningRate.ts';
+export { clipByGlobalNorm } from './clipByGlobalNorm.ts';
+export { globalNorm } from './globalNorm.ts';
+export { decayMask } from './decayMask.ts';
+export { constant, cosine, joinSchedules, warmupLinear, type CosineOptions, type SchedulePhase, type WarmupLinearOptions } from './schedules.ts';
+export { wsd, type WsdOptions } from './wsd.ts';

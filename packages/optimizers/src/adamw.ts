@@ -1,0 +1,60 @@
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { fusedOp, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { checkWeightDecay, decayOf } from './addDecayedWeights.ts';
+import { checkLearningRate, learningRateAt } from './learningRate.ts';
+import { mapLeaves } from './leaves.ts';
+import { adamwReference, type AdamwAttrs, type AdamwInputs } from './reference/adamw.ts';
+import { biasCorrections, checkAdam, initAdam, type AdamState } from './scaleByAdam.ts';
+
+export type AdamwOptions = {
+  learningRate: number | Schedule;
+  beta1?: number;
+  beta2?: number;
+  eps?: number;
+  weightDecay?: number;
+  /** True where a parameter decays, in the structure of the parameters; default everywhere. `decayMask(specs)` makes one. */
+  mask?: Tree<boolean>;
+};
+
+const fusedAdamw = fusedOp<AdamwInputs, AdamwAttrs, Tensor[]>({
+  name: 'evenkeel/adamw', // inputs and outputs have the parameter's shape; outputs: update, mu, nu
+  reference: adamwReference,
+  differentiable: 'once',
+});
+
+/**
+ * adamw — Adam with decoupled weight decay: `chain(scaleByAdam, addDecayedWeights, scaleByLearningRate)` in one kernel per
+ * parameter where the backend has it.
+ *
+ *     update = −learningRate · ( (mu / (1 − beta1ᵗ)) / (√(nu / (1 − beta2ᵗ)) + eps) + weightDecay · param )
+ *
+ * @param options  `learningRate` per step, a number or a schedule; `beta1` (0.9), `beta2` (0.999), `eps` (1e-8, unit of the
+ *                 gradient), `weightDecay` (0.01, times the learning rate as in PyTorch), `mask`.
+ * @throws ConfigError  if an option is out of range, or `mask` lacks a parameter.
+ *
+ * Source: Loshchilov & Hutter 2017, arXiv:1711.05101, algorithm 2. Departs from the paper: the learning rate scales the decay.
+ */
+export function adamw({ learningRate, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0.01, mask }: AdamwOptions): GradientTransform<AdamState> {
+  checkLearningRate('adamw', learningRate);
+  checkAdam('adamw', { beta1, beta2, eps });
+  checkWeightDecay('adamw', weightDecay);
+  return Object.freeze({
+    init: initAdam,
+    update: (grads: Tree<Tensor>, state: AdamState, params: Tree<Variable>) => {
+      const decays = decayOf('adamw', mask);
+      const shared = {
+        learningRate: learningRateAt('adamw', learningRate, state.count), beta1, beta2, eps,
+        ...biasCorrections(state.count + 1, { beta1, beta2 }),
+      };
+      const updates = mapLeaves('adamw', params, { grads, mu: state.mu, nu: state.nu }, (param, leaves, path) => {
+        const inputs = { param, grad: leaves.grads, mu: leaves.mu, nu: leaves.nu };
+        const [update, mu, nu] = fusedAdamw(inputs, { ...shared, weightDecay: decays(path) ? weightDecay : 0 }) as [Tensor, Tensor, Tensor];
+        (leaves.mu as Variable).assign(mu);
+        (leaves.nu as Variable).assign(nu);
+        return update;
+      });
+      state.count += 1;
+      return updates;
+    },
+  });
+}

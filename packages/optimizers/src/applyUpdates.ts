@@ -1,0 +1,18 @@
+import { add, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { checkShape, treeEntries, type Tree } from '@evenkeel/core-tensor';
+import { argAt, leafOf } from './leaves.ts';
+
+/**
+ * applyUpdates — adds its update to every parameter, in place.
+ *
+ * @param params   tree of variables; each gets a new buffer, one at a time.
+ * @param updates  tree of the same structure and shapes; borrowed.
+ * @throws ConfigError  if `updates` lacks a parameter's path.
+ * @throws ShapeError   if an update has another shape than its parameter; then no parameter was changed.
+ */
+export function applyUpdates(params: Tree<Variable>, updates: Tree<Tensor>): void {
+  const updateOf = leafOf<Tensor>('applyUpdates', 'updates', updates);
+  const entries = treeEntries<Variable>(params);
+  for (const [path, param] of entries) checkShape('applyUpdates', argAt('updates', path), updateOf(path), param.shape);
+  for (const [path, param] of entries) tidy('applyUpdates', () => param.assign(add(param, updateOf(path))));
+}

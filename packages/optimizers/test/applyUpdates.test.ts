@@ -1,0 +1,29 @@
+import { tensor1d, tensor2d } from '@tensorflow/tfjs-core';
+import { param } from '@evenkeel/core-tensor';
+import { applyUpdates } from '@evenkeel/optimizers';
+import { expectClose, expectNoLeak, forEachBackend } from '@evenkeel/testing';
+import { expect, it } from 'vitest';
+import { free } from './helpers.ts';
+
+const make = () => ({ a: param(() => tensor1d([1, 2, 3])), blocks: [{ b: param(() => tensor2d([[4]])) }] });
+
+forEachBackend(() => {
+  it('applyUpdates(params, updates) adds in place, borrows the updates and leaks nothing', async () => {
+    const params = make();
+    const updates = { a: tensor1d([10, 20, 30]), blocks: [{ b: tensor2d([[-4]]) }] };
+    await expectNoLeak(() => applyUpdates(params, updates));
+    await expectClose(params.a, [11, 22, 33]);
+    await expectClose(params.blocks[0]!.b, [[0]]);
+    await expectClose(updates.a, [10, 20, 30]);
+    free(params, updates);
+  });
+
+  it('applyUpdates(params, updates) with a wrong shape or a missing path changes no parameter', async () => {
+    const params = make();
+    const [a, b] = [tensor1d([10, 20, 30]), tensor1d([1, 2])];
+    expect(() => applyUpdates(params, { a, blocks: [{ b }] })).toThrow('applyUpdates: updates.blocks.0.b must have shape [1, 1], got [2]');
+    expect(() => applyUpdates(params, { a, blocks: [] })).toThrow('applyUpdates: updates must have a leaf for blocks.0.b, got 1 others');
+    await expectClose(params.a, [1, 2, 3]);
+    free(params, [a, b]);
+  });
+});
