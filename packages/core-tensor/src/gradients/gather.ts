@@ -1,7 +1,8 @@
 import {
-  add, cast, clipByValue, gather, gatherND, greaterEqual, less, logicalAnd, mul, range, reshape, scalar, scatterND, transpose, type GradConfig, type Tensor,
+  add, cast, clipByValue, gather, gatherND, greaterEqual, less, logicalAnd, mul, range, reshape, scalar, scatterND, tensorScatterUpdate, transpose, zeros,
+  type GradConfig, type Tensor,
 } from '@tensorflow/tfjs-core';
-import { attr, shapeOf, shapesAndValues } from './config.ts';
+import { attr, shapeOf, shapesAndValues, shapesOf } from './config.ts';
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
@@ -27,6 +28,15 @@ function unsegment(dy: Tensor, ids: Tensor, numSegments: number): Tensor {
   return mul(taken, reshape(isInside, [...ids.shape, ...Array<number>(taken.rank - ids.rank).fill(1)]));
 }
 
+/** The gradient of topk: values go back to the places along the last axis that they came from. */
+function unpick(dy: Tensor, indices: Tensor, shape: number[]): Tensor {
+  const length = shape[shape.length - 1] as number;
+  const [rows, picked] = [sizeOf(shape) / Math.max(length, 1), indices.shape[indices.rank - 1] as number];
+  const starts = mul(range(0, rows, 1, 'int32'), scalar(length, 'int32'));
+  const places = add(reshape(indices, [rows, picked]), reshape(starts, [rows, 1]));
+  return reshape(scatterND(reshape(places, [rows * picked, 1]), reshape(dy, [rows * picked]), [rows * length]), shape);
+}
+
 const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** gatherGradients — kernels that read or write by index. */
@@ -49,6 +59,23 @@ export const gatherGradients: readonly GradConfig[] = [
     kernelName: 'ScatterNd',
     inputsToSave: ['indices'],
     gradFunc: (dy, saved) => ({ updates: () => gatherND(dy as Tensor, saved[0] as Tensor) }),
+  },
+  {
+    kernelName: 'TensorScatterUpdate',
+    inputsToSave: shapesAndValues(['updates'], ['indices']),
+    gradFunc: (dy, saved) => {
+      const [shape, indices] = [shapeOf(saved[0] as Tensor), saved[1] as Tensor];
+      return {
+        tensor: () => tensorScatterUpdate(dy as Tensor, indices, zeros(shape)),
+        updates: () => gatherND(dy as Tensor, indices),
+      };
+    },
+  },
+  {
+    kernelName: 'TopK',
+    inputsToSave: shapesOf('x'),
+    outputsToSave: [false, true],
+    gradFunc: (dys, saved) => ({ x: () => unpick((dys as Tensor[])[0] as Tensor, saved[1] as Tensor, shapeOf(saved[0] as Tensor)) }),
   },
   {
     kernelName: 'UnsortedSegmentSum',
