@@ -59,7 +59,7 @@ function apt(...args: string[]) {
 async function foundVulkan(): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'not needed here';
   if (lavapipePath() === undefined) return undefined;
-  const { code, stdout } = await command('dpkg-query', ['--show', '--showformat=${Version}', 'mesa-vulkan-drivers', 'libvulkan1']);
+  const { code, stdout } = await command('dpkg-query', ['--show', '--showformat=${Version}', 'mesa-vulkan-drivers']);
   if (code === 127) return `lavapipe, ${lavapipePath()}`; // not a Debian
   return code === 0 && parseInt(stdout) >= OLDEST_MESA ? `lavapipe of Mesa ${stdout.split('-')[0]}` : undefined;
 }

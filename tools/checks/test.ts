@@ -51,7 +51,7 @@ async function typecheck(): Promise<Outcome> {
 }
 
 function nx(target: string): Promise<CommandResult> {
-  return nodeTool('nx', ['run-many', '-t', target, '--parallel=2', '--output-style=static'], { timeoutMs: 900_000 });
+  return nodeTool('nx', ['run-many', '-t', target, '--parallel=2'], { timeoutMs: 900_000 });
 }
 
 async function vitest(): Promise<Outcome> {
@@ -87,7 +87,7 @@ async function runStep(step: Step, failedSteps: Set<string>): Promise<Outcome> {
 
 function report(outcome: Outcome): number {
   const isStrict = process.env['CI'] === 'true';
-  const grouped = Map.groupBy(outcome.skipped, (reason) => reason.slice(reason.lastIndexOf(': backend ') + 2));
+  const grouped = Map.groupBy(outcome.skipped, (reason) => reason.replace(/^.*(?=backend \S+ is unavailable)/, ''));
   process.stdout.write('\n');
   for (const [reason, list] of grouped) process.stdout.write(`skipped${isStrict ? ' (a failure with CI=true)' : ''}: ${list.length > 1 ? `${list.length} × ` : ''}${reason}\n`);
   for (const failure of outcome.failures) process.stdout.write(`failed: ${failure.split('\n')[0]}\n`);
