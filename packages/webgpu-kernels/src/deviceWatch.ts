@@ -1,0 +1,58 @@
+import { UnsupportedError } from '@evenkeel/core-tensor';
+
+/**
+ * DeviceWatch — remembers the first error of a device. WebGPU reports errors as events and lets programs run on: one shader
+ * that does not compile voids its whole batch of commands, and every tensor of that batch reads as zeros or old values. Hence
+ * one error condemns the device: from then on everything throws, until a fresh device is made.
+ */
+export type DeviceWatch = {
+  /** What went wrong, or undefined while the device works. */
+  readonly failure: () => string | undefined;
+  /** Throws UnsupportedError if anything went wrong so far. */
+  readonly check: () => void;
+  /** Runs `f` if nothing went wrong so far; an error that arrives meanwhile is reported under `name`. */
+  readonly during: <T>(name: string, f: () => T) => T;
+  /** The end that was meant: losing the device is no failure from here on, using it is. */
+  readonly close: () => void;
+};
+
+/** watchDevice — starts listening to a device that was just made. */
+export function watchDevice(device: GPUDevice): DeviceWatch {
+  let failure: string | undefined;
+  let running: string | undefined;
+  const fail = (what: string): void => {
+    failure ??= what;
+  };
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault(); // it is thrown, so it need not be printed
+    fail(`${kindOf(event.error)}${running === undefined ? '' : ` in ${running}`}: ${oneLine(event.error.message)}`);
+  });
+  void device.lost.then(({ reason, message }) => fail(`the device was lost (${reason}): ${oneLine(message)}`));
+  const check = (): void => {
+    if (failure === undefined) return;
+    throw new UnsupportedError(`webgpu: the device must be working, got ${failure}. Its tensors are lost; useDevice starts a fresh device.`);
+  };
+  return {
+    failure: () => failure,
+    check,
+    during: (name, f) => {
+      check();
+      running = name;
+      try {
+        return f();
+      } finally {
+        running = undefined;
+      }
+    },
+    close: () => fail('one that was closed, because its backend was removed'),
+  };
+}
+
+/** `GPUValidationError` → `a validation error`. */
+function kindOf(error: GPUError): string {
+  const kinds: Record<string, string> = { GPUValidationError: 'a validation error', GPUOutOfMemoryError: 'out of memory', GPUInternalError: 'an internal error' };
+  return kinds[error.constructor.name] ?? 'an error';
+}
+
+/** Dawn's messages run over many lines, of which the first tell what is wrong and the rest where. */
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 600).replace(/[\s.]+$/, '');

@@ -1,0 +1,55 @@
+import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
+import { engine, findBackendFactory, registerBackend, removeBackend, type KernelBackend } from '@tensorflow/tfjs-core';
+import { adapterName, type FoundAdapter } from './adapter.ts';
+import { watchDevice } from './deviceWatch.ts';
+import type { GpuEntry } from './gpuEntry.ts';
+import { usefulFeatures, usefulLimits } from './requirements.ts';
+
+/** What `openDevice` registered last, under which options. */
+let opened: { readonly key: string; readonly isUsable: () => boolean } | undefined;
+
+/**
+ * openDevice — opens a device on the adapter and registers it as tfjs' backend `webgpu`.
+ *
+ * One that was opened with the same `key` and still works is kept.
+ *
+ * @throws ConfigError       while tensors live on another backend of that name, which would be lost.
+ * @throws UnsupportedError  if the adapter gives no device.
+ */
+export async function openDevice(found: FoundAdapter, key: string): Promise<void> {
+  if (opened?.key === key && opened.isUsable()) return;
+  checkUnused();
+  const { adapter } = found;
+  const device = await requestDevice(adapter);
+  const watch = watchDevice(device);
+  // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, and must give way.
+  const { EvenkeelWebgpuBackend } = await import('./backend.ts');
+  installGlobals(found);
+  if (findBackendFactory('webgpu')) removeBackend('webgpu');
+  const factory = (): KernelBackend => new EvenkeelWebgpuBackend(device, adapter.info, watch);
+  registerBackend('webgpu', factory, 3); // tfjs' own priority for it
+  opened = { key, isUsable: () => watch.failure() === undefined && findBackendFactory('webgpu') === factory };
+}
+
+function checkUnused(): void {
+  const backend = engine().registry['webgpu'];
+  if (backend === undefined || backend.numDataIds() === 0 || ('isWorking' in backend && !backend.isWorking)) return;
+  throw new ConfigError(
+    `webgpu: the tfjs backend webgpu must hold no tensors when another device is opened, got ${backend.numDataIds()}; dispose them, or open the device first`);
+}
+
+async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice({ label: 'evenkeel', requiredFeatures: usefulFeatures(adapter), requiredLimits: usefulLimits(adapter) });
+  } catch (error) {
+    throw new UnsupportedError(
+      `webgpu: ${adapterName(adapter)} must give a device, got ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** In Node: the names that tfjs' backend reads as globals, and `navigator.gpu`, without which it refuses to start. */
+function installGlobals({ gpu, dawn }: GpuEntry): void {
+  if (dawn === undefined) return;
+  Object.assign(globalThis, dawn.globals);
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+}

@@ -1,0 +1,26 @@
+import { checkOneOf, ConfigError } from '@evenkeel/core-tensor';
+
+export type WebgpuOptions = {
+  /** Use only an adapter whose name contains this text (case matters), such as `llvmpipe`. `evenkeel doctor` prints the names. */
+  adapter?: string;
+  /** Which GPU of a machine with two; default `high-performance`. */
+  powerPreference?: 'high-performance' | 'low-power';
+  /** Dawn's toggles by name, in Node only, such as `{ enable: ['skip_validation'] }`. Dawn ignores names it does not know. */
+  toggles?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
+};
+
+/** checkOptions — throws ConfigError unless every option is valid by itself. */
+export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {} }: WebgpuOptions): void {
+  if (adapter !== undefined && (typeof adapter !== 'string' || adapter === '')) {
+    throw new ConfigError(`webgpu: adapter must be part of an adapter's name, got ${JSON.stringify(adapter)}`);
+  }
+  checkOneOf('webgpu', 'powerPreference', powerPreference, ['high-performance', 'low-power']);
+  for (const name of [...(toggles.enable ?? []), ...(toggles.disable ?? [])]) {
+    if (!/^\w+$/.test(name)) throw new ConfigError(`webgpu: toggles must be names such as skip_validation, got ${JSON.stringify(name)}`);
+  }
+}
+
+/** optionsKey — equal for options that mean the same. */
+export function optionsKey({ adapter = '', powerPreference = 'high-performance', toggles = {} }: WebgpuOptions): string {
+  return JSON.stringify([adapter, powerPreference, toggles.enable ?? [], toggles.disable ?? []]);
+}
