@@ -1,5 +1,5 @@
 import { ConfigError } from '@evenkeel/core-tensor';
-import { nodeModules, reasonOf } from './nodeFs.ts';
+import { fileSource } from './byteSource.ts';
 
 const MAX_JSON_BYTES = 100_000_000;
 
@@ -10,22 +10,24 @@ const MAX_JSON_BYTES = 100_000_000;
  * @throws UnsupportedError  outside Node.
  */
 export async function readJsonFile(path: string): Promise<unknown> {
-  const { fs } = nodeModules('readJsonFile');
-  const text = await readSmallFile(fs, path);
+  const text = await readTextFile('readJsonFile', path);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(`readJsonFile: ${path} must be JSON, got: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    const problem = (error as Error).message.replace(/\s+/g, ' ').slice(0, 200);
+    throw new ConfigError(`readJsonFile: ${path} must be JSON, got: ${problem}`, { cause: error });
   }
 }
 
-async function readSmallFile(fs: ReturnType<typeof nodeModules>['fs'], path: string): Promise<string> {
+/** readTextFile — a UTF-8 file of at most 100 MB, on behalf of `fn`. */
+export async function readTextFile(fn: string, path: string): Promise<string> {
+  const source = await fileSource(fn, path);
   try {
-    const { size } = await fs.promises.stat(path);
-    if (size > MAX_JSON_BYTES) throw new ConfigError(`readJsonFile: ${path} must have at most ${MAX_JSON_BYTES} bytes, got ${size}`);
-    return await fs.promises.readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`readJsonFile: ${path} must be readable, got ${reasonOf(error)}`, { cause: error });
+    if (source.byteLength > MAX_JSON_BYTES) {
+      throw new ConfigError(`${fn}: ${path} must have at most ${MAX_JSON_BYTES} bytes, got ${source.byteLength}`);
+    }
+    return new TextDecoder().decode(await source.read(0, source.byteLength));
+  } finally {
+    await source.close();
   }
 }

@@ -1,13 +1,12 @@
 import { ConfigError } from '@evenkeel/core-tensor';
-import { fileSource } from './byteSource.ts';
 import { emptyRecord, type SafetensorsEntry } from './entry.ts';
 import { jsonCursor } from './jsonCursor.ts';
 import { nodeModules } from './nodeFs.ts';
 import { openNamed, readAll, type SafetensorsFile } from './openSafetensors.ts';
+import { readTextFile } from './readJsonFile.ts';
 import { quoteName } from './text.ts';
 
 const SINGLE_FILES = ['model.safetensors', 'diffusion_pytorch_model.safetensors'];
-const MAX_INDEX_BYTES = 100_000_000;
 
 /**
  * openStateDict — opens a checkpoint as Hugging Face lays it out; its tensors are read one by one.
@@ -54,7 +53,7 @@ function findCheckpoint(fn: string, path: string): string {
 
 async function openShards(fn: string, indexPath: string): Promise<SafetensorsFile> {
   const { path: paths } = nodeModules(fn);
-  const fileOf = parseShardIndex(`${fn}: ${indexPath}`, await readText(fn, indexPath));
+  const fileOf = parseShardIndex(`${fn}: ${indexPath}`, await readTextFile(fn, indexPath));
   const shards = new Map<string, SafetensorsFile>();
   const close = async (): Promise<void> => {
     for (const shard of shards.values()) await shard.close();
@@ -77,18 +76,6 @@ async function openShards(fn: string, indexPath: string): Promise<SafetensorsFil
     throw error;
   }
   return { names: [...fileOf.keys()], metadata, info: (name) => shardOf(name).info(name), read: async (name) => shardOf(name).read(name), close };
-}
-
-async function readText(fn: string, path: string): Promise<string> {
-  const source = await fileSource(fn, path);
-  try {
-    if (source.byteLength > MAX_INDEX_BYTES) {
-      throw new ConfigError(`${fn}: ${path} must have at most ${MAX_INDEX_BYTES} bytes, got ${source.byteLength}`);
-    }
-    return new TextDecoder().decode(await source.read(0, source.byteLength));
-  } finally {
-    await source.close();
-  }
 }
 
 /** The `weight_map` of an index: which file holds which tensor. Files must be plain names, so that nothing outside is read. */
