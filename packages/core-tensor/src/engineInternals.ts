@@ -26,6 +26,8 @@ export type EngineInternals = {
   startTape(): void;
   endTape(): void;
   isTapeOn(): boolean;
+  /** Takes the next tensor id: every tensor made afterwards has a larger one. */
+  nextTensorId(): number;
   runKernelFunc(operation: {
     forwardFunc: (backend: unknown, save: SaveFn) => Tensor | Tensor[];
     backwardsFunc: (dy: Tensor | Tensor[], saved: Tensor[]) => Record<string, () => Tensor>;

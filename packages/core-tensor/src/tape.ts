@@ -19,9 +19,11 @@ export function record(f: () => Tensor): Recording {
   if (kernelDepth > 0) Object.assign(state, { gradientDepth: 0, kernelDepth: 0, activeTape: null });
   const isOutermost = state.gradientDepth === 0;
   engine.startTape();
+  // What an outer recording did before is a constant here, even where one of our inputs was made from another.
+  const begin = state.activeTape?.length ?? 0;
   try {
     const value = tidy('forward', f);
-    return { value, tape: [...(state.activeTape ?? [])], isOutermost };
+    return { value, tape: (state.activeTape ?? []).slice(begin), isOutermost };
   } catch (error) {
     if (isOutermost) freeSaved(state.activeTape ?? []);
     throw error;
@@ -53,6 +55,7 @@ export function backpropagate({ value, tape, isOutermost }: Recording, xs: reado
   try {
     const ordered = sortByData(tape);
     const { path, fromXs } = pathBetween(ordered, xs, value);
+    checkKept(ordered, fromXs, value);
     if (isOutermost) freeSaved(ordered.filter((node) => !path.has(node)));
     const wanted = new Set(xs.map((x) => x.id));
     const dys = new Map<number, Tensor>([[value.id, dy === undefined ? ones(value.shape) : clone(dy)]]);
@@ -65,25 +68,29 @@ export function backpropagate({ value, tape, isOutermost }: Recording, xs: reado
         dys.delete(id);
       }
     }
-    return xs.map((x) => dys.get(x.id));
+    return xs.map((x, i) => ownGradient(dys.get(x.id), xs.indexOf(x) < i));
   } finally {
     if (isOutermost) freeSaved(tape);
   }
 }
 
+/** A tensor that stands at several places of `xs` gets a gradient of its own for each. */
+const ownGradient = (dx: Tensor | undefined, isRepeated: boolean): Tensor | undefined => (dx !== undefined && isRepeated ? clone(dx) : dx);
+
 /** Adds the gradients that `node` sends to its inputs to `dys`. */
 function propagateThrough(node: TapeNode, fromXs: ReadonlySet<number>, dys: Map<number, Tensor>): void {
   const incoming = node.outputs.map((output) => dys.get(output.id));
   if (incoming.every((dy) => dy === undefined)) return;
-  const { gradient } = node;
-  if (gradient === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${node.kernelName} must have a gradient, got none registered`);
-  const targets = Object.entries(node.inputs).filter(([, input]) => fromXs.has(input.id));
+  const { gradient, kernelName } = node;
+  if (gradient === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${kernelName} must have a gradient, got none registered`);
+  const targets = inputsOf(node).filter(([, input]) => fromXs.has(input.id));
+  const firstNew = engineInternals().nextTensorId();
   const outgoing = tidy(() => {
     const closures = gradient(incoming);
-    const used = new Set<Tensor | undefined>(incoming);
+    const used = new Set<Tensor>();
     return targets.map(([name, input]) => {
       const dx = checkedGradient(closures[name]?.(), node, name, input);
-      const isShared = used.has(dx);
+      const isShared = dx.id < firstNew || used.has(dx);
       used.add(dx);
       return isShared ? clone(dx) : dx; // every entry of dys is owned by dys alone
     });
@@ -107,6 +114,11 @@ function checkedGradient(dx: Tensor | undefined, node: TapeNode, name: string, i
     `valueAndGrad: the gradient of ${node.kernelName} for ${name} must be float32 [${input.shape.join(', ')}], got ${dx.dtype} [${dx.shape.join(', ')}]`);
 }
 
+/** The inputs that are there: optional ones may be undefined. */
+function inputsOf({ inputs }: TapeNode): [name: string, input: Tensor][] {
+  return Object.entries(inputs).filter(([, input]) => input !== undefined && input !== null);
+}
+
 const isDifferentiable = (tensor: Tensor): boolean => tensor.dtype === 'float32';
 
 /** Moves each node behind the producers of all its inputs. Only saved copies of outputs ever stand too early. */
@@ -116,7 +128,7 @@ function sortByData(tape: readonly TapeNode[]): TapeNode[] {
   const postponed = new Map<number, TapeNode[]>();
   const ordered: TapeNode[] = [];
   tape.forEach((node, index) => {
-    const latest = Object.values(node.inputs).reduce((last, input) => Math.max(last, producer.get(input.id) ?? -1), -1);
+    const latest = inputsOf(node).reduce((last, [, input]) => Math.max(last, producer.get(input.id) ?? -1), -1);
     if (latest > index) postponed.set(latest, [...(postponed.get(latest) ?? []), node]);
     else ordered.push(node);
     ordered.push(...(postponed.get(index) ?? []));
@@ -128,15 +140,36 @@ function sortByData(tape: readonly TapeNode[]): TapeNode[] {
 function pathBetween(ordered: readonly TapeNode[], xs: readonly Tensor[], value: Tensor): { path: Set<TapeNode>; fromXs: Set<number> } {
   const fromXs = new Set(xs.map((x) => x.id));
   const reached = ordered.filter((node) => {
-    if (!Object.values(node.inputs).some((input) => fromXs.has(input.id))) return false;
+    if (!inputsOf(node).some(([, input]) => fromXs.has(input.id))) return false;
     node.outputs.filter(isDifferentiable).forEach((output) => fromXs.add(output.id));
     return true;
   });
   const towardsValue = new Set([value.id]);
   const path = reached.reverse().filter((node) => {
     if (!node.outputs.some((output) => towardsValue.has(output.id) && fromXs.has(output.id))) return false;
-    Object.values(node.inputs).forEach((input) => towardsValue.add(input.id));
+    inputsOf(node).forEach(([, input]) => towardsValue.add(input.id));
     return true;
   });
   return { path: new Set(path.reverse()), fromXs };
+}
+
+/**
+ * Refuses second derivatives that would lose a path without a word: through an operation that keeps, for its gradient, a value
+ * from its own inside. Such a value is neither an input nor an output, so nothing on the tape says what it depends on.
+ */
+function checkKept(ordered: readonly TapeNode[], fromXs: ReadonlySet<number>, value: Tensor): void {
+  const needed = new Set([value.id]);
+  const copyOf = new Map<number, number>();
+  for (const node of [...ordered].reverse()) {
+    const inputs = inputsOf(node).map(([, input]) => input.id);
+    if (node.outputs.some(({ id }) => needed.has(id))) inputs.forEach((id) => needed.add(id));
+    if (inputs.length === 1) copyOf.set((node.outputs[0] as Tensor).id, inputs[0] as number);
+  }
+  for (const node of ordered) {
+    const read = (node.saved ?? []).filter((kept) => isDifferentiable(kept) && needed.has(kept.id));
+    if (read.length === 0 || !inputsOf(node).some(([, input]) => fromXs.has(input.id))) continue;
+    const known = new Set([...inputsOf(node).map(([, input]) => input.id), ...node.outputs.map(({ id }) => id)]);
+    if (read.every((kept) => known.has(copyOf.get(kept.id) ?? kept.id))) continue;
+    throw new UnsupportedError(`valueAndGrad: ${node.kernelName.replace(/__op$/, '')} must keep only inputs and outputs to be differentiated twice, got a value from its inside`);
+  }
 }

@@ -1,4 +1,5 @@
-import { tidy, zeros, type Scalar, type Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
+import { clone, Tensor, tidy, zeros, type Scalar, type TensorContainer } from '@tensorflow/tfjs-core';
+import { checkDtype, describeShape } from './check.ts';
 import { ConfigError, ShapeError } from './errors.ts';
 import { backpropagate, freeSaved, record, type Recording } from './tape.ts';
 import { treeEntries, treeFromEntries, type Tree } from './tree.ts';
@@ -15,9 +16,9 @@ export type ValueAndGradOptions = {
  * as soon as it was used. May be nested: `valueAndGrad` inside `fn` gives second derivatives.
  *
  * @param fn      called once with `params`; returns the loss, one float32 number. Intermediates are freed for it.
- * @param params  tree of variables or tensors; borrowed.
+ * @param params  tree of float32 variables or tensors; borrowed. A leaf that stands at two places has its whole gradient at both.
  * @returns       `value` and `grads` (a tree like `params`), owned by the caller.
- * @throws ShapeError   if the loss is not a single float32 number.
+ * @throws ShapeError   if the loss is not a single float32 number, or a leaf of `params` is not float32.
  * @throws ConfigError  if no gradient reached a parameter; the message names its path.
  */
 export function valueAndGrad<P extends Tree<Tensor>>(
@@ -25,13 +26,14 @@ export function valueAndGrad<P extends Tree<Tensor>>(
 ): { value: Scalar; grads: GradsOf<P> } {
   const entries = treeEntries<Tensor>(params);
   if (entries.length === 0) throw new ConfigError('valueAndGrad: params must have at least one leaf, got an empty tree');
+  for (const [path, leaf] of entries) checkDtype('valueAndGrad', path === '' ? 'params' : path, leaf, 'float32');
   const xs = entries.map(([, leaf]) => leaf);
   const result: TensorContainer = tidy('valueAndGrad', (): TensorContainer => {
     const recording = record(() => fn(params));
     checkLoss(recording);
     const found = backpropagate(recording, xs);
     const grads = entries.map(([path, leaf], i) => [path, found[i] ?? unreached(path, leaf, unused)] as const);
-    return { value: recording.value, grads: treeFromEntries<Tensor>(params as Tree<unknown>, grads) as TensorContainer };
+    return { value: clone(recording.value), grads: treeFromEntries<Tensor>(params as Tree<unknown>, grads) as TensorContainer };
   });
   return result as unknown as { value: Scalar; grads: GradsOf<P> };
 }
@@ -51,12 +53,16 @@ export function vjp(fn: () => Tensor, inputs: readonly Tensor[], dy: Tensor): { 
   return tidy('vjp', () => {
     const recording = record(fn);
     const { value } = recording;
+    if (!(value instanceof Tensor) || value.dtype !== 'float32') {
+      freeIfOutermost(recording);
+      throw new ShapeError(`vjp: fn must return a float32 tensor, got ${describe(value)}`);
+    }
     if (value.shape.join() !== dy.shape.join()) {
       freeIfOutermost(recording);
-      throw new ShapeError(`vjp: dy must have shape [${value.shape.join(', ')}], got [${dy.shape.join(', ')}]`);
+      throw new ShapeError(`vjp: dy must have shape ${describeShape(value.shape)}, got ${describeShape(dy.shape)}`);
     }
     const grads = backpropagate(recording, inputs, dy).map((grad, i) => grad ?? zeros((inputs[i] as Tensor).shape));
-    return { value, grads };
+    return { value: clone(value), grads };
   });
 }
 
@@ -67,9 +73,15 @@ function unreached(path: string, leaf: Tensor, unused: 'error' | 'zero'): Tensor
 
 function checkLoss(recording: Recording): void {
   const { value } = recording;
-  if (value.size === 1 && value.dtype === 'float32') return;
+  if (value instanceof Tensor && value.size === 1 && value.dtype === 'float32') return;
   freeIfOutermost(recording);
-  throw new ShapeError(`valueAndGrad: fn must return one float32 number, got ${value.dtype} [${value.shape.join(', ')}]`);
+  throw new ShapeError(`valueAndGrad: fn must return one float32 number, got ${describe(value)}`);
+}
+
+/** What a function returned that should have returned a tensor. */
+function describe(value: unknown): string {
+  if (value instanceof Tensor) return `${value.dtype} ${describeShape(value.shape)}`;
+  return value instanceof Promise ? 'a promise' : String(value);
 }
 
 function freeIfOutermost({ tape, isOutermost }: Recording): void {
