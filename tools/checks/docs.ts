@@ -5,7 +5,7 @@ import { publishedPackages, repositoryRoot, type Package } from './workspace.ts'
 
 const HEADINGS = ['## Example', '## Functions', '## Memory', '## Limits'];
 
-/** checkDocs — every package has its README; every export of its index is named there, as code. One sentence per gap. */
+/** checkDocs — every package has its README; every value its index exports is named there, as code. One sentence per gap. */
 export function checkDocs(root = repositoryRoot): string[] {
   return publishedPackages(root).flatMap((each) => checkReadme(root, each));
 }
@@ -27,19 +27,21 @@ function codeIn(markdown: string): string[] {
   return (markdown.replace(/^```[^]*?^```/gm, '').match(/`[^`]+`/g) ?? []);
 }
 
-/** exportedNames — the names a module exports, types included, following `export *` through relative files. */
+/** exportedNames — the values a module exports, following `export *` through relative files; types speak through them. */
 export function exportedNames(path: string): string[] {
   const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest);
   return source.statements.flatMap((statement) => {
     if (ts.isExportDeclaration(statement)) return reexportedNames(path, statement);
     const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined;
     if (!modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return [];
+    if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) return [];
     if (ts.isVariableStatement(statement)) return statement.declarationList.declarations.map(({ name }) => (name as ts.Identifier).text);
     return [(statement as ts.FunctionDeclaration).name?.text ?? 'default'];
   });
 }
 
-function reexportedNames(path: string, { exportClause, moduleSpecifier }: ts.ExportDeclaration): string[] {
+function reexportedNames(path: string, { exportClause, moduleSpecifier, isTypeOnly }: ts.ExportDeclaration): string[] {
+  if (isTypeOnly) return [];
   if (exportClause === undefined) return exportedNames(join(path, '..', (moduleSpecifier as ts.StringLiteral).text));
-  return ts.isNamedExports(exportClause) ? exportClause.elements.map(({ name }) => name.text) : [exportClause.name.text];
+  return ts.isNamedExports(exportClause) ? exportClause.elements.filter((element) => !element.isTypeOnly).map(({ name }) => name.text) : [exportClause.name.text];
 }

@@ -13,8 +13,9 @@ const FORBIDDEN = [
 export function checkTrackedFiles(root = repositoryRoot): string[] {
   const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
   return files.flatMap((file) => {
-    const size = statSync(join(root, file), { throwIfNoEntry: false })?.size;
-    if (size === undefined) return [];
+    const stat = statSync(join(root, file), { throwIfNoEntry: false });
+    if (stat?.isFile() !== true) return stat === undefined ? [] : [`${file}: only plain files are committed`];
+    const { size } = stat;
     if (size > 1_000_000) return [`${file}: ${(size / 1e6).toFixed(1)} MB; keep large files out of the repository`];
     return file === 'pnpm-lock.yaml' ? [] : machinePaths(file, readFileSync(join(root, file), 'utf8'));
   });
