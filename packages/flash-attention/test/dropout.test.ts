@@ -1,0 +1,83 @@
+import { randomBits } from '@evenkeel/core-tensor';
+import { attentionReference, flashAttention } from '@evenkeel/flash-attention';
+import { checkOpGrad, expectClose, forEachBackend, logSumExp64, type AttentionSizes64 } from '@evenkeel/testing';
+import { dispose, ones, zeros } from '@tensorflow/tfjs-core';
+import { expect, it } from 'vitest';
+import { makeCase } from './cases.ts';
+
+const sizes: AttentionSizes64 = { batchSize: 2, seqLen: 5, kvLen: 6, numHeads: 2, headDim: 4, causal: true };
+const acting = { causal: true, dropout: 0.3, train: true, seed: 12345 } as const;
+
+/** (P∘Z/(1−p)) v for causal attention; Z of `b h t s` from the seed's bits, as documented. P is normalised before dropout. */
+function dropped64(q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, rate: number, seed: number): Float64Array {
+  const { batchSize: B, seqLen: T, kvLen: S, numHeads: H, headDim: D } = sizes;
+  const out = new Float64Array(B * T * H * D);
+  const bits = randomBits(seed, B * H * T * S);
+  for (let b = 0; b < B; b++) for (let h = 0; h < H; h++) for (let t = 0; t < T; t++) {
+    const query = ((b * T + t) * H + h) * D;
+    const keyAt = (s: number) => ((b * S + s) * H + h) * D;
+    const visible = Array.from({ length: t + S - T + 1 }, (_, s) => s);
+    const scores = visible.map((s) => Array.from({ length: D }, (_, d) => q[query + d]! * k[keyAt(s) + d]!).reduce((a, c) => a + c) / Math.sqrt(D));
+    const lse = logSumExp64(scores, scores.length)[0]!;
+    visible.forEach((s) => {
+      const isKept = bits[((b * H + h) * T + t) * S + s]! >= rate * 2 ** 32;
+      const weight = isKept ? Math.exp(scores[s]! - lse) / (1 - rate) : 0;
+      for (let d = 0; d < D; d++) out[query + d]! += weight * v[keyAt(s) + d]!;
+    });
+  }
+  return out;
+}
+
+forEachBackend(() => {
+  it('flashAttention(q, k, v, { dropout }) drops normalised weights by the bits of the seed', async () => {
+    const { q, k, v, values } = makeCase(sizes);
+    const y = flashAttention(q, k, v, acting);
+    await expectClose(y, dropped64(values.q, values.k, values.v, acting.dropout, acting.seed), { atol: 1e-5 });
+    dispose([q, k, v, y]);
+  });
+
+  it('the gradients of flashAttention with dropout match finite differences: backward draws the mask of forward', async () => {
+    const { q, k, v } = makeCase(sizes);
+    await checkOpGrad<'q' | 'k' | 'v'>({
+      op: (p) => flashAttention(p.q, p.k, p.v, acting),
+      oracle64: (p) => dropped64(p.q, p.k, p.v, acting.dropout, acting.seed),
+      inputs: { q, k, v },
+    });
+    dispose([q, k, v]);
+  });
+
+  it('flashAttention(q, k, v, { dropout, returnLse }) leaves lse as it is without dropout', async () => {
+    const { q, k, v } = makeCase(sizes);
+    const [dropped, plain] = [flashAttention(q, k, v, { ...acting, returnLse: true }), flashAttention(q, k, v, { causal: true, returnLse: true })];
+    await expectClose(dropped.lse, plain.lse, { rtol: 1e-6 });
+    dispose([q, k, v, dropped, plain]);
+  });
+
+  it('flashAttention(q, k, v, { dropout }) without train, or with dropout 0, is bit-equal to no dropout', async () => {
+    const { q, k, v } = makeCase(sizes);
+    const plain = flashAttention(q, k, v, { causal: true });
+    const [evaluated, none] = [flashAttention(q, k, v, { ...acting, train: false }), flashAttention(q, k, v, { ...acting, dropout: 0 })];
+    await expectClose(evaluated, plain, { rtol: 0, atol: 0 });
+    await expectClose(none, plain, { rtol: 0, atol: 0 });
+    dispose([q, k, v, plain, evaluated, none]);
+  });
+
+  it('flashAttention(q, k, v, { seed }) repeats itself with one seed and differs with another', async () => {
+    const { q, k, v } = makeCase(sizes);
+    const [a, b, c] = [flashAttention(q, k, v, acting), attentionReference(q, k, v, acting), flashAttention(q, k, v, { ...acting, seed: 12346 })];
+    await expectClose(b, a, { rtol: 0, atol: 0 });
+    expect(Array.from(await c.data())).not.toEqual(Array.from(await a.data()));
+    dispose([q, k, v, a, b, c]);
+  });
+
+  it.each([0.1, 0.5, 0.9])('flashAttention(q, k, v, { dropout: %d }) keeps its share of the weights within 3σ', async (rate) => {
+    // With q = 0 every weight is 1/s, and with v = 1 the result is the number of kept weights of the row over s·(1 − p).
+    const [B, T, H, S] = [1, 64, 4, 128];
+    const [q, k, v] = [zeros([B, T, H, 2]), ones([B, S, H, 2]), ones([B, S, H, 2])];
+    const y = flashAttention(q, k, v, { dropout: rate, train: true, seed: 7 });
+    const values = Array.from(await y.data());
+    const kept = (values.reduce((total, value) => total + value, 0) / values.length) * (1 - rate);
+    expect(Math.abs(kept - (1 - rate))).toBeLessThan(3 * Math.sqrt((rate * (1 - rate)) / (B * T * H * S)));
+    dispose([q, k, v, y]);
+  });
+});
