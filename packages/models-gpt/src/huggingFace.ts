@@ -1,5 +1,5 @@
 import { clone, dispose, tidy, transpose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { param, treeEntries, treeFromEntries, type Params, type ParamSpec } from '@evenkeel/core-tensor';
+import { param, treeEntries, treeFromEntries, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import {
   atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors,
   type Entries, type FloatDtype, type SafetensorsFile,
@@ -72,7 +72,7 @@ export async function saveGpt(directory: string, model: Gpt, params: GptParams, 
 
 /** gptEntries — the parameters as entries of a safetensors file, in GPT-2's names and layout. */
 export async function gptEntries(model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<Entries> {
-  const byPath = new Map(treeEntries<Tensor>(params as Params));
+  const byPath = new Map(treeEntries<Tensor>(params as unknown as Tree<Tensor>));
   const tensors = tidy(() => Object.fromEntries(gpt2Names(model.config).map(({ path, name, transposed }) => {
     const stored = byPath.get(path) as Tensor;
     const prefixed = name.startsWith('lm_head.') ? name : `${PREFIX}${name}`;

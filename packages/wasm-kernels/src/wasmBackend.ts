@@ -41,6 +41,11 @@ export class WasmBackend extends MathBackendCPU {
     return (entry.block as Block).pointer;
   }
 
+  /** pointerOrZero — `pointer`, or 0 for an input that is absent. */
+  pointerOrZero(info: TensorInfo | undefined): number {
+    return info === undefined ? 0 : this.pointer(info);
+  }
+
   /** holds — whether the stored values are of this type: after a CPU kernel's cast a tensor's dtype may differ from its data's. */
   holds<D extends DataType>(info: TensorInfo | undefined, dtype: D): info is TensorInfo & { dtype: D } {
     return info !== undefined && info.dtype === dtype && this.entry(info.dataId).dtype === dtype;

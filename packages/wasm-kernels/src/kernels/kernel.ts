@@ -1,3 +1,4 @@
+import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 import { getKernel, type NamedAttrMap, type NamedTensorInfoMap, type TensorInfo } from '@tensorflow/tfjs-core';
 import { BACKEND_NAME, type WasmBackend } from '../wasmBackend.ts';
 
@@ -15,9 +16,48 @@ export function chunksFor(size: number): number {
   return Math.ceil(size / ELEMENTS_PER_CHUNK);
 }
 
+/** rowChunks — how kernels over rows are cut: whole rows, about as many elements as an elementwise chunk. */
+export function rowChunks(rows: number, columns: number): { chunks: number; perChunk: number } {
+  const perChunk = Math.max(1, Math.floor(ELEMENTS_PER_CHUNK / Math.max(columns, 1)));
+  return { chunks: Math.ceil(rows / perChunk), perChunk };
+}
+
+/** floats — the named inputs of `fn`, which must be float32 tensors. */
+export function floats<K extends string>(call: KernelCall, fn: string, ...names: K[]): Record<K, TensorInfo> {
+  return inputsOf(call, fn, 'float32', names);
+}
+
+/** integers — the named inputs of `fn`, which must be int32 tensors. */
+export function integers<K extends string>(call: KernelCall, fn: string, ...names: K[]): Record<K, TensorInfo> {
+  return inputsOf(call, fn, 'int32', names);
+}
+
+function inputsOf<K extends string>({ inputs, backend }: KernelCall, fn: string, dtype: 'float32' | 'int32', names: readonly K[]): Record<K, TensorInfo> {
+  for (const name of names) {
+    if (backend.holds(inputs[name], dtype)) continue;
+    throw new UnsupportedError(`${fn}: ${name} must have dtype ${dtype}, got ${inputs[name]?.dtype}`);
+  }
+  return inputs as Record<K, TensorInfo>;
+}
+
+/** checkIndices — throws ConfigError unless all values are in [0, size) or equal to `ignored`: kernels do not check addresses. */
+export function checkIndices(backend: WasmBackend, fn: string, name: string, indices: TensorInfo, size: number, ignored?: number): void {
+  const values = (backend.data.get(indices.dataId as object) as { values: Int32Array }).values;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if ((value >= 0 && value < size) || value === ignored) continue;
+    throw new ConfigError(`${fn}: ${name} must be from 0 to ${size - 1}, got ${value}`);
+  }
+}
+
 /** onCpu — runs tfjs' own CPU kernel of that name on this backend's tensors: for inputs a kernel here does not handle. */
 export function onCpu(name: string, { inputs, attrs, backend }: KernelCall): TensorInfo {
   return runRegistered('cpu', name, { inputs, attrs, backend });
+}
+
+/** listOnCpu — `onCpu` for kernels with several outputs. */
+export function listOnCpu(name: string, call: KernelCall): TensorInfo[] {
+  return onCpu(name, call) as unknown as TensorInfo[];
 }
 
 /** runKernelHere — runs the kernel this backend has under that name. */

@@ -1,0 +1,74 @@
+// SiLU, and the gradients of GELU and SiLU.
+import { intArg, pointerArg } from './args';
+import { exp } from './exp';
+import { erf, tanh } from './math';
+import { madd, splat } from './simd';
+
+const CHUNK: i32 = 16384;
+
+const GELU_ERF: i32 = 0;
+const GELU_TANH: i32 = 1;
+const SILU: i32 = 2;
+
+/** silu — one chunk of x · sigmoid(x). args: 0 x, 1 y, 2 size. */
+export function silu(chunk: i32, args: usize, scratch: usize): void {
+  const first = chunk * CHUNK;
+  const count = min(CHUNK, intArg(args, 2) - first);
+  let x = pointerArg(args, 0) + (<usize>first << 2);
+  let y = pointerArg(args, 1) + (<usize>first << 2);
+  let i = 0;
+  for (; i + 4 <= count; i += 4, x += 16, y += 16) v128.store(y, silu4(v128.load(x)));
+  for (; i < count; i++, x += 4, y += 4) store<f32>(y, f32x4.extract_lane(silu4(v128.load_splat<f32>(x)), 0));
+}
+
+/** activationGrad — one chunk of dx = dy · f'(x). args: 0 x, 1 dy, 2 dx, 3 size, 4 f (0 GELU by erf, 1 by tanh, 2 SiLU). */
+export function activationGrad(chunk: i32, args: usize, scratch: usize): void {
+  const first = chunk * CHUNK;
+  const count = min(CHUNK, intArg(args, 3) - first);
+  let x = pointerArg(args, 0) + (<usize>first << 2);
+  let dy = pointerArg(args, 1) + (<usize>first << 2);
+  let dx = pointerArg(args, 2) + (<usize>first << 2);
+  const kind = intArg(args, 4);
+  let i = 0;
+  for (; i + 4 <= count; i += 4, x += 16, dy += 16, dx += 16) {
+    v128.store(dx, f32x4.mul(v128.load(dy), derivative(v128.load(x), kind)));
+  }
+  for (; i < count; i++, x += 4, dy += 4, dx += 4) {
+    store<f32>(dx, load<f32>(dy) * f32x4.extract_lane(derivative(v128.load_splat<f32>(x), kind), 0));
+  }
+}
+
+/** sigmoid — 1 / (1 + e⁻ˣ), four lanes. */
+// @ts-ignore: decorator
+@inline
+export function sigmoid4(x: v128): v128 {
+  return f32x4.div(splat(1), f32x4.add(splat(1), exp(f32x4.neg(x))));
+}
+
+// @ts-ignore: decorator
+@inline
+function silu4(x: v128): v128 {
+  return f32x4.mul(x, sigmoid4(x));
+}
+
+function derivative(x: v128, kind: i32): v128 {
+  if (kind == GELU_TANH) return geluTanhDerivative(x);
+  if (kind == SILU) {
+    const s = sigmoid4(x);
+    return madd(f32x4.mul(x, s), f32x4.sub(splat(1), s), s);
+  }
+  // Φ(x) + x·φ(x)
+  const cumulative = madd(splat(0.5), erf(f32x4.mul(x, splat(0.7071067811865476))), splat(0.5));
+  const density = f32x4.mul(splat(0.3989422804014327), exp(f32x4.mul(splat(-0.5), f32x4.mul(x, x))));
+  return madd(x, density, cumulative);
+}
+
+// @ts-ignore: decorator
+@inline
+function geluTanhDerivative(x: v128): v128 {
+  const square = f32x4.mul(x, x);
+  const t = tanh(f32x4.mul(f32x4.mul(splat(0.7978845608028654), x), madd(splat(0.044715), square, splat(1))));
+  const slope = f32x4.mul(splat(0.7978845608028654), madd(splat(0.134145), square, splat(1)));
+  const half = f32x4.mul(splat(0.5), f32x4.add(splat(1), t));
+  return madd(f32x4.mul(f32x4.mul(splat(0.5), x), f32x4.sub(splat(1), f32x4.mul(t, t))), slope, half);
+}

@@ -1,0 +1,99 @@
+// Small matrix products on operands that lie unpacked in the cache: the tiles of attention.
+import { loadSplat, madd } from './simd';
+
+/**
+ * tileGemm — C += A·B with A m × k, B k × n, C m × n.
+ *
+ * @param aRow, aColumn  bytes from one row, one column of A to the next (so A may be transposed)
+ * @param bRow, cRow     bytes from one row of B and C to the next; their columns are contiguous
+ */
+export function tileGemm(m: i32, n: i32, k: i32, a: usize, aRow: usize, aColumn: usize, b: usize, bRow: usize, c: usize, cRow: usize): void {
+  let i = 0;
+  for (; i + 4 <= m; i += 4) {
+    rows4(n, k, a + <usize>i * aRow, aRow, aColumn, b, bRow, c + <usize>i * cRow, cRow);
+  }
+  for (; i < m; i++) row1(n, k, a + <usize>i * aRow, aColumn, b, bRow, c + <usize>i * cRow);
+}
+
+/** Four rows of C, eight columns at a time in registers. */
+function rows4(n: i32, k: i32, a: usize, aRow: usize, aColumn: usize, b: usize, bRow: usize, c: usize, cRow: usize): void {
+  let j = 0;
+  for (; j + 8 <= n; j += 8, b += 32, c += 32) {
+    let c00 = v128.load(c), c01 = v128.load(c, 16);
+    let c10 = v128.load(c + cRow), c11 = v128.load(c + cRow, 16);
+    let c20 = v128.load(c + 2 * cRow), c21 = v128.load(c + 2 * cRow, 16);
+    let c30 = v128.load(c + 3 * cRow), c31 = v128.load(c + 3 * cRow, 16);
+    let at = a;
+    let bt = b;
+    for (let p = 0; p < k; p++, at += aColumn, bt += bRow) {
+      const b0 = v128.load(bt), b1 = v128.load(bt, 16);
+      const a0 = loadSplat(at);
+      c00 = madd(a0, b0, c00);
+      c01 = madd(a0, b1, c01);
+      const a1 = loadSplat(at + aRow);
+      c10 = madd(a1, b0, c10);
+      c11 = madd(a1, b1, c11);
+      const a2 = loadSplat(at + 2 * aRow);
+      c20 = madd(a2, b0, c20);
+      c21 = madd(a2, b1, c21);
+      const a3 = loadSplat(at + 3 * aRow);
+      c30 = madd(a3, b0, c30);
+      c31 = madd(a3, b1, c31);
+    }
+    v128.store(c, c00);
+    v128.store(c, c01, 16);
+    v128.store(c + cRow, c10);
+    v128.store(c + cRow, c11, 16);
+    v128.store(c + 2 * cRow, c20);
+    v128.store(c + 2 * cRow, c21, 16);
+    v128.store(c + 3 * cRow, c30);
+    v128.store(c + 3 * cRow, c31, 16);
+  }
+  for (let i: usize = 0; i < 4; i++) rest(n - j, k, a + i * aRow, aColumn, b, bRow, c + i * cRow);
+}
+
+function row1(n: i32, k: i32, a: usize, aColumn: usize, b: usize, bRow: usize, c: usize): void {
+  let j = 0;
+  for (; j + 8 <= n; j += 8, b += 32, c += 32) {
+    let c0 = v128.load(c), c1 = v128.load(c, 16);
+    let at = a;
+    let bt = b;
+    for (let p = 0; p < k; p++, at += aColumn, bt += bRow) {
+      const a0 = loadSplat(at);
+      c0 = madd(a0, v128.load(bt), c0);
+      c1 = madd(a0, v128.load(bt, 16), c1);
+    }
+    v128.store(c, c0);
+    v128.store(c, c1, 16);
+  }
+  rest(n - j, k, a, aColumn, b, bRow, c);
+}
+
+/** The last n < 8 columns of one row. */
+function rest(n: i32, k: i32, a: usize, aColumn: usize, b: usize, bRow: usize, c: usize): void {
+  if (n >= 4) {
+    let sum = v128.load(c);
+    let at = a;
+    let bt = b;
+    for (let p = 0; p < k; p++, at += aColumn, bt += bRow) sum = madd(loadSplat(at), v128.load(bt), sum);
+    v128.store(c, sum);
+    n -= 4;
+    b += 16;
+    c += 16;
+  }
+  for (; n > 0; n--, b += 4, c += 4) {
+    let sum = load<f32>(c);
+    let at = a;
+    let bt = b;
+    for (let p = 0; p < k; p++, at += aColumn, bt += bRow) sum += load<f32>(at) * load<f32>(bt);
+    store<f32>(c, sum);
+  }
+}
+
+/** transposeInto — out[j][i] = x[i][j] for `rows` × `columns`; rows of x are `xRow` bytes apart, of out `outRow`. */
+export function transposeInto(rows: i32, columns: i32, x: usize, xRow: usize, out: usize, outRow: usize): void {
+  for (let i = 0; i < rows; i++, x += xRow, out += 4) {
+    let to = out;
+    for (let j = 0; j < columns; j++, to += outRow) store<f32>(to, load<f32>(x + (<usize>j << 2)));
+  }
+}

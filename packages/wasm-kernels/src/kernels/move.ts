@@ -1,0 +1,135 @@
+import { backend_util, Concat, Fill, OnesLike, Pack, Slice, slice_util, SplitV, Transpose, Unpack, util, ZerosLike, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { WasmBackend } from '../wasmBackend.ts';
+import { chunksFor, listOnCpu, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
+
+/** Kernels that move or fill float32 values; what is not a regular pattern of blocks runs on the CPU backend. */
+export const moveKernels: readonly WasmKernel[] = [
+  { name: Slice, run: slice },
+  { name: SplitV, run: split },
+  { name: Concat, run: (call) => concat(Concat, call, (shape, axis) => shape[axis] as number) },
+  { name: Pack, run: (call) => concat(Pack, call, () => 1) },
+  { name: Unpack, run: unpack },
+  { name: Transpose, run: transpose },
+  { name: ZerosLike, run: (call) => fillLike(ZerosLike, call, 0) },
+  { name: OnesLike, run: (call) => fillLike(OnesLike, call, 1) },
+  { name: Fill, run: fill },
+];
+
+const BYTES_PER_CHUNK = 1 << 16;
+
+/** copyBlocks — `count` blocks of `bytes` bytes from one regular pattern to another. */
+function copyBlocks(backend: WasmBackend, from: number, to: number, count: number, bytes: number, fromStride: number, toStride: number): void {
+  if (count === 0 || bytes === 0) return;
+  const perChunk = Math.max(1, Math.floor(BYTES_PER_CHUNK / bytes));
+  backend.run('copyBlocks', Math.ceil(count / perChunk), from, to, count, bytes, fromStride, toStride, perChunk);
+}
+
+/** Part of `x` along one axis, from index `begin` on. */
+function part(backend: WasmBackend, x: TensorInfo, axis: number, begin: number, shape: number[], length: number): TensorInfo {
+  const y = backend.allocate(shape);
+  const inner = util.sizeFromShape(x.shape.slice(axis + 1)) * 4;
+  const outer = util.sizeFromShape(x.shape.slice(0, axis));
+  copyBlocks(backend, backend.pointer(x) + begin * inner, backend.pointer(y), outer, length * inner, (x.shape[axis] as number) * inner, length * inner);
+  return y;
+}
+
+function slice(call: KernelCall): TensorInfo {
+  const { inputs: { x }, attrs, backend } = call;
+  if (!backend.holds(x, 'float32') || x.shape.length === 0) return onCpu(Slice, call);
+  const [begin, size] = slice_util.parseSliceParams(x as never, attrs.begin as number[], attrs.size as number[]) as [number[], number[]];
+  slice_util.assertParamsValid(x as never, begin, size);
+  const cut = size.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
+  if (cut.length > 1) return onCpu(Slice, call);
+  const axis = cut[0] ?? 0;
+  return part(backend, x, axis, begin[axis] as number, size, size[axis] as number);
+}
+
+function split(call: KernelCall): TensorInfo[] {
+  const { inputs: { x }, attrs, backend } = call;
+  if (!backend.holds(x, 'float32')) return listOnCpu(SplitV, call);
+  const axis = util.parseAxisParam(attrs.axis as number, x.shape)[0] as number;
+  const sizes = backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits as number[], axis);
+  let begin = 0;
+  return sizes.map((size) => {
+    const piece = part(backend, x, axis, begin, x.shape.map((length, i) => (i === axis ? size : length)), size);
+    begin += size;
+    return piece;
+  });
+}
+
+function unpack(call: KernelCall): TensorInfo[] {
+  const { inputs: { value }, attrs, backend } = call;
+  if (!backend.holds(value, 'float32')) return listOnCpu(Unpack, call);
+  const axis = ((attrs.axis as number) + value.shape.length) % value.shape.length;
+  const shape = value.shape.filter((_, i) => i !== axis);
+  return Array.from({ length: value.shape[axis] as number }, (_, i) => part(backend, value, axis, i, shape, 1));
+}
+
+/** Concat and Pack: each input is written into its stripe of the result. `lengthOf`: how wide that stripe is along the axis. */
+function concat(name: string, call: KernelCall, lengthOf: (shape: number[], axis: number) => number): TensorInfo {
+  const { attrs, backend } = call;
+  const inputs = Object.values(call.inputs) as TensorInfo[];
+  if (!inputs.every((x) => backend.holds(x, 'float32'))) return onCpu(name, call);
+  const first = inputs[0] as TensorInfo;
+  const rank = first.shape.length + (name === Pack ? 1 : 0);
+  const axis = ((attrs.axis as number) + rank) % rank;
+  const lengths = inputs.map(({ shape }) => lengthOf(shape, axis));
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const shape = name === Pack ? first.shape.toSpliced(axis, 0, total) : first.shape.with(axis, total);
+  const same = inputs.every((x, i) => x.shape.length === first.shape.length && x.shape.every((length, at) => length === first.shape[at] || (name === Concat && at === axis && length === lengths[i])));
+  if (!same) return onCpu(name, call); // throws, with tfjs' own message
+  const y = backend.allocate(shape);
+  const inner = util.sizeFromShape(shape.slice(axis + 1)) * 4;
+  const outer = util.sizeFromShape(shape.slice(0, axis));
+  let to = backend.pointer(y);
+  inputs.forEach((x, i) => {
+    const bytes = (lengths[i] as number) * inner;
+    copyBlocks(backend, backend.pointer(x), to, outer, bytes, bytes, total * inner);
+    to += bytes;
+  });
+  return y;
+}
+
+function transpose(call: KernelCall): TensorInfo {
+  const { inputs: { x }, attrs, backend } = call;
+  const perm = attrs.perm as number[];
+  const plan = backend.holds(x, 'float32') ? swapOf(x.shape, perm) : null;
+  if (plan === null) return onCpu(Transpose, call);
+  const y = backend.allocate(perm.map((axis) => (x as TensorInfo).shape[axis] as number));
+  const [a, b, c, d] = plan;
+  const perChunk = Math.max(1, Math.floor(16384 / Math.max(b * d, 1)));
+  if (a * b * c * d > 0) backend.run('transpose', Math.ceil((a * c) / perChunk), backend.pointer(x as TensorInfo), backend.pointer(y), a, b, c, d, perChunk);
+  return y;
+}
+
+/** A permutation that swaps two adjacent groups of axes, as sizes a × (b, c swapped) × d; null for any other. */
+function swapOf(shape: readonly number[], perm: readonly number[]): [number, number, number, number] | null {
+  const rank = shape.length;
+  let start = 0;
+  while (start < rank && perm[start] === start) start++;
+  let end = rank;
+  while (end > start && perm[end - 1] === end - 1) end--;
+  const split = perm[start] ?? end;
+  const isSwap = perm.slice(start, end).every((axis, i) => axis === (split + i < end ? split + i : start + (split + i - end)));
+  if (!isSwap) return null;
+  const size = (from: number, to: number): number => util.sizeFromShape(shape.slice(from, to));
+  return [size(0, start), size(start, split), size(split, end), size(end, rank)];
+}
+
+function fillLike(name: string, call: KernelCall, value: number): TensorInfo {
+  const { inputs: { x }, backend } = call;
+  return backend.holds(x, 'float32') ? filled(backend, x.shape, value) : onCpu(name, call);
+}
+
+function fill(call: KernelCall): TensorInfo {
+  const { shape, value, dtype } = call.attrs;
+  const isFloat = typeof value === 'number' && (dtype === undefined || dtype === null || dtype === 'float32');
+  return isFloat ? filled(call.backend, shape as number[], value) : onCpu(Fill, call);
+}
+
+function filled(backend: WasmBackend, shape: number[], value: number): TensorInfo {
+  const y = backend.allocate(shape);
+  const size = util.sizeFromShape(shape);
+  backend.run('fill', chunksFor(size), backend.pointer(y), size, value);
+  return y;
+}
