@@ -86,10 +86,14 @@ process.on('exit', () => {
   for (const child of running) stop(child, 'SIGKILL');
   for (const path of temporary) rmSync(path, { recursive: true, force: true });
 });
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
-  process.on(signal, () => {
-    process.stderr.write(`\nstopped by ${signal}\n`);
-    for (const child of running) stop(child, 'SIGTERM');
-    setTimeout(() => process.exit(code), 300);
-  });
+
+/** stopCleanly — from now on a signal that ends this process also ends what it has started and removes its temporary files. */
+export function stopCleanly(): void {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+    process.on(signal, () => {
+      process.stderr.write(`\nstopped by ${signal}\n`);
+      for (const child of running) stop(child, 'SIGTERM');
+      setTimeout(() => process.exit(code), 300);
+    });
+  }
 }

@@ -3,7 +3,9 @@
  * names, and runs the README's example in plain Node.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
+import ts from 'typescript';
 import { command, pnpm, temporaryFolder } from './command.ts';
 import type { Tarball } from './tarball.ts';
 
@@ -18,14 +20,14 @@ export async function runExample(tarball: Tarball, all: readonly Tarball[]): Pro
   const install = installLine(readme);
   if (code === undefined) return ['README.md must have a ```js block under "## Example"'];
   if (install === undefined) return ['README.md must have an install line, `npm i …`'];
-  const problems = installProblems(tarball.manifest, install);
+  const problems = [...installProblems(tarball.manifest, install), ...importProblems(code, install)];
   if (problems.length > 0) return problems;
   const project = await createProject(install, all);
   if (typeof project !== 'string') return project.problems;
   writeFileSync(join(project, 'example.js'), code);
   const { code: status, stdout, output } = await command(process.execPath, ['example.js'], { cwd: project, env: plainEnvironment, timeoutMs: 120_000 });
   if (status !== 0) return [`the README's example ended with ${status}\n${indent(output)}`];
-  return stdout.trim() === '' ? ["the README's example must print something"] : [];
+  return stdout.trim() === '' ? ['the README\'s example must print something'] : [];
 }
 
 /** A package that is a program: installed alone, it must at least explain itself. */
@@ -58,6 +60,14 @@ export function installProblems({ name, dependencies, peerDependencies, peerDepe
     ...required.filter((each) => !install.includes(each)).map((each) => `README.md's install line must name ${each}`),
     ...install.filter((each) => !allowed.includes(each)).map((each) => `README.md's install line names ${each}, which is neither a dependency, a peer nor a backend`),
   ];
+}
+
+/** An example may import only what its reader has been told to install, even where npm would hoist more. */
+export function importProblems(code: string, install: readonly string[]): string[] {
+  return ts.preProcessFile(code, true, true).importedFiles
+    .map(({ fileName }) => fileName.split('/').slice(0, fileName.startsWith('@') ? 2 : 1).join('/'))
+    .filter((name) => !isBuiltin(name) && !install.includes(name))
+    .map((name) => `README.md's example imports ${name}, which its install line does not name`);
 }
 
 /** createProject — an empty project with the named packages installed, ours from their tarballs. */

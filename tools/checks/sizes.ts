@@ -55,7 +55,7 @@ function withLimits(measured: Map<string, number>): Sizes {
 export async function treeShakingProblems(root = repositoryRoot): Promise<string[]> {
   const { code } = await bundle({
     stdin: { contents: `import { rmsNorm } from '@evenkeel/norms'; console.log(rmsNorm);`, resolveDir: root },
-    alias: { '@evenkeel/norms': join(root, 'packages/norms') },
+    alias: { '@evenkeel/norms': join(root, 'packages/norms/dist/index.js') },
     external: ['@tensorflow/*', '@evenkeel/core-tensor'],
   });
   return [

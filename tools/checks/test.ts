@@ -9,7 +9,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { browserTests } from './browser.ts';
-import { command, nodeTool, temporaryFolder, type CommandResult } from './command.ts';
+import { command, nodeTool, stopCleanly, temporaryFolder, type CommandResult } from './command.ts';
 import { checkDocs } from './docs.ts';
 import { checkFileLength, fileLengths } from './fileLength.ts';
 import { checkLayering } from './layering.ts';
@@ -19,6 +19,7 @@ import { prepareSystem } from './system.ts';
 import { checkTrackedFiles } from './trackedFiles.ts';
 
 process.env['NX_DAEMON'] = 'false';
+stopCleanly();
 
 const { values, positionals } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } }, allowPositionals: true });
 

@@ -1,0 +1,38 @@
+/** The training run that browsers and Node must agree on; bundled into the page, and run from source in Node. */
+import { foldSeed, uniformValues, useDevice, valueAndGrad, type Params } from '@evenkeel/core-tensor';
+import { gpt, type GptParams } from '@evenkeel/models-gpt';
+import { adamw, applyUpdates } from '@evenkeel/optimizers';
+import { wasm, type WasmBackend } from '@evenkeel/wasm-kernels';
+import { backend, dispose, memory, tensor2d, tidy } from '@tensorflow/tfjs-core';
+
+export type Run = { threads: number; steps: number };
+export type RunResult = { losses: number[]; threads: number; leaked: number };
+
+/** train — a tiny GPT learns to continue counting, on the WASM device; the losses of all steps. */
+export async function train({ threads, steps }: Run): Promise<RunResult> {
+  await useDevice('wasm', [wasm({ threads })]);
+  const model = gpt({ vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 });
+  const params: Params = model.init({ seed: 7 });
+  const optimizer = adamw({ learningRate: 3e-3 });
+  const state = optimizer.init(params);
+  const losses: number[] = [];
+  let settled = 0;
+  for (let step = 0; step < steps; step++) {
+    const loss = tidy(() => {
+      const { value, grads } = valueAndGrad((p) => model.loss(counting(step), p as GptParams), params);
+      applyUpdates(params, optimizer.update(grads, state, params));
+      return value;
+    });
+    losses.push((await loss.data())[0]!);
+    dispose(loss);
+    if (step === 1) settled = memory().numTensors;
+  }
+  return { losses, threads: (backend() as WasmBackend).runtime.pool.threads, leaked: memory().numTensors - settled };
+}
+
+/** Rows that count upwards modulo 17, each from its own start. */
+function counting(step: number) {
+  const starts = uniformValues(4, foldSeed(7, 'data', step));
+  const rows = (offset: number) => tensor2d(Array.from(starts, (start) => Array.from({ length: 16 }, (_, t) => (Math.floor(start * 17) + t + offset) % 17)), [4, 16], 'int32');
+  return { inputs: rows(0), targets: rows(1) };
+}
