@@ -21,6 +21,7 @@ from safetensors_lite import Entry
 
 SEED = 20260
 GOLDEN = 'packages/models-gpt/test/golden'
+FINAL = ['wpe.weight', 'h.0.attn.c_proj.weight', 'h.1.mlp.c_fc.weight', 'h.1.mlp.c_fc.bias', 'ln_f.weight']
 
 # Exactly what transformers 4 writes for GPT2Config(n_layer=2, n_embd=16, n_head=2, n_positions=32, vocab_size=65).
 TINY_CONFIG = {
@@ -103,7 +104,8 @@ def init(config, generator):
 
 
 def leaves(params, dtype):
-    return {name: value.to(dtype).requires_grad_() for name, value in params.items()}
+    """Copies that collect gradients; training changes them and not `params`."""
+    return {name: value.detach().clone().to(dtype).requires_grad_() for name, value in params.items()}
 
 
 def to_entry(tensor):
@@ -122,7 +124,7 @@ def from_entry(entry):
 
 
 def train(params, batches, config, dtype, options):
-    """Losses before each of the steps, and the gradient norms before clipping."""
+    """The losses before each step, the gradient norms before clipping, and the parameters after the last step."""
     params = leaves(params, dtype)
     decayed = [value for value in params.values() if value.dim() >= 2]
     plain = [value for value in params.values() if value.dim() < 2]
@@ -137,7 +139,7 @@ def train(params, batches, config, dtype, options):
         norms.append(golden_file.rounded(torch.nn.utils.clip_grad_norm_(params.values(), options['clip'])))
         optimizer.step()
         losses.append(golden_file.rounded(loss.item()))
-    return losses, norms
+    return losses, norms, params
 
 
 def golden(params, config, generator):
@@ -149,20 +151,26 @@ def golden(params, config, generator):
     loss.backward()
     loss32 = next_token_loss(forward(params, tokens, config), tokens)
     options = {'learningRate': 1e-3, 'beta1': 0.9, 'beta2': 0.95, 'eps': 1e-8, 'weightDecay': 0.1, 'clip': 1.0}
-    losses, norms = train(params, batches, config, torch.float64, options)
-    losses32, _ = train(params, batches, config, torch.float32, options)
+    losses, norms, final = train(params, batches, config, torch.float64, options)
+    losses32, _, _ = train(params, batches, config, torch.float32, options)
     return {
         'header': golden_file.header(
             'gpt.py', SEED, weights='gpt2-tiny/model.safetensors',
             note='logits, loss, gradients and losses in float64 from float32 weights; loss32 and losses32 in float32. '
                  'loss is the mean cross-entropy of tokens[:, 1:]; gradients by Hugging Face name and layout (Conv1D: in out). '
                  'Training: AdamW, weight decay on tensors of two or more axes, gradients scaled by '
-                 'min(1, clip / (norm + 1e-6)); losses[i] and gradientNorms[i] are those of batches[i] before step i changes the weights.'),
+                 'min(1, clip / (norm + 1e-6)); losses[i] and gradientNorms[i] are those of batches[i] before step i changes the weights. finalParameters are some of the '
+                 'weights after the last step (not c_attn.bias: the gradient of a key bias is zero but for rounding, and Adam makes '
+                 'full steps of it).'),
         'tokens': tokens.tolist(),
         'logits': golden_file.values(logits),
         'loss': golden_file.rounded(loss.item(), 12), 'loss32': golden_file.rounded(loss32.item()),
         'gradients': {name: golden_file.values(value.grad) for name, value in exact.items()},
-        'training': {'options': options, 'batches': [batch.tolist() for batch in batches], 'losses': losses, 'losses32': losses32, 'gradientNorms': norms},
+        'training': {
+            'options': options, 'batches': [batch.tolist() for batch in batches],
+            'losses': losses, 'losses32': losses32, 'gradientNorms': norms,
+            'finalParameters': {name: golden_file.values(final[name]) for name in FINAL},
+        },
     }
 
 
@@ -182,9 +190,8 @@ def write_directory(path, config, entries):
 
 def main():
     generator = torch.Generator().manual_seed(SEED)
-    params = init(TINY_CONFIG, generator)
-    content = golden(params, TINY_CONFIG, generator)
-    weights = {name: to_entry(value) for name, value in params.items()}
+    weights = {name: to_entry(value) for name, value in init(TINY_CONFIG, generator).items()}
+    content = golden({name: from_entry(entry) for name, entry in weights.items()}, TINY_CONFIG, generator)
     seen = torch.ones(TINY_CONFIG['n_positions'], TINY_CONFIG['n_positions']).tril()[None, None]  # 1 1 t t
     prefixed = {f'transformer.{name}': entry for name, entry in weights.items()}
     old = dict(weights)

@@ -1,9 +1,12 @@
 /** The training run that browsers and Node must agree on; bundled into the page, and run from source in Node. */
-import { foldSeed, uniformValues, useDevice, valueAndGrad, type Params } from '@evenkeel/core-tensor';
+import { foldSeed, uniformValues, useDevice, valueAndGrad, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type GptParams } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates } from '@evenkeel/optimizers';
 import { wasm, type WasmBackend } from '@evenkeel/wasm-kernels';
-import { backend, dispose, memory, tensor2d, tidy } from '@tensorflow/tfjs-core';
+import { backend, dispose, memory, tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
+
+/** `valueAndGrad` with the plain types of a model's parameters. */
+const gradientsOf = valueAndGrad as unknown as (fn: (params: GptParams) => Tensor, params: GptParams) => { value: Tensor; grads: Tree<Tensor> };
 
 export type Run = { threads: number; steps: number };
 export type RunResult = { losses: number[]; threads: number; leaked: number };
@@ -12,14 +15,14 @@ export type RunResult = { losses: number[]; threads: number; leaked: number };
 export async function train({ threads, steps }: Run): Promise<RunResult> {
   await useDevice('wasm', [wasm({ threads })]);
   const model = gpt({ vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 });
-  const params: Params = model.init({ seed: 7 });
+  const params = model.init({ seed: 7 });
   const optimizer = adamw({ learningRate: 3e-3 });
   const state = optimizer.init(params);
   const losses: number[] = [];
   let settled = 0;
   for (let step = 0; step < steps; step++) {
     const loss = tidy(() => {
-      const { value, grads } = valueAndGrad((p) => model.loss(counting(step), p as GptParams), params);
+      const { value, grads } = gradientsOf((p) => model.loss(counting(step), p), params);
       applyUpdates(params, optimizer.update(grads, state, params));
       return value;
     });
