@@ -1,7 +1,7 @@
 // SiLU, and the gradients of GELU and SiLU.
 import { intArg, pointerArg } from './args';
 import { exp } from './exp';
-import { erf, tanh } from './math';
+import { normalCdf } from './math';
 import { madd, splat } from './simd';
 
 const CHUNK: i32 = 16384;
@@ -58,17 +58,16 @@ function derivative(x: v128, kind: i32): v128 {
     return madd(f32x4.mul(x, s), f32x4.sub(splat(1), s), s);
   }
   // Φ(x) + x·φ(x)
-  const cumulative = madd(splat(0.5), erf(f32x4.mul(x, splat(0.7071067811865476))), splat(0.5));
-  const density = f32x4.mul(splat(0.3989422804014327), exp(f32x4.mul(splat(-0.5), f32x4.mul(x, x))));
-  return madd(x, density, cumulative);
+  const e = exp(f32x4.mul(splat(-0.5), f32x4.mul(x, x)));
+  return madd(f32x4.mul(x, splat(0.3989422804014327)), e, normalCdf(x, e));
 }
 
+/** s + x·2u′·s(1 − s) with s = sigmoid(2u). */
 // @ts-ignore: decorator
 @inline
 function geluTanhDerivative(x: v128): v128 {
   const square = f32x4.mul(x, x);
-  const t = tanh(f32x4.mul(f32x4.mul(splat(0.7978845608028654), x), madd(splat(0.044715), square, splat(1))));
-  const slope = f32x4.mul(splat(0.7978845608028654), madd(splat(0.134145), square, splat(1)));
-  const half = f32x4.mul(splat(0.5), f32x4.add(splat(1), t));
-  return madd(f32x4.mul(f32x4.mul(splat(0.5), x), f32x4.sub(splat(1), f32x4.mul(t, t))), slope, half);
+  const s = sigmoid4(f32x4.mul(f32x4.mul(splat(1.5957691216057308), x), madd(splat(0.044715), square, splat(1))));
+  const slope = f32x4.mul(splat(1.5957691216057308), madd(splat(0.134145), square, splat(1)));
+  return madd(f32x4.mul(f32x4.mul(x, slope), s), f32x4.sub(splat(1), s), s);
 }

@@ -1,6 +1,7 @@
 // GELU, exact (erf) and by the tanh approximation.
 import { intArg, pointerArg } from './args';
-import { erf, tanh } from './math';
+import { exp } from './exp';
+import { normalCdf } from './math';
 import { madd, splat } from './simd';
 
 const CHUNK: i32 = 16384;
@@ -19,11 +20,12 @@ export function gelu(chunk: i32, args: usize, scratch: usize): void {
   }
 }
 
+/** x·Φ(x), or x·sigmoid(2u): ½(1 + tanh u) without its cancellation for negative x. */
 // @ts-ignore: decorator
 @inline
 function gelu4(x: v128, approximation: i32): v128 {
-  const half = f32x4.mul(x, splat(0.5));
-  if (approximation == 0) return madd(half, erf(f32x4.mul(x, splat(0.7071067811865476))), half);
-  const cube = f32x4.mul(x, f32x4.mul(x, x));
-  return madd(half, tanh(f32x4.mul(splat(0.7978845608028654), madd(splat(0.044715), cube, x))), half);
+  const square = f32x4.mul(x, x);
+  if (approximation == 0) return f32x4.mul(x, normalCdf(x, exp(f32x4.mul(square, splat(-0.5)))));
+  const u = f32x4.mul(x, madd(square, splat(0.044715), splat(1)));
+  return f32x4.div(x, f32x4.add(splat(1), exp(f32x4.mul(u, splat(-1.5957691216057308)))));
 }

@@ -65,10 +65,12 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
       if (args.length === 0) args = argsView(); // an unshared memory has grown
       for (let i = 0; i < values.length; i++) args[i] = values[i] as number;
       if (health.failure !== undefined) throw new UnsupportedError(health.failure);
-      if (workers.length === 0 || chunks < 2) return exports.runSerial(kernel, chunks, scratch);
-      for (let first = 0; first < chunks; first += MAX_CHUNKS) {
-        const count = Math.min(MAX_CHUNKS, chunks - first);
-        if (exports.runShared(kernel, first, count, scratch) === 0) finish(count);
+      try {
+        runAll(kernel, chunks);
+      } catch (error) {
+        // Other threads may still write to this job's results: nothing may be computed here any more.
+        health.failure ??= `run: kernels must not fail, got ${error instanceof Error ? error.message : String(error)}`;
+        throw new UnsupportedError(health.failure, { cause: error });
       }
     },
     dispose() {
@@ -76,6 +78,14 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
       workers.length = 0;
     },
   };
+
+  function runAll(kernel: number, chunks: number): void {
+    if (workers.length === 0 || chunks < 2) return exports.runSerial(kernel, chunks, scratch);
+    for (let first = 0; first < chunks; first += MAX_CHUNKS) {
+      const count = Math.min(MAX_CHUNKS, chunks - first);
+      if (exports.runShared(kernel, first, count, scratch) === 0) finish(count);
+    }
+  }
 
   /** Waits for chunks other threads still work on; gives up when they take too long. Time asleep (a closed laptop) hardly counts. */
   function finish(chunks: number): void {
