@@ -34,7 +34,7 @@ const fusedCrossEntropy = fusedOp<{ logits: Tensor; targets: Tensor }, CrossEntr
  * @param options  `ignoreIndex` (default −100); `labelSmoothing` ε (default 0); `zLoss` (default 0).
  * @returns        `...` — losses, 0 where the target is ignored; owned by the caller.
  * @throws ShapeError   if shapes or dtypes do not fit.
- * @throws ConfigError  if an option is out of range.
+ * @throws ConfigError  if an option is out of range, or a target is no class (where the backend cannot see that: NaN).
  *
  * Source: label smoothing from Szegedy et al. 2015, arXiv:1512.00567, §7; z-loss from Chowdhery et al. 2022, arXiv:2204.02311, §5.
  */

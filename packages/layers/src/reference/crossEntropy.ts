@@ -1,4 +1,7 @@
-import { add, cast, logSumExp, mean, mul, notEqual, oneHot, scalar, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core';
+import {
+  add, cast, fill, greaterEqual, less, logicalAnd, logicalOr, logSumExp, mean, mul, notEqual, oneHot, scalar, square, sub, sum,
+  where, zeros, type Tensor,
+} from '@tensorflow/tfjs-core';
 
 export type CrossEntropyAttrs = { ignoreIndex: number; labelSmoothing: number; zLoss: number };
 
@@ -6,7 +9,7 @@ export type CrossEntropyAttrs = { ignoreIndex: number; labelSmoothing: number; z
  * referenceCrossEntropy — the loss of each row in tfjs ops: the truth that kernels are held to, differentiable to every order.
  *
  * @param logits   `n v`; @param targets  `n`, int32.
- * @returns        `loss: n` (0 where the target is ignored) and `lse: n`.
+ * @returns        `loss: n` (0 where the target is ignored, NaN where it is no class) and `lse: n`.
  */
 export function referenceCrossEntropy(
   { logits, targets }: { logits: Tensor; targets: Tensor }, { ignoreIndex, labelSmoothing, zLoss }: CrossEntropyAttrs,
@@ -16,7 +19,15 @@ export function referenceCrossEntropy(
   const sharp = mul(sub(lse, ofTarget), 1 - labelSmoothing);
   const smooth = labelSmoothing === 0 ? sharp : add(sharp, mul(sub(lse, mean(logits, 1)), labelSmoothing));
   const loss = zLoss === 0 ? smooth : add(smooth, mul(square(lse), zLoss));
-  return [mul(loss, countedTargets(targets, ignoreIndex)), lse];
+  const counted = mul(loss, countedTargets(targets, ignoreIndex)); // n
+  return [add(counted, nanWhereUnknown(targets, ignoreIndex, logits.shape[1] as number)), lse];
+}
+
+/** `n`: NaN where a target is neither ignored nor a class, else 0. Such data would otherwise train on in silence. */
+function nanWhereUnknown(targets: Tensor, ignoreIndex: number, vocabSize: number): Tensor {
+  const isOutside = logicalOr(less(targets, 0), greaterEqual(targets, vocabSize));
+  const isUnknown = logicalAnd(isOutside, notEqual(targets, scalar(ignoreIndex, 'int32')));
+  return where(isUnknown, fill(targets.shape, NaN), zeros(targets.shape)); // n
 }
 
 /** countedTargets — `...`: 1 where a target counts, 0 where it is ignored. */

@@ -1,0 +1,102 @@
+import { initParams, normal, treeEntries, xavier, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { linear, linearLayer } from '@evenkeel/layers';
+import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, linear64, randomTensor, readValues } from '@evenkeel/testing';
+import { dispose, grad, grads, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { describe, expect, it } from 'vitest';
+
+forEachBackend(() => {
+  it.each([[1, 1, 1], [3, 65, 5], [65, 3, 130], [130, 130, 3]])('linear(x) agrees with the float64 oracle: %i rows, %i to %i channels', async (n, i, o) => {
+    const [x, weight, bias] = [randomTensor([n, i], { seed: 1 }), randomTensor([o, i], { seed: 2 }), randomTensor([o], { seed: 3 })];
+    const [y, plain] = [linear(x, { weight, bias }), linear(x, { weight })];
+    const [xs, ws, bs] = [await x.data(), await weight.data(), await bias.data()];
+    const atol = 2e-7 * i * 10; // i products of about 1, each rounded
+    await expectClose(y, linear64(xs, ws, bs, i), { atol });
+    await expectClose(plain, linear64(xs, ws, undefined, i), { atol });
+    dispose([x, weight, bias, y, plain]);
+  });
+
+  it.each([[[3]], [[2, 3]], [[2, 5, 3]], [[2, 1, 5, 3]]])('linear(x) maps the last axis of shape %j', async (shape) => {
+    const [x, weight, bias] = [randomTensor(shape as [number], { seed: 1 }) as Tensor, randomTensor([4, 3], { seed: 2 }), randomTensor([4], { seed: 3 })];
+    const y = linear(x, { weight, bias });
+    expect(y.shape).toEqual([...shape.slice(0, -1), 4]);
+    await expectClose(y, linear64(await x.data(), await weight.data(), await bias.data(), 3), { atol: 1e-5 });
+    dispose([x, weight, bias, y]);
+  });
+
+  it('the gradients of linear match finite differences in x, weight and bias', async () => {
+    const inputs = { x: randomTensor([2, 3, 5], { seed: 1 }) as Tensor, weight: randomTensor([4, 5], { seed: 2 }) as Tensor, bias: randomTensor([4], { seed: 3 }) as Tensor };
+    await checkOpGrad<'x' | 'weight' | 'bias'>({
+      op: ({ x, weight, bias }) => linear(x, { weight, bias }),
+      oracle64: ({ x, weight, bias }) => linear64(x, weight, bias, 5),
+      inputs,
+    });
+    dispose(inputs);
+  });
+
+  it('the gradient of linear without bias matches finite differences', async () => {
+    const inputs = { x: randomTensor([3, 65], { seed: 1 }) as Tensor, weight: randomTensor([3, 65], { seed: 2 }) as Tensor };
+    await checkOpGrad<'x' | 'weight'>({
+      op: ({ x, weight }) => linear(x, { weight }), oracle64: ({ x, weight }) => linear64(x, weight, undefined, 65), inputs,
+    });
+    dispose(inputs);
+  });
+
+  it('linear(x) adds one tensor and frees the rest, also on error and in gradients', async () => {
+    const [x, weight, bias] = [randomTensor([2, 3]) as Tensor, randomTensor([4, 3]) as Tensor, randomTensor([4]) as Tensor];
+    await expectNoLeak(() => linear(x, { weight, bias }));
+    await expectNoLeak(() => linear(x, { weight, bias: x }), { throws: 'linear: bias must have shape [4], got [2, 3]' });
+    await expectNoLeak(() => grads((a: Tensor, b: Tensor, c: Tensor) => sum(linear(a, { weight: b, bias: c })))([x, weight, bias]));
+    await expectNoLeak(() => grad((a: Tensor) => sum(linear(a, { weight, bias })))(x));
+    dispose([x, weight, bias]);
+  });
+});
+
+describe('linear', () => {
+  it('linear([2, 5]) with a weight of 4 inputs names x, [..., 4] and [2, 5]', () => {
+    const [x, weight, ids] = [zeros([2, 5]), zeros([3, 4]), zeros([2, 4], 'int32')];
+    expect(() => linear(x, { weight })).toThrow('linear: x must have shape [..., 4], got [2, 5]');
+    expect(() => linear(x, { weight: zeros([4]) })).toThrow('linear: weight must have rank 2, got shape [4]');
+    expect(() => linear(ids, { weight })).toThrow('linear: x must have dtype float32, got int32');
+    dispose([x, weight, ids]);
+  });
+});
+
+describe('linearLayer', () => {
+  it('linearLayer() says of each parameter its shape, axes, role, block and fan-in', () => {
+    expect(treeEntries(linearLayer()(3, 5, { block: 2 }).specs as Tree<ParamSpec>)).toEqual([
+      ['weight', { shape: [5, 3], axes: 'out in', role: 'hidden', block: 2, fanIn: 3 }],
+      ['bias', { shape: [5], axes: 'out', role: 'bias', block: 2 }],
+    ]);
+    expect(treeEntries(linearLayer({ bias: false })(3, 5, { role: 'head' }).specs as Tree<ParamSpec>)).toEqual([
+      ['weight', { shape: [5, 3], axes: 'out in', role: 'head', fanIn: 3 }],
+    ]);
+    expect(() => linearLayer()(0, 5)).toThrow('linearLayer: inDim must be an integer ≥ 1, got 0');
+    expect(() => linearLayer()(5, -1)).toThrow('linearLayer: outDim must be an integer ≥ 1, got -1');
+  });
+
+  /** Standard deviation of a fresh 200 × 200 weight, to about 0.4 %. */
+  async function startingStd(layer: ReturnType<ReturnType<typeof linearLayer>>): Promise<number> {
+    const params = initParams(layer.specs, 1, layer.initialiserOf) as Tree<Tensor> as { weight: Tensor; bias: Tensor };
+    const { data } = await readValues(params.weight);
+    await expectClose(params.bias, new Float32Array(params.bias.size));
+    dispose(params);
+    return Math.sqrt(data.reduce((total, value) => total + value ** 2, 0) / data.length);
+  }
+
+  it('linearLayer() starts as N(0, 0.02²), smaller where it writes to the residual stream, or as told', async () => {
+    const factory = linearLayer();
+    expect(await startingStd(factory(200, 200))).toBeCloseTo(0.02, 3);
+    expect(await startingStd(factory(200, 200, { residualDepth: 8 }))).toBeCloseTo(0.005, 4);
+    expect(await startingStd(linearLayer({ initialiser: normal({ std: 0.5 }) })(200, 200, { residualDepth: 8 }))).toBeCloseTo(0.5, 2);
+    expect(await startingStd(linearLayer({ initialiser: xavier })(200, 200))).toBeCloseTo(Math.sqrt(2 / 400), 3);
+  });
+
+  it('linearLayer() applies its parameters', async () => {
+    const layer = linearLayer()(3, 5);
+    const params = initParams(layer.specs, 1, layer.initialiserOf) as Tree<Tensor> as { weight: Tensor; bias: Tensor };
+    const x = randomTensor([2, 3]);
+    const [y, expected] = [layer.apply(x, params), linear(x, params)];
+    await expectClose(y, expected, { rtol: 0, atol: 0 });
+    dispose([params, x, y, expected]);
+  });
+});
