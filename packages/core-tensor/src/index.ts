@@ -11,8 +11,9 @@ export { normalValues, randomNormal, randomUniform, truncatedNormalValues, unifo
 export type { ParamRole, ParamSpec } from './paramSpec.ts';
 export { normal, ones, scaledResidual, truncatedNormal, xavier, zeros, type Initialiser } from './initialisers.ts';
 export { initParams, param, stateVariable, type Params } from './param.ts';
-export { valueAndGrad, vjp, type GradsOf, type ValueAndGradOptions } from './valueAndGrad.ts';
+export { valueAndGrad, vjp, type ValueAndGradOptions } from './valueAndGrad.ts';
 export { fusedOp, hasKernel, runKernel, type FusedGradient, type FusedInputs, type FusedOpSpec, type GradientContext } from './fusedOp.ts';
+export { einsum } from './einsum.ts';
 export { rematerialise } from './rematerialise.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';

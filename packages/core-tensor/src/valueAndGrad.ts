@@ -17,13 +17,13 @@ export type ValueAndGradOptions = {
  *
  * @param fn      called once with `params`; returns the loss, one float32 number. Intermediates are freed for it.
  * @param params  tree of float32 variables or tensors; borrowed. A leaf that stands at two places has its whole gradient at both.
- * @returns       `value` and `grads` (a tree like `params`), owned by the caller.
+ * @returns       `value` and `grads` (a tree of the type of `params`, with plain tensors for leaves), owned by the caller.
  * @throws ShapeError   if the loss is not a single float32 number, or a leaf of `params` is not float32.
  * @throws ConfigError  if no gradient reached a parameter; the message names its path.
  */
 export function valueAndGrad<P extends Tree<Tensor>>(
   fn: (params: P) => Tensor, params: P, { unused = 'error' }: ValueAndGradOptions = {},
-): { value: Scalar; grads: GradsOf<P> } {
+): { value: Scalar; grads: P } {
   const entries = treeEntries<Tensor>(params);
   if (entries.length === 0) throw new ConfigError('valueAndGrad: params must have at least one leaf, got an empty tree');
   for (const [path, leaf] of entries) checkDtype('valueAndGrad', path === '' ? 'params' : path, leaf, 'float32');
@@ -35,11 +35,8 @@ export function valueAndGrad<P extends Tree<Tensor>>(
     const grads = entries.map(([path, leaf], i) => [path, found[i] ?? unreached(path, leaf, unused)] as const);
     return { value: clone(recording.value), grads: treeFromEntries<Tensor>(params as Tree<unknown>, grads) as TensorContainer };
   });
-  return result as unknown as { value: Scalar; grads: GradsOf<P> };
+  return result as unknown as { value: Scalar; grads: P };
 }
-
-/** GradsOf — the tree of gradients of `params`: the same structure, with tensors for leaves. */
-export type GradsOf<P> = P extends Tensor ? Tensor : { [K in keyof P]: GradsOf<P[K]> };
 
 /**
  * vjp — the result of `fn` and the product of a vector with its Jacobian, for each of `inputs`.

@@ -1,5 +1,5 @@
 import {
-  add, cast, clipByValue, gather, gatherND, greaterEqual, less, logicalAnd, mul, range, reshape, scalar, scatterND, tensorScatterUpdate, transpose, zeros,
+  add, cast, clipByValue, equal, gather, gatherND, greaterEqual, less, logicalAnd, mul, ones, range, reshape, scalar, scatterND, transpose,
   type GradConfig, type Tensor,
 } from '@tensorflow/tfjs-core';
 import { attr, shapeOf, shapesAndValues, shapesOf } from './config.ts';
@@ -66,7 +66,8 @@ export const gatherGradients: readonly GradConfig[] = [
     gradFunc: (dy, saved) => {
       const [shape, indices] = [shapeOf(saved[0] as Tensor), saved[1] as Tensor];
       return {
-        tensor: () => tensorScatterUpdate(dy as Tensor, indices, zeros(shape)),
+        // Not by tensorScatterUpdate: tfjs' CPU kernel writes into its argument.
+        tensor: () => mul(dy as Tensor, cast(equal(scatterND(indices, ones(shape), (dy as Tensor).shape), 0), 'float32')),
         updates: () => gatherND(dy as Tensor, indices),
       };
     },
