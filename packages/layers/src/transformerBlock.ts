@@ -66,25 +66,11 @@ type BlockParams = { norm1: Tree<Tensor>; attn: { qkv: Tree<Tensor>; proj: Tree<
  * Source: Vaswani et al. 2017, arXiv:1706.03762, §3 (post); Xiong et al. 2020, arXiv:2002.04745 (pre).
  */
 export function transformerBlock(config: TransformerBlockConfig): TransformerBlock {
-  const { dim, block, causal = false, placement = 'pre', dropout: rate = 0 } = config;
+  const { dim, causal = false } = config;
   checkConfig(config);
   const layers = makeLayers(config);
   const attend = attentionBranch(config, layers.attn);
-
-  const run = (x: Tensor, params: BlockParams, options: ApplyOptions, attention: Branch): Tensor => {
-    const residual = (from: Tensor, name: string, branch: Branch, input: Tensor): Tensor =>
-      add(from, dropoutOp(branch(input), { rate, ...inside(options, name, block) }));
-    const norm1: Branch = (z) => layers.norm1.apply(z, params.norm1, inside(options, 'norm1', block));
-    const norm2: Branch = (z) => layers.norm2.apply(z, params.norm2, inside(options, 'norm2', block));
-    const mlp: Branch = (z) => layers.mlp.apply(z, params.mlp, inside(options, 'mlp', block));
-    if (placement === 'pre') {
-      const h = residual(x, 'residual1', attention, norm1(x)); // b t c
-      return residual(h, 'residual2', mlp, norm2(h)); // b t c
-    }
-    const h = norm1(residual(x, 'residual1', attention, x)); // b t c
-    return norm2(residual(h, 'residual2', mlp, h)); // b t c
-  };
-
+  const run = bothBranches(config, layers);
   return {
     specs: specsOfLayers(layers),
     initialiserOf: initialiserOfLayers(layers),
@@ -110,7 +96,9 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
   };
 }
 
-function makeLayers({ dim, numHeads, numKvHeads = numHeads, norm, linear = linearLayer(), mlp = mlpLayer(), block, depth }: TransformerBlockConfig) {
+type BlockLayers = { norm1: Layer; attn: { qkv: Layer; proj: Layer }; norm2: Layer; mlp: Layer };
+
+function makeLayers({ dim, numHeads, numKvHeads = numHeads, norm, linear = linearLayer(), mlp = mlpLayer(), block, depth }: TransformerBlockConfig): BlockLayers {
   const headDim = dim / numHeads;
   const intoResidual = { block, residualDepth: depth };
   return {
@@ -118,6 +106,21 @@ function makeLayers({ dim, numHeads, numKvHeads = numHeads, norm, linear = linea
     attn: { qkv: linear(dim, dim + 2 * numKvHeads * headDim, { block }), proj: linear(dim, dim, intoResidual) },
     norm2: norm(dim, { block }),
     mlp: mlp(dim, linear, intoResidual),
+  };
+}
+
+/** The block around its attention: norms, residual connections, dropout and MLP in the order of the placement. */
+function bothBranches({ placement = 'pre', dropout: rate = 0, block }: TransformerBlockConfig, layers: BlockLayers) {
+  return (x: Tensor, params: BlockParams, options: ApplyOptions, attention: Branch): Tensor => {
+    const branch = (name: 'norm1' | 'norm2' | 'mlp'): Branch => (z) => layers[name].apply(z, params[name], inside(options, name, block));
+    const [norm1, norm2, mlp] = [branch('norm1'), branch('norm2'), branch('mlp')];
+    const residual = (from: Tensor, name: string, delta: Tensor): Tensor => add(from, dropoutOp(delta, { rate, ...inside(options, name, block) }));
+    if (placement === 'pre') {
+      const h = residual(x, 'residual1', attention(norm1(x))); // b t c
+      return residual(h, 'residual2', mlp(norm2(h))); // b t c
+    }
+    const h = norm1(residual(x, 'residual1', attention(x))); // b t c
+    return norm2(residual(h, 'residual2', mlp(h))); // b t c
   };
 }
 
