@@ -126,11 +126,13 @@ function startWorker(start: WorkerStart, health: Health): Promise<PoolWorker> {
 function startNodeWorker(node: typeof import('node:worker_threads'), start: WorkerStart, health: Health): Promise<PoolWorker> {
   return new Promise((resolve, reject) => {
     const worker = new node.Worker(NODE_WORKER, { eval: true, workerData: start, execArgv: [], name: 'evenkeel-wasm' });
+    let started = false;
     let disposed = false;
     const failed = (reason: string): void => {
       if (!disposed) health.failure ??= `run: all worker threads must be alive, got one that ${reason}`;
     };
     worker.once('message', () => {
+      started = true;
       worker.unref();
       worker.on('error', (error) => failed(`failed: ${error instanceof Error ? error.message : String(error)}`));
       worker.on('exit', (code) => failed(`ended with code ${code}`));
@@ -142,7 +144,12 @@ function startNodeWorker(node: typeof import('node:worker_threads'), start: Work
       });
     });
     worker.once('error', reject);
-    setTimeout(() => reject(new Error('timeout')), START_MS).unref();
+    setTimeout(() => {
+      if (started) return;
+      disposed = true;
+      void worker.terminate();
+      reject(new Error('timeout'));
+    }, START_MS).unref();
   });
 }
 
@@ -150,15 +157,22 @@ function startBrowserWorker(start: WorkerStart, health: Health): Promise<PoolWor
   return new Promise((resolve, reject) => {
     const url = URL.createObjectURL(new Blob([BROWSER_WORKER], { type: 'text/javascript' }));
     const worker = new Worker(url, { name: 'evenkeel-wasm' });
+    const timeout = setTimeout(() => {
+      worker.terminate();
+      reject(new Error('timeout'));
+    }, START_MS);
     worker.onmessage = () => {
+      clearTimeout(timeout);
       URL.revokeObjectURL(url);
       worker.onerror = (event) => {
         health.failure ??= `run: all worker threads must be alive, got one that failed: ${event.message}`;
       };
       resolve({ terminate: () => worker.terminate() });
     };
-    worker.onerror = (event) => reject(new Error(event.message));
+    worker.onerror = (event) => {
+      clearTimeout(timeout);
+      reject(new Error(event.message));
+    };
     worker.postMessage(start);
-    setTimeout(() => reject(new Error('timeout')), START_MS);
   });
 }
