@@ -1,4 +1,4 @@
-import { addN, sqrt, square, sum, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
+import { sqrt, square, stack, sum, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { ConfigError, treeLeaves, type Tree } from '@evenkeel/core-tensor';
 
 /**
@@ -11,5 +11,5 @@ import { ConfigError, treeLeaves, type Tree } from '@evenkeel/core-tensor';
 export function globalNorm(tree: Tree<Tensor>): Scalar {
   const leaves = treeLeaves<Tensor>(tree);
   if (leaves.length === 0) throw new ConfigError('globalNorm: tree must have at least one leaf, got none');
-  return tidy('globalNorm', () => sqrt(addN(leaves.map((leaf) => tidy(() => sum(square(leaf)))))) as Scalar);
+  return tidy('globalNorm', () => sqrt(sum(stack(leaves.map((leaf) => tidy(() => sum(square(leaf))))))) as Scalar);
 }
