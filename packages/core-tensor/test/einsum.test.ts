@@ -65,7 +65,7 @@ const CASES: readonly EinsumCase[] = [
 ];
 
 describe('einsum(equation, ...tensors)', () => {
-  it.each([...CASES])("einsum('%s') is the sum over all its labels", async (...[equation, named, ...shapes]: EinsumCase) => {
+  it.each(CASES.map(([equation, named, ...shapes]) => ({ equation, named, shapes })))("einsum('$equation') is the sum over all its labels", async ({ equation, named, shapes }) => {
     const [terms, output] = named.split('->') as [string, string];
     const operands = terms.split(',').map((labels, i) => {
       const shape = shapes[i] as number[];
