@@ -3,7 +3,7 @@
  *
  *     pnpm test                          everything
  *     pnpm test --only lint,vitest       some steps
- *     pnpm test --only vitest norms      the test files of one name
+ *     pnpm test --only vitest norms      the tests of one package, or the test files whose name holds a word
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -100,7 +100,7 @@ function report(outcome: Outcome): number {
 const only = values.only?.split(',');
 const unknown = only?.filter((name) => steps.every((step) => step.name !== name)) ?? [];
 if (values.help === true || unknown.length > 0) {
-  process.stdout.write(`usage: pnpm test [--only ${steps.map(({ name }) => name).join(',')}] [test file filter …]\n`);
+  process.stdout.write(`usage: pnpm test [--only ${steps.map(({ name }) => name).join(',')}] [package or test file …]\n`);
   process.exit(unknown.length > 0 ? 2 : 0);
 }
 const failedSteps = new Set<string>();

@@ -1,11 +1,17 @@
 /**
- * Runs every package's tests once and writes the counts to the file named by the first argument; the rest are filters.
+ * Runs every package's tests once and writes the counts to the file named by the first argument. Further arguments narrow it
+ * down: the names of packages' folders, or words that occur in the names of test files.
  */
 import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { startVitest, type Reporter, type TestCase } from 'vitest/node';
 import type { Outcome } from './outcome.ts';
+import { workspacePackages } from './workspace.ts';
 
-const [resultFile, ...filters] = process.argv.slice(2);
+const [resultFile, ...words] = process.argv.slice(2);
+const folders = new Set(workspacePackages().map(({ dir }) => basename(dir)));
+const filters = words.filter((word) => !folders.has(word));
+const project = words.filter((word) => folders.has(word));
 const outcome: Outcome = { passed: 0, failures: [], skipped: [] };
 
 function count(test: TestCase): void {
@@ -30,6 +36,8 @@ const counter: Reporter = {
   },
 };
 
-const vitest = await startVitest(filters, { run: true, watch: false, silent: 'passed-only', reporters: [['default', { summary: false }], counter] });
+const vitest = await startVitest(filters, {
+  run: true, watch: false, ...(project.length > 0 ? { project } : {}), silent: 'passed-only', reporters: [['default', { summary: false }], counter],
+});
 await vitest.close();
 process.exit(process.exitCode ?? 0);
