@@ -28,9 +28,13 @@ const MAX_COLUMNS = 512;
 const FEW_ROWS = 4;
 /** Packed copies of B are made in portions of at most this size. */
 const PACKED_BYTES = 32 << 20;
-/** A chunk is not made smaller than this many multiply-adds: 10 µs or so. */
-const MIN_CHUNK_WORK = 200_000;
-const WANTED_CHUNKS = 16;
+/** A chunk is not made smaller than this many multiply-adds: 5 µs or so. */
+const MIN_CHUNK_WORK = 100_000;
+const WANTED_CHUNKS = 32;
+/** Rows are split down to this before columns are, because each block of columns packs A anew. */
+const FEWEST_ROWS = 24;
+/** Floats of B that one chunk packs. */
+const PACK_CHUNK = 8192;
 const ACTIVATIONS: Readonly<Record<GemmActivation, number>> = { linear: 0, relu: 1, relu6: 2 };
 
 /**
@@ -62,7 +66,7 @@ function transposed({ m, n, k, transposeA, transposeB, a, b, c, activation }: Ge
 function multiplyFewRows(backend: WasmBackend, { m, n, k, transposeB, a, b, c, bias = 0, activation = 'linear' }: GemmOperands): void {
   const batch = a.length;
   const table = addressTable(backend, [a, b, c]);
-  const columnsPerChunk = roundUp(MIN_CHUNK_WORK / 4 / Math.max(m * k, 1), 16);
+  const columnsPerChunk = roundUp(MIN_CHUNK_WORK / 2 / Math.max(m * k, 1), 16);
   const chunksPerEntry = Math.ceil(n / columnsPerChunk);
   backend.run(
     'gemmFewRows', chunksPerEntry * batch, table.pointer, table.pointer + batch * 4, table.pointer + batch * 8, bias,
@@ -87,7 +91,7 @@ function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: numbe
     b.map((address) => packed.pointer + (place.get(address) as number) * entryFloats * 4),
     operands.c.slice(first, first + count).map((address) => address + column * 4),
   ]);
-  const panelsPerChunk = Math.max(1, Math.ceil(16384 / Math.max(k * NR, 1)));
+  const panelsPerChunk = Math.max(1, Math.ceil(PACK_CHUNK / Math.max(k * NR, 1)));
   const chunksPerEntry = Math.ceil(Math.ceil(columns / NR) / panelsPerChunk);
   backend.run(
     'gemmPackB', chunksPerEntry * place.size,
@@ -114,13 +118,13 @@ function addressTable(backend: WasmBackend, lists: readonly (readonly number[])[
   return block;
 }
 
-/** cutBlocks — halves the larger side of a chunk until there are enough chunks for many threads or they would be too small. */
+/** cutBlocks — halves chunks until there are enough of them for many threads, or they would be too small. */
 function cutBlocks(m: number, n: number, k: number, batch: number): { rows: number; columns: number; rowBlocks: number; columnBlocks: number } {
   let rows = Math.min(MAX_ROWS, roundUp(m, MR));
   let columns = Math.min(MAX_COLUMNS, roundUp(n, NR));
   const count = (): number => Math.ceil(m / rows) * Math.ceil(n / columns) * batch;
   while (count() < WANTED_CHUNKS && rows * columns * k > 2 * MIN_CHUNK_WORK && (rows > MR || columns > NR)) {
-    if (rows >= columns || columns === NR) rows = roundUp(rows / 2, MR);
+    if (rows > FEWEST_ROWS || columns === NR) rows = roundUp(rows / 2, MR);
     else columns = roundUp(columns / 2, NR);
   }
   return { rows, columns, rowBlocks: Math.ceil(m / rows), columnBlocks: Math.ceil(n / columns) };
