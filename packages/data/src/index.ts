@@ -1,1 +1,11 @@
-export {};
+export { readText, textPieces, type ReadTextOptions } from './readText.ts';
+export { textFiles, type TextFilesOptions } from './textFiles.ts';
+export { charTokenizer } from './charTokenizer.ts';
+export { trainBpe, type TrainBpeOptions } from './trainBpe.ts';
+export { loadTokenizer, tokenizerFromJson } from './loadTokenizer.ts';
+export type { AddedToken, EncodeOptions, TextOrigin, Tokenizer, TokenizerJson, TokenizerModel, TokenizerStage } from './tokenizer.ts';
+export { tokenizeText } from './tokenizeText.ts';
+export { openTokens, writeTokens, type OpenTokensOptions, type TokenFile, type WriteTokensOptions } from './tokenFile.ts';
+export { splitTokens, type Tokens, type TokenSource } from './tokenSource.ts';
+export { randomBatches, type Batch, type BatchOptions, type RandomBatches } from './randomBatches.ts';
+export { sequentialBatches, type SequentialBatches } from './sequentialBatches.ts';
