@@ -17,6 +17,7 @@ export type CommandResult = { code: number; output: string; stdout: string };
 
 const running = new Set<ChildProcess>();
 const temporary = new Set<string>();
+let stopping = false;
 
 /** command — runs a program to its end and captures what it writes; never throws for its exit code. */
 export function command(program: string, args: readonly string[], { cwd = repositoryRoot, env = {}, echo = false, timeoutMs = 600_000 }: CommandOptions = {}): Promise<CommandResult> {
@@ -41,6 +42,7 @@ export function command(program: string, args: readonly string[], { cwd = reposi
     const finish = (code: number) => {
       clearTimeout(timer);
       running.delete(child);
+      if (stopping) return; // the process is about to exit: nobody shall report a failure
       resolve({ code, output: Buffer.concat(chunks).toString(), stdout: Buffer.concat(stdout).toString() });
     };
     child.on('error', (error) => {
@@ -91,6 +93,7 @@ process.on('exit', () => {
 export function stopCleanly(): void {
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
     process.on(signal, () => {
+      stopping = true;
       process.stderr.write(`\nstopped by ${signal}\n`);
       for (const child of running) stop(child, 'SIGTERM');
       setTimeout(() => process.exit(code), 300);
