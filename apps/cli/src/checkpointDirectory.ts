@@ -1,0 +1,36 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readJsonFile } from '@evenkeel/checkpoint';
+import { loadTokenizer, type Tokenizer } from '@evenkeel/data';
+import { loadGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import type { Params } from '@evenkeel/core-tensor';
+import { UsageError } from './errors.ts';
+
+/** checkCheckpointDirectory — that `--checkpoint` names a directory with a model, before a device is opened for it. */
+export function checkCheckpointDirectory(directory: string): void {
+  const expected = '--checkpoint must be a run directory or a Hugging Face GPT-2 directory';
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) throw new UsageError(`${expected}, got ${directory}, which does not exist`);
+  if (!stat.isDirectory()) throw new UsageError(`${expected}, got the file ${directory}`);
+  if (!existsSync(join(directory, 'config.json'))) throw new UsageError(`${expected}, got ${directory}, which has no config.json`);
+  const weights = ['model.safetensors', 'model.safetensors.index.json'].some((name) => existsSync(join(directory, name)));
+  if (!weights) throw new UsageError(`${expected}, got ${directory}, which has no model.safetensors (yet)`);
+}
+
+/** loadModel — the model of a checked directory; its parameters are the caller's. */
+export function loadModel(directory: string): Promise<{ model: Gpt; params: Params & GptParams }> {
+  return loadGpt(directory);
+}
+
+/** loadTokenizerOf — the tokenizer beside a checkpoint. */
+export async function loadTokenizerOf(directory: string, why: string): Promise<Tokenizer> {
+  const path = join(directory, 'tokenizer.json');
+  if (!existsSync(path)) throw new UsageError(`${why} needs ${path}, which does not exist`);
+  return await loadTokenizer(path);
+}
+
+/** endOfText — the token that ends a text, if `config.json` names one that the model has. */
+export async function endOfText(directory: string, vocabSize: number): Promise<number | undefined> {
+  const { eos_token_id: id } = await readJsonFile(join(directory, 'config.json')) as { eos_token_id?: unknown };
+  return typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize ? id : undefined;
+}

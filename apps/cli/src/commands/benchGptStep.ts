@@ -1,0 +1,90 @@
+import { dispose, tensor2d, tidy, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
+import { foldSeed, treeLeaves, uniformValues, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
+import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import { applyUpdates } from '@evenkeel/optimizers';
+import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import { optimizerFor } from '../optimizer.ts';
+import type { Io } from '../output.ts';
+import { round, spreadOf, type Spread } from '../statistics.ts';
+
+export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number };
+
+export type BenchGptStepResult = {
+  readonly command: 'bench gpt-step';
+  readonly device: string;
+  readonly msPerStep: Spread;
+  readonly steps: number;
+  readonly tokensPerSecond: number;
+  readonly peakBytes: number;
+};
+
+/** NANO_GPT — the configuration of nanoGPT's published CPU run: 4 layers, width 128, 4 heads, context 64, batch 12. */
+export const NANO_GPT = { vocabSize: 65, contextLength: 64, depth: 4, dim: 128, numHeads: 4, batchSize: 12 } as const;
+
+/** Kernels are compiled, buffers allocated and the engine's optimiser has settled after this many steps. */
+const WARM_UP = 10;
+
+/** benchGptStep — time of one training step: forward, backward, clipping and AdamW, the loss awaited every time. */
+export async function benchGptStep({ device: name, steps, threads }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
+  const device = await openDevice(name, { threads });
+  announceDevice(device, name, io);
+  const model = gpt(NANO_GPT);
+  const params = model.init({ seed: 1 });
+  const memory = peakMemory();
+  try {
+    const times = await timeSteps(model, params, steps);
+    const result = resultOf(device, times, memory.peakBytes());
+    print(result, treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0), io);
+    return result;
+  } finally {
+    dispose(params as never);
+  }
+}
+
+async function timeSteps(model: Gpt, params: Params & GptParams, steps: number): Promise<number[]> {
+  const settings = { steps: WARM_UP + steps, learningRate: 1e-3, warmup: 0, schedule: 'constant', weightDecay: 0.1, clip: 1 } as const;
+  const { optimizer } = optimizerFor(settings, model.specs);
+  const state = optimizer.init(params);
+  const batch = randomBatch();
+  const times: number[] = [];
+  try {
+    for (let i = 0; i < WARM_UP + steps; i++) {
+      const start = performance.now();
+      const loss = tidy(() => {
+        const { value, grads } = valueAndGrad((p: Params & GptParams) => model.loss(batch, p, { train: true, seed: i }), params);
+        applyUpdates(params, optimizer.update(grads as Tree<Tensor2D>, state, params));
+        return value;
+      });
+      await loss.data();
+      loss.dispose();
+      if (i >= WARM_UP) times.push(performance.now() - start);
+    }
+  } finally {
+    dispose([state as never, batch]);
+  }
+  return times;
+}
+
+function randomBatch(): { inputs: Tensor2D; targets: Tensor2D } {
+  const { batchSize, contextLength, vocabSize } = NANO_GPT;
+  const ids = (part: string): Tensor2D => {
+    const values = uniformValues(batchSize * contextLength, foldSeed(1, part), 0, vocabSize);
+    return tensor2d(Int32Array.from(values), [batchSize, contextLength], 'int32');
+  };
+  return { inputs: ids('inputs'), targets: ids('targets') };
+}
+
+function resultOf({ name }: Device, times: readonly number[], peakBytes: number): BenchGptStepResult {
+  const msPerStep = spreadOf(times);
+  const tokensPerSecond = round((1000 * NANO_GPT.batchSize * NANO_GPT.contextLength) / msPerStep.median, 1);
+  return { command: 'bench gpt-step', device: name, msPerStep, steps: times.length, tokensPerSecond, peakBytes };
+}
+
+function print({ msPerStep, steps, tokensPerSecond, peakBytes }: BenchGptStepResult, count: number, io: Io): void {
+  const { depth, dim, numHeads, contextLength, batchSize, vocabSize } = NANO_GPT;
+  io.line(`GPT of ${formatCount(count)} parameters: depth ${depth}, dim ${dim}, heads ${numHeads}, context ${contextLength},`);
+  io.line(`batch ${batchSize}, vocabulary ${vocabSize}; forward, backward, clipping, AdamW`);
+  io.line(`median ${msPerStep.median.toFixed(1)} ms per step (p10 ${msPerStep.p10.toFixed(1)}, p90 ${msPerStep.p90.toFixed(1)}) over ${steps} steps`);
+  io.line(`${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
+}

@@ -1,0 +1,127 @@
+import { join } from 'node:path';
+import { dispose, type Variable } from '@tensorflow/tfjs-core';
+import { foldSeed, treeLeaves, type Device, type Params } from '@evenkeel/core-tensor';
+import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import type { TrainResult } from '@evenkeel/training';
+import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
+import { UsageError } from '../errors.ts';
+import type { MeanLoss } from '../evaluation.ts';
+import { formatBytes, formatCount, wrap } from '../format.ts';
+import type { Io } from '../output.ts';
+import { openRunData, prepareRunData, type RunData } from '../runData.ts';
+import { checkFresh, defaultRunDirectory, inNewDirectory, readRecord, writeRecord, type RunRecord } from '../runDirectory.ts';
+import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
+import { drawSample } from '../sample.ts';
+import { round, type Spread } from '../statistics.ts';
+import { finalLoss, runTraining, writeRunReport, type TrainingRun } from '../trainingRun.ts';
+
+export type TrainGptOptions = TrainGptFlags & { readonly out?: string; readonly resume?: boolean; readonly device: DeviceName };
+
+export type TrainGptResult = {
+  readonly command: 'train gpt';
+  readonly device: string;
+  /** Number of trained parameters. */
+  readonly params: number;
+  readonly steps: number;
+  /** Mean over the last 20 steps. */
+  readonly trainLoss: number;
+  /** Mean over the validation split, or over 262,144 tokens spread over it; null without one. */
+  readonly valLoss: number | null;
+  readonly msPerStep: Spread;
+  readonly tokensPerSecond: number;
+  /** Most bytes of tensors alive at once. */
+  readonly peakBytes: number;
+  /** The run directory. */
+  readonly checkpoint: string;
+};
+
+/** trainGpt — trains a GPT on text into a run directory, or goes on with a run that was stopped. */
+export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainGptResult> {
+  const resume = options.resume === true;
+  const run = resume ? await openRun(options) : await beginRun(options);
+  try {
+    announceDevice(run.device, options.device, io);
+    describe(run, io);
+    const memory = peakMemory();
+    const trained = await runTraining(run, { resume, io });
+    const final = await finalLoss(run);
+    const result = resultOf(run, trained, { final, peakBytes: memory.peakBytes() });
+    const sample = await drawSample(run);
+    await writeRunReport(run, { result: trained, sample });
+    conclude(result, { final, sample }, io);
+    return result;
+  } finally {
+    dispose(run.params as never);
+    run.data.close();
+  }
+}
+
+async function beginRun(options: TrainGptOptions): Promise<TrainingRun> {
+  const settings = newSettings(options);
+  const directory = options.out ?? defaultRunDirectory();
+  checkFresh(directory);
+  return inNewDirectory(directory, async () => {
+    const data = await prepareRunData(settings, directory);
+    const device = await openDevice(options.device);
+    await writeRecord(directory, recordOf(settings, data, device));
+    return { directory, settings, data, device, ...makeModel(settings, data) };
+  });
+}
+
+async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
+  const directory = options.out;
+  if (directory === undefined) throw new UsageError('--resume needs --out, the directory of the run');
+  const record = await readRecord(directory);
+  const settings = resumedSettings(record.settings, options);
+  const data = await openRunData(settings, directory);
+  const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName);
+  await writeRecord(directory, recordOf(settings, data, device));
+  return { directory, settings, data, device, ...makeModel(settings, data) };
+}
+
+function recordOf(settings: RunSettings, { vocabSize }: RunData, { name }: Device): RunRecord {
+  return { format: 1, command: 'train gpt', device: name, vocabSize, settings };
+}
+
+function makeModel({ depth, dim, numHeads, context, dropout, seed }: RunSettings, { vocabSize }: RunData): { model: Gpt; params: Params & GptParams } {
+  const model = gpt({ vocabSize, contextLength: context, depth, dim, numHeads, dropout });
+  return { model, params: model.init({ seed: foldSeed(seed, 'init') }) };
+}
+
+function describe({ directory, settings, data, params }: TrainingRun, io: Io): void {
+  const { depth, dim, numHeads, context, batchSize, steps } = settings;
+  const row = (label: string, text: string): void => wrap(label.padEnd(7), text).forEach((line) => io.line(line));
+  row('data', data.name);
+  row('', `${formatCount(data.train.length)} tokens to train, ${formatCount(data.val.length)} to validate, vocabulary ${formatCount(data.vocabSize)}`);
+  row('model', `${formatCount(countOf(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
+  row('run', `${directory}: ${formatCount(steps)} steps of ${batchSize} × ${context} tokens`);
+}
+
+const countOf = (params: Params): number => treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0);
+
+function resultOf(
+  { directory, device, params, settings }: TrainingRun, trained: TrainResult, { final, peakBytes }: { final: MeanLoss | undefined; peakBytes: number },
+): TrainGptResult {
+  const { steps, trainLoss, msPerStep: { median, p10, p90 } } = trained;
+  return {
+    command: 'train gpt', device: device.name, params: countOf(params), steps, trainLoss, valLoss: final?.loss ?? null,
+    msPerStep: { median: round(median, 3), p10: round(p10, 3), p90: round(p90, 3) },
+    tokensPerSecond: round((1000 * settings.batchSize * settings.context) / median, 1),
+    peakBytes: Math.max(peakBytes, trained.peakBytes), checkpoint: directory,
+  };
+}
+
+function conclude(result: TrainGptResult, { final, sample }: { final: MeanLoss | undefined; sample: string }, io: Io): void {
+  const { trainLoss, valLoss, msPerStep, tokensPerSecond, peakBytes, checkpoint } = result;
+  if (!io.json) {
+    io.line('\nSample');
+    for (const line of sample.split('\n')) io.line(`  ${line}`);
+  }
+  io.line();
+  io.line(`training loss    ${trainLoss.toFixed(4)} over the last steps`);
+  if (valLoss !== null) io.line(`validation loss  ${valLoss.toFixed(4)} over ${formatCount((final as MeanLoss).tokens)} tokens`);
+  io.line(`speed            ${msPerStep.median.toFixed(1)} ms per step, ${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
+  io.line(`report           ${join(checkpoint, 'report.html')}`);
+  io.line(`checkpoint       ${checkpoint}`);
+  io.line(`\nContinue a text of yours: evenkeel generate --checkpoint ${checkpoint} --prompt "…"`);
+}

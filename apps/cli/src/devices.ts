@@ -1,0 +1,96 @@
+import { readdirSync } from 'node:fs';
+import { engine, memory } from '@tensorflow/tfjs-core';
+import { tfjsBackend, useDevice, type Device, type DeviceProvider } from '@evenkeel/core-tensor';
+import type { Io } from './output.ts';
+import { wrap } from './format.ts';
+
+export type DeviceName = 'auto' | 'wasm' | 'webgpu' | 'cpu';
+
+/** deviceProviders — every way this program can compute; what a name does not need is not loaded. */
+export async function deviceProviders(name: DeviceName, { threads, thorough = false }: ProviderOptions = {}): Promise<DeviceProvider[]> {
+  const wants = (each: DeviceName): boolean => name === 'auto' || name === each;
+  const providers: DeviceProvider[] = [];
+  if (name === 'webgpu' || (name === 'auto' && (thorough || mayHaveGpu()))) providers.push((await import('@evenkeel/webgpu-kernels')).webgpu());
+  else if (name === 'auto') providers.push(noGpu);
+  if (wants('wasm')) providers.push((await import('@evenkeel/wasm-kernels')).wasm(threads === undefined ? {} : { threads }));
+  if (wants('cpu')) providers.push(await plainCpu());
+  return providers;
+}
+
+export type ProviderOptions = {
+  /** Threads of the wasm device. Default: all cores. */
+  readonly threads?: number;
+  /** Ask also devices that `auto` would not take. */
+  readonly thorough?: boolean;
+};
+
+/** Where Linux shows a graphics processor: DRM, NVIDIA, AMD's compute driver, Windows' through WSL, Adreno, Mali. */
+const GPU_NODES = /^(dri|nvidia\d*|nvidiactl|kfd|dxg|kgsl-3d\d+|mali\d+)$/;
+
+/** Loading a GPU driver costs a second; on Linux a look at /dev tells whether there can be anything but an emulation. */
+function mayHaveGpu(): boolean {
+  try {
+    return process.platform !== 'linux' || readdirSync('/dev').some((name) => GPU_NODES.test(name));
+  } catch {
+    return true;
+  }
+}
+
+const noGpu: DeviceProvider = {
+  name: 'webgpu',
+  backendName: 'webgpu',
+  probe: async () => ({ available: false, kind: 'accelerator', reason: 'no graphics processor in /dev' }),
+  create: async () => {},
+};
+
+/** tfjs' own CPU backend, without its advice to install another package. */
+async function plainCpu(): Promise<DeviceProvider> {
+  await import('@tensorflow/tfjs-backend-cpu');
+  const provider = tfjsBackend('cpu');
+  return { ...provider, probe: async () => ({ ...await provider.probe(), reason: "tfjs' plain JavaScript, slow" }) };
+}
+
+/** openDevice — makes the device that all tensors live on from now on. */
+export async function openDevice(name: DeviceName, options: ProviderOptions = {}): Promise<Device> {
+  const device = await useDevice(name, await deviceProviders(name, options));
+  const backend = engine().backend as { firstUse?: boolean };
+  if (backend.firstUse === true) backend.firstUse = false; // tfjs' advertisement
+  return device;
+}
+
+/** announceDevice — says once which device it is, and why not another. */
+export function announceDevice({ name, considered }: Device, asked: DeviceName, io: Io): void {
+  const chosen = considered.find((probe) => probe.name === name);
+  const why = asked === 'auto' ? '' : '; asked for by name';
+  for (const line of wrap('device ', `${name}: ${chosen?.reason ?? ''}${why}`)) io.line(line);
+  for (const { name: other, reason } of considered.slice(0, considered.indexOf(chosen as (typeof considered)[number]))) {
+    for (const line of wrap('       ', `not ${other}: ${reason}`)) io.line(line);
+  }
+}
+
+/** PeakMemory — the most bytes that tensors held at once since `start`. */
+export type PeakMemory = {
+  /** To be called now and then by devices that keep no statistics of their own. */
+  sample(): void;
+  peakBytes(): number;
+};
+
+/**
+ * peakMemory — from the backend's own statistics where it keeps them (the wasm device, to the byte), otherwise the most that
+ * `tf.memory()` showed at a `sample`, which sees what lives between the steps and not the peak inside one.
+ */
+export function peakMemory(): PeakMemory {
+  let seen = 0;
+  const sample = (): void => {
+    const { numBytes, peakBytes, hostBytes = 0 } = memory() as { numBytes: number; peakBytes?: number; hostBytes?: number };
+    seen = Math.max(seen, peakBytes === undefined ? numBytes : peakBytes + hostBytes);
+  };
+  return {
+    sample,
+    peakBytes: () => {
+      sample();
+      return seen;
+    },
+  };
+}
+

@@ -1,0 +1,157 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { describeFailure, UsageError } from './errors.ts';
+import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
+import { terminalIo, writeResult, written, type Io } from './output.ts';
+import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
+import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
+import type { DoctorOptions } from './commands/doctor.ts';
+import type { EvalOptions } from './commands/eval.ts';
+import type { GenerateOptions } from './commands/generate.ts';
+import type { TrainGptOptions } from './commands/trainGpt.ts';
+
+/** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
+type Action<O> = () => Promise<(options: O, io: Io) => Promise<object>>;
+
+const DEVICES = ['auto', 'wasm', 'webgpu', 'cpu'] as const;
+const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
+const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
+
+/**
+ * run — parses a command line, runs its command and prints what it says.
+ *
+ * @param argv  the arguments after the program's name.
+ * @returns     the exit code: 0, 1 for a failure, 2 for a wrong command line, 130 or 143 after a signal.
+ */
+export async function run(argv: readonly string[]): Promise<number> {
+  const debug = argv.includes('--debug');
+  try {
+    await program().parseAsync([...withDefaultModel(argv)], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help, --version
+    if (error instanceof CommanderError && error.code === 'commander.help') return 2; // no command: the help was printed
+    const failure = describeFailure(error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error);
+    const trace = debug && error instanceof Error ? `\n${error.stack ?? ''}` : '';
+    await written(process.stderr, `${failure.line}${trace}\n`);
+    return failure.exitCode;
+  }
+}
+
+/** `train` alone, or followed by a flag, means `train gpt`. */
+function withDefaultModel(argv: readonly string[]): readonly string[] {
+  const [command, next] = argv;
+  return command === 'train' && (next === undefined || next.startsWith('-')) ? ['train', 'gpt', ...argv.slice(1)] : argv;
+}
+
+function program(): Command {
+  const root = new Command('evenkeel')
+    .description('Train, evaluate and run transformers on the hardware you have.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpCommand(false)
+    .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
+    .exitOverride();
+  trainGptFlags(child(root, 'train', 'train a model').command('gpt'));
+  evalFlags(root.command('eval'));
+  generateFlags(root.command('generate'));
+  const bench = child(root, 'bench', 'measure speed on this machine');
+  benchGptStepFlags(bench.command('gpt-step'));
+  benchMatmulFlags(bench.command('matmul'));
+  doctorFlags(root.command('doctor'));
+  return root;
+}
+
+function version(): string {
+  return (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+}
+
+function child(root: Command, name: string, description: string): Command {
+  return root.command(name).description(description).helpCommand(false);
+}
+
+function trainGptFlags(command: Command): void {
+  const positive = { above: 0 };
+  command.description('train a GPT on text')
+    .option('--data <path>', "a text file, or a directory of them (default: TypeScript's library declarations)", nonEmpty('--data', 'a path'))
+    .option('--tokenizer <kind>', 'char, bpe, or the path of a tokenizer.json', nonEmpty('--tokenizer', 'char, bpe or a path'), 'char')
+    .option('--vocab-size <n>', 'tokens of a bpe tokenizer', wholeNumber('--vocab-size', { min: 257, max: 1 << 20 }), 1024)
+    .option('--depth <n>', 'transformer blocks', wholeNumber('--depth', ANY_SIZE), 4)
+    .option('--dim <n>', 'channels', wholeNumber('--dim', ANY_SIZE), 128)
+    .option('--num-heads <n>', 'attention heads; divides --dim', wholeNumber('--num-heads', ANY_SIZE), 4)
+    .option('--context <n>', 'tokens the model sees at once', wholeNumber('--context', ANY_SIZE), 64)
+    .option('--batch-size <n>', 'sequences per step', wholeNumber('--batch-size', ANY_SIZE), 12)
+    .option('--steps <n>', 'training steps (default: 2000; without --data about a minute)', wholeNumber('--steps', ANY_SIZE))
+    .option('--learning-rate <x>', 'highest learning rate', realNumber('--learning-rate', positive), 1e-3)
+    .option('--warmup <n>', 'steps of linear warm-up', wholeNumber('--warmup', { min: 0 }), 100)
+    .option('--schedule <name>', 'cosine, wsd or constant, after warm-up', oneOf('--schedule', ['cosine', 'wsd', 'constant']), 'cosine')
+    .option('--weight-decay <x>', 'decay of weights with two or more axes', realNumber('--weight-decay', { min: 0 }), 0.1)
+    .option('--clip <x>', 'largest norm of the gradient; 0 for no limit', realNumber('--clip', { min: 0 }), 1)
+    .option('--dropout <p>', 'probability of dropping', realNumber('--dropout', { min: 0, below: 1 }), 0)
+    .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1)
+    .option('--val-fraction <x>', 'share of the data kept for validation', realNumber('--val-fraction', { min: 0, below: 1 }), 0.1)
+    .option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'))
+    .option('--checkpoint-every <n>', 'steps between checkpoints (default: as --eval-every)', wholeNumber('--checkpoint-every'))
+    .option('--out <dir>', 'run directory (default: runs/gpt-<date>-<time>)', nonEmpty('--out', 'a path'))
+    .option('--resume', 'go on with the run in --out');
+  finish<TrainGptOptions>(withDevice(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
+}
+
+function evalFlags(command: Command): void {
+  command.description('mean next-token loss of a checkpoint on text or tokens')
+    .option('--checkpoint <dir>', 'a run directory or a Hugging Face GPT-2 directory (required)', nonEmpty('--checkpoint', 'a path'))
+    .option('--data <path>', 'a text file, or a directory of them', nonEmpty('--data', 'a path'))
+    .option('--tokens <file>', 'JSON: arrays of token ids, all of one length', nonEmpty('--tokens', 'a path'))
+    .option('--batch-size <n>', 'sequences at once', wholeNumber('--batch-size', ANY_SIZE), 12);
+  finish<EvalOptions>(withDevice(command), async () => (await import('./commands/eval.ts')).evaluateCheckpoint, ['checkpoint']);
+}
+
+function generateFlags(command: Command): void {
+  command.description('continue a text with a checkpoint')
+    .option('--checkpoint <dir>', 'a run directory or a Hugging Face GPT-2 directory (required)', nonEmpty('--checkpoint', 'a path'))
+    .option('--prompt <text>', 'the text to continue (required)', nonEmpty('--prompt', 'a text'))
+    .option('--max-tokens <n>', 'tokens to draw', wholeNumber('--max-tokens', { min: 1, max: 2 ** 31 - 1 }), 256)
+    .option('--temperature <x>', 'divides the logits; 0 takes the likeliest token', realNumber('--temperature', { min: 0 }), 0.8)
+    .option('--top-k <n>', 'draw from the k likeliest tokens only', wholeNumber('--top-k'))
+    .option('--top-p <x>', 'draw from the likeliest tokens that reach this probability', realNumber('--top-p', { above: 0, max: 1 }), 1)
+    .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1);
+  finish<GenerateOptions>(withDevice(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
+}
+
+function benchGptStepFlags(command: Command): void {
+  command.description("milliseconds of a training step of nanoGPT's CPU configuration")
+    .option('--steps <n>', 'steps to time', wholeNumber('--steps'), 30)
+    .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
+  finish<BenchGptStepOptions>(withDevice(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
+}
+
+function benchMatmulFlags(command: Command): void {
+  command.description('GFLOP/s of square matrix products')
+    .option('--sizes <list>', 'sizes, with commas between', wholeNumbers('--sizes', { min: 1, max: 16384 }), [256, 512, 1024])
+    .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
+  finish<BenchMatmulOptions>(withDevice(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
+}
+
+function doctorFlags(command: Command): void {
+  command.description('show what this machine offers, and which device would be used');
+  finish<DoctorOptions>(command, async () => (await import('./commands/doctor.ts')).doctor);
+}
+
+function withDevice(command: Command): Command {
+  return command.option('--device <name>', `where to compute: ${DEVICES.join(', ')}`, oneOf('--device', DEVICES), 'auto');
+}
+
+/** The flags of every command, and its action: `given` names the flags that the user wrote, by their option's name. */
+function finish<O>(command: Command, load: Action<O>, required: readonly string[] = []): void {
+  command
+    .option('--json', 'print one JSON object as the last line of standard output')
+    .option('--debug', 'print stack traces')
+    .allowExcessArguments(false)
+    .action(async (flags: Record<string, unknown>) => {
+      const given = new Set(Object.keys(flags).filter((name) => command.getOptionValueSource(name) === 'cli'));
+      const missing = required.find((name) => flags[name] === undefined);
+      if (missing !== undefined) throw new UsageError(`evenkeel ${command.name()} needs --${missing}; see evenkeel ${command.name()} --help`);
+      const io = terminalIo(flags['json'] === true);
+      const result = await (await load())({ ...flags, given } as O, io);
+      if (io.json) await writeResult(result);
+    });
+}

@@ -1,0 +1,102 @@
+import { resolve } from 'node:path';
+import { UsageError } from './errors.ts';
+import { warmupLimit, type OptimizerSettings, type ScheduleName } from './optimizer.ts';
+
+/** RunSettings — what decides the numbers of a training run; kept in its `run.json`. */
+export type RunSettings = OptimizerSettings & {
+  /** Absolute path of the text, or null for the default corpus. */
+  readonly data: string | null;
+  /** `char`, `bpe`, or the absolute path of a tokenizer.json. */
+  readonly tokenizer: string;
+  /** Of a bpe tokenizer that is trained for this run. */
+  readonly vocabSize: number;
+  readonly depth: number;
+  readonly dim: number;
+  readonly numHeads: number;
+  readonly context: number;
+  readonly batchSize: number;
+  readonly dropout: number;
+  readonly seed: number;
+  readonly valFraction: number;
+  readonly evalEvery: number;
+  readonly checkpointEvery: number;
+};
+
+/** TrainGptFlags — the flags of `train gpt` that become settings, as parsed; `given` holds the names of those the user wrote. */
+export type TrainGptFlags = Omit<RunSettings, 'data' | 'steps' | 'evalEvery' | 'checkpointEvery'> & {
+  readonly data?: string;
+  readonly steps?: number;
+  readonly evalEvery?: number;
+  readonly checkpointEvery?: number;
+  readonly given: ReadonlySet<string>;
+};
+
+const STEPS = 2000;
+/** Of the default corpus: about a minute on two cores. */
+const STEPS_WITHOUT_DATA = 600;
+
+/**
+ * newSettings — the settings of a new run: flags, and the defaults that depend on other flags.
+ *
+ * The default warm-up is shortened to a tenth of the steps where it does not fit; one that was asked for must fit.
+ * @throws UsageError  if flags do not fit together.
+ */
+export function newSettings(flags: TrainGptFlags): RunSettings {
+  const steps = flags.steps ?? (flags.data === undefined ? STEPS_WITHOUT_DATA : STEPS);
+  const fits = flags.warmup <= warmupLimit(flags.schedule, steps);
+  const evalEvery = flags.evalEvery ?? Math.min(250, Math.ceil(steps / 10));
+  const settings: RunSettings = {
+    data: flags.data === undefined ? null : resolve(flags.data),
+    tokenizer: ['char', 'bpe'].includes(flags.tokenizer) ? flags.tokenizer : resolve(flags.tokenizer),
+    vocabSize: flags.vocabSize, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
+    batchSize: flags.batchSize, steps, learningRate: flags.learningRate,
+    warmup: fits || flags.given.has('warmup') ? flags.warmup : Math.floor(steps / 10),
+    schedule: flags.schedule, weightDecay: flags.weightDecay, clip: flags.clip, dropout: flags.dropout, seed: flags.seed,
+    valFraction: flags.valFraction, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery,
+  };
+  checkSettings(settings);
+  return settings;
+}
+
+function checkSettings({ dim, numHeads, schedule, warmup, steps }: RunSettings): void {
+  if (dim % numHeads !== 0) throw new UsageError(`--dim must be divisible by --num-heads, got ${dim} and ${numHeads}`);
+  const limit = warmupLimit(schedule, steps);
+  if (warmup > limit) throw new UsageError(`--warmup must be ≤ ${limit} with --schedule ${schedule} and --steps ${steps}, got ${warmup}`);
+}
+
+/** Flags that change what is written down and when, but no step. */
+const FREE: ReadonlySet<string> = new Set(['evalEvery', 'checkpointEvery']);
+
+/**
+ * resumedSettings — the settings of the run being resumed; flags that were not given are the run's own.
+ *
+ * `--eval-every` and `--checkpoint-every` may change, and so may `--steps` with the constant schedule, the only one that does
+ * not depend on it. The run keeps its text, encoded: `--data` is not read again.
+ * @throws UsageError  if another flag was given with another value; the message names all of them.
+ */
+export function resumedSettings(saved: RunSettings, flags: TrainGptFlags): RunSettings {
+  const wanted: RunSettings = { ...saved, ...givenSettings(saved, flags) };
+  const mayChange = (name: keyof RunSettings): boolean =>
+    FREE.has(name) || (name === 'steps' && saved.schedule === 'constant');
+  const differing = (Object.keys(saved) as (keyof RunSettings)[]).filter((name) => wanted[name] !== saved[name] && !mayChange(name));
+  if (differing.length > 0) {
+    const list = differing.map((name) => `${flagOf(name)} ${wanted[name]} (the run has ${saved[name]})`).join(', ');
+    const help = differing.includes('steps') ? ` A ${saved.schedule as ScheduleName} schedule depends on the number of steps.` : '';
+    throw new UsageError(`--resume must keep what decides the run, got ${list}.${help}`);
+  }
+  checkSettings(wanted);
+  return wanted;
+}
+
+function givenSettings(saved: RunSettings, flags: TrainGptFlags): Partial<RunSettings> {
+  const names = Object.keys(saved).filter((name) => flags.given.has(name)) as (keyof RunSettings)[];
+  const given = Object.fromEntries(names.map((name) => [name, flags[name]])) as { -readonly [K in keyof RunSettings]?: RunSettings[K] };
+  if (typeof given.data === 'string') given.data = resolve(given.data);
+  if (given.tokenizer !== undefined && !['char', 'bpe'].includes(given.tokenizer)) given.tokenizer = resolve(given.tokenizer);
+  return given;
+}
+
+/** flagOf — `numHeads` to `--num-heads`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

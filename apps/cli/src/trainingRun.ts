@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import type { Device, Params } from '@evenkeel/core-tensor';
+import { saveGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import { directoryStore, readMetrics, train, writeReport, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
+import { InterruptedError } from './errors.ts';
+import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
+import { listenForInterrupt } from './interrupt.ts';
+import { optimizerFor } from './optimizer.ts';
+import type { Io } from './output.ts';
+import type { Progress } from './progress.ts';
+import type { RunData } from './runData.ts';
+import type { RunSettings } from './runSettings.ts';
+
+/** TrainingRun — everything that training needs, ready. */
+export type TrainingRun = {
+  readonly directory: string;
+  readonly settings: RunSettings;
+  readonly data: RunData;
+  readonly device: Device;
+  readonly model: Gpt;
+  readonly params: Params & GptParams;
+};
+
+/** Tokens of an evaluation during training: as many as nanoGPT's 20 batches of 12 × 64. */
+const EVAL_TOKENS = 15_360;
+/** Tokens of the evaluation at the end. */
+const FINAL_TOKENS = 262_144;
+
+/**
+ * runTraining — all steps of a run, with checkpoints and the model in its directory.
+ *
+ * @throws InterruptedError  if the user stopped it; checkpoint, model and report are written then.
+ * @throws                   any other error says which checkpoint is intact.
+ */
+export async function runTraining(run: TrainingRun, { resume, io }: { resume: boolean; io: Io }): Promise<TrainResult> {
+  const { directory, settings: { steps } } = run;
+  const watch = watcher(run, io);
+  const interrupt = listenForInterrupt(() => {
+    watch.stop();
+    io.line('\nStopping after this step, with a checkpoint …');
+  });
+  try {
+    const result = await train({ ...trainOptions(run), resume, signal: interrupt.signal, callbacks: watch.callbacks });
+    if (watch.modelStep() !== result.steps) await saveGpt(directory, run.model, run.params); // stopped between state and model the last time
+    if (!result.interrupted) return result;
+    await writeRunReport(run, { result });
+    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: evenkeel train gpt --out ${directory} --resume`, interrupt.received() ?? 'SIGINT');
+  } catch (error) {
+    if (error instanceof InterruptedError) throw error;
+    watch.stop();
+    await writeRunReport(run, {}).catch(() => undefined); // the first error is the one to tell
+    throw withCheckpoint(error, watch.checkpointStep(), directory);
+  } finally {
+    interrupt.release();
+    watch.stop();
+  }
+}
+
+function trainOptions({ directory, settings, data, model, params }: TrainingRun) {
+  const { steps, seed, batchSize, context, evalEvery, checkpointEvery } = settings;
+  const { optimizer, schedule } = optimizerFor(settings, model.specs);
+  const valBatches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: EVAL_TOKENS });
+  return {
+    params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, evalEvery, checkpointEvery,
+    store: directoryStore(directory),
+    config: decisive(settings, data),
+    batches: data.batch,
+    loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: { seed: number; train: true }) => model.loss(batch, leaves, call),
+    evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches)).loss,
+  };
+}
+
+/** What train() compares on resuming: all settings but those that may change. */
+function decisive({ evalEvery, checkpointEvery, data, steps, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
+  return { ...settings, vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
+}
+
+/** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
+function watcher({ directory, settings: { steps, batchSize, context }, model, params }: TrainingRun, io: Io) {
+  let progress: Progress | undefined;
+  let modelStep: number | undefined;
+  let checkpointStep: number | undefined;
+  const callbacks: TrainCallbacks = {
+    onResume: ({ step, skipped }) => {
+      checkpointStep = step;
+      for (const { path, reason } of skipped) io.line(`skipped ${path}, which is damaged: ${reason}`);
+      io.line(`going on after step ${step}`);
+    },
+    onStep: ({ step, loss }) => {
+      progress ??= io.progress({ total: steps, start: step - 1, tokensPerStep: batchSize * context });
+      progress.step(step, loss);
+    },
+    onEval: ({ step, valLoss }) => progress?.evaluated(step, valLoss),
+    onCheckpoint: async ({ step }) => {
+      checkpointStep = step;
+      await saveGpt(directory, model, params);
+      modelStep = step;
+    },
+  };
+  return { callbacks, modelStep: () => modelStep, checkpointStep: () => checkpointStep, stop: () => progress?.stop() };
+}
+
+/** The same error, saying also what remains of the run. */
+function withCheckpoint(error: unknown, step: number | undefined, directory: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const remains = step === undefined ? 'No checkpoint had been written.' : `The checkpoint of step ${step} in ${directory} is intact.`;
+  error.message = `${error.message}${/[.!?]$/.test(error.message) ? '' : '.'} ${remains}`;
+  return error;
+}
+
+/** finalLoss — the validation loss over all of the split, or over 262,144 tokens spread over it; undefined without a split. */
+export async function finalLoss({ model, params, data, settings: { context, batchSize } }: TrainingRun): Promise<MeanLoss | undefined> {
+  const batches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: FINAL_TOKENS });
+  return batches.length === 0 ? undefined : meanLossOf(model, params, batches);
+}
+
+/** writeRunReport — `report.html` of a run, from its metrics so far. */
+export async function writeRunReport({ directory, settings, device }: TrainingRun, { result, sample }: { result?: TrainResult; sample?: string }): Promise<void> {
+  const metrics = await readMetrics(directoryStore(directory));
+  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, metrics, result, sample });
+}

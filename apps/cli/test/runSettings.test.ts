@@ -1,0 +1,72 @@
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { flagOf, newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
+
+const DEFAULTS = {
+  data: 'corpus.txt', tokenizer: 'char', vocabSize: 1024, depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
+  warmup: 100, schedule: 'cosine', weightDecay: 0.1, clip: 1, dropout: 0, seed: 1, valFraction: 0.1,
+} as const;
+
+/** Flags as the parser gives them: `given` ones over the defaults. */
+const flags = (given: Partial<TrainGptFlags> = {}): TrainGptFlags => ({ ...DEFAULTS, ...given, given: new Set(Object.keys(given)) });
+
+describe('newSettings', () => {
+  it("newSettings() fills in nanoGPT's run: 2000 steps, evaluation and checkpoint every 200", () => {
+    expect(newSettings(flags())).toEqual({ ...DEFAULTS, data: resolve('corpus.txt'), steps: 2000, evalEvery: 200, checkpointEvery: 200 });
+  });
+
+  it('newSettings() without data is a shorter run on the default corpus', () => {
+    const { data, steps } = newSettings(flags({ data: undefined }));
+    expect(data).toBeNull();
+    expect(steps).toBeLessThan(2000);
+  });
+
+  it('newSettings({ evalEvery }) checkpoints as often, and never less than every 250 steps by default', () => {
+    expect(newSettings(flags({ evalEvery: 7 })).checkpointEvery).toBe(7);
+    expect(newSettings(flags({ steps: 100_000 })).evalEvery).toBe(250);
+    expect(newSettings(flags({ steps: 3 })).evalEvery).toBe(1);
+  });
+
+  it('newSettings({ steps: 30 }) shortens the default warm-up, but refuses one that was asked for and does not fit', () => {
+    expect(newSettings(flags({ steps: 30 })).warmup).toBe(3);
+    expect(() => newSettings(flags({ steps: 30, warmup: 30 }))).toThrow('--warmup must be ≤ 29 with --schedule cosine and --steps 30, got 30');
+    expect(newSettings(flags({ steps: 30, warmup: 30, schedule: 'constant' })).warmup).toBe(30);
+    expect(() => newSettings(flags({ steps: 30, warmup: 25, schedule: 'wsd' }))).toThrow('--warmup must be ≤ 24');
+  });
+
+  it('newSettings({ dim: 130 }) refuses heads that do not divide it', () => {
+    expect(() => newSettings(flags({ dim: 130 }))).toThrow('--dim must be divisible by --num-heads, got 130 and 4');
+  });
+});
+
+describe('resumedSettings', () => {
+  const saved = newSettings(flags({ seed: 7, learningRate: 3e-4 }));
+
+  it('resumedSettings() without flags are those of the run', () => {
+    expect(resumedSettings(saved, flags())).toEqual(saved);
+  });
+
+  it('resumedSettings() accepts flags that say what the run has', () => {
+    expect(resumedSettings(saved, flags({ seed: 7, data: 'corpus.txt' }))).toEqual(saved);
+  });
+
+  it('resumedSettings() names every flag that differs, with both values', () => {
+    expect(() => resumedSettings(saved, flags({ seed: 8, numHeads: 2 }))).toThrow(
+      '--resume must keep what decides the run, got --num-heads 2 (the run has 4), --seed 8 (the run has 7).');
+    expect(() => resumedSettings(saved, flags({ data: 'other.txt' }))).toThrow('--data');
+  });
+
+  it('resumedSettings() lets evaluations and checkpoints be moved', () => {
+    expect(resumedSettings(saved, flags({ evalEvery: 5, checkpointEvery: 9 }))).toEqual({ ...saved, evalEvery: 5, checkpointEvery: 9 });
+  });
+
+  it('resumedSettings({ steps }) prolongs a constant schedule only', () => {
+    expect(() => resumedSettings(saved, flags({ steps: 4000 }))).toThrow('--steps 4000 (the run has 2000). A cosine schedule depends on the number of steps.');
+    const constant = newSettings(flags({ schedule: 'constant' }));
+    expect(resumedSettings(constant, flags({ steps: 4000 })).steps).toBe(4000);
+  });
+});
+
+it('flagOf(name) is the name on the command line', () => {
+  expect(['seed', 'numHeads', 'checkpointEvery'].map(flagOf)).toEqual(['--seed', '--num-heads', '--checkpoint-every']);
+});
