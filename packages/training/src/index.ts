@@ -1,1 +1,13 @@
-export {};
+export { train, type TrainResult } from './train.ts';
+export type { TrainCallbacks, TrainOptions } from './trainOptions.ts';
+export type { StepContext } from './runStep.ts';
+export { NonFiniteError, type NonFiniteDetails, type NonFiniteQuantity } from './nonFiniteError.ts';
+export type { RunStore } from './runStore.ts';
+export { directoryStore } from './directoryStore.ts';
+export { memoryStore } from './memoryStore.ts';
+export { readMetrics, type EvalMetrics, type Metrics, type StepMetrics } from './metrics.ts';
+export type { RunConfig } from './configDifferences.ts';
+export type { Resumed } from './resume.ts';
+export type { Spread } from './spread.ts';
+export { writeReport } from './writeReport.ts';
+export { renderReport, type ReportOptions } from './report/renderReport.ts';

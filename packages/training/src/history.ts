@@ -1,0 +1,30 @@
+import type { Metrics } from './metrics.ts';
+import { spreadOf, type Spread } from './spread.ts';
+
+const AVERAGED_LOSSES = 20;
+
+/** History — what of a run's metrics its result is made of. */
+export type History = { losses: number[]; durations: number[]; valLoss: number | undefined };
+
+/** historyOf — the history that some metrics leave. */
+export function historyOf(metrics: readonly Metrics[]): History {
+  const history: History = { losses: [], durations: [], valLoss: undefined };
+  for (const each of metrics) remember(history, each);
+  return history;
+}
+
+/** remember — adds one line of metrics. */
+export function remember(history: History, metrics: Metrics): void {
+  if (metrics.kind === 'eval') {
+    history.valLoss = metrics.valLoss;
+    return;
+  }
+  history.durations.push(metrics.msPerStep);
+  history.losses.push(metrics.loss);
+  if (history.losses.length > AVERAGED_LOSSES) history.losses.shift();
+}
+
+/** summaryOf — mean loss of the last 20 steps (NaN before the first), last validation loss, spread of the durations. */
+export function summaryOf({ losses, durations, valLoss }: History): { trainLoss: number; valLoss: number | undefined; msPerStep: Spread } {
+  return { trainLoss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, valLoss, msPerStep: spreadOf(durations) };
+}

@@ -1,0 +1,80 @@
+import { Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { foldSeed, treeLeaves, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { saveCheckpoint } from './checkpoints.ts';
+import { remember, type History } from './history.ts';
+import { appendMetrics, type EvalMetrics, type StepMetrics } from './metrics.ts';
+import { NonFiniteError } from './nonFiniteError.ts';
+import { runStep } from './runStep.ts';
+import type { Settings } from './trainOptions.ts';
+import { yieldToEvents } from './yieldToEvents.ts';
+
+/** Position — how far a run has come, what it measured on the way, and its last checkpoint. */
+export type Position = { step: number; history: History; checkpoint: string | undefined };
+
+/**
+ * runSteps — steps until the last or until the signal; evaluations, metrics and checkpoints where they are due.
+ *
+ * The metrics of a step are written before its checkpoint, so a checkpoint never knows more than the metrics do.
+ */
+export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState, from: Position): Promise<Position> {
+  const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
+  const position = { step: from.step, history: from.history, checkpoint: from.checkpoint };
+  let isSaved = from.checkpoint !== undefined;
+  const isDue = (every: number): boolean => position.step % every === 0 || position.step === steps;
+  while (position.step < steps && signal?.aborted !== true) {
+    await takeStep(settings, optimizer, position);
+    if (evaluate !== undefined && isDue(evalEvery)) await takeEvaluation(settings, evaluate, position);
+    isSaved = store !== undefined && isDue(checkpointEvery);
+    if (isSaved) await takeCheckpoint(settings, optimizer, position);
+    await yieldToEvents();
+  }
+  if (!isSaved) await takeCheckpoint(settings, optimizer, position);
+  return position;
+}
+
+async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, state: OptimizerState, position: Position): Promise<void> {
+  const { params, loss, optimizer, seed, learningRate, tokensPerStep, store, callbacks } = settings;
+  const { step } = position;
+  const startedAt = performance.now();
+  const batch = await settings.batches(step);
+  const context = { step, seed: foldSeed(seed, 'step', step), train: true } as const;
+  const measured = await runStep({ params, loss, batch, context, optimizer, state }).finally(() => freeBatch(batch));
+  const msPerStep = performance.now() - startedAt;
+  const metrics: StepMetrics = {
+    kind: 'step', step: step + 1, ...measured,
+    ...(learningRate === undefined ? {} : { learningRate: typeof learningRate === 'function' ? learningRate(step) : learningRate }),
+    msPerStep,
+    ...(tokensPerStep === undefined ? {} : { tokensPerSecond: (1000 * tokensPerStep) / msPerStep }),
+  };
+  position.step += 1;
+  remember(position.history, metrics);
+  if (store !== undefined) await appendMetrics(store, metrics);
+  await callbacks.onStep?.(metrics);
+}
+
+/** The batch is the loop's: every tensor in it is freed; typed arrays are left to the garbage collector. */
+function freeBatch(batch: unknown): void {
+  for (const leaf of treeLeaves<unknown>(batch as Tree<unknown>)) if (leaf instanceof Tensor && !leaf.isDisposed) leaf.dispose();
+}
+
+async function takeEvaluation<P extends Tree<Variable>, B>(
+  { store, callbacks }: Settings<P, B>, evaluate: () => Promise<number>, position: Position,
+): Promise<void> {
+  const { step } = position;
+  const valLoss = await evaluate();
+  if (!Number.isFinite(valLoss)) {
+    throw new NonFiniteError(`train: validation loss must be finite, got ${valLoss} after step ${step}`, { step, quantity: 'validation loss', value: valLoss });
+  }
+  const metrics: EvalMetrics = { kind: 'eval', step, valLoss };
+  remember(position.history, metrics);
+  if (store !== undefined) await appendMetrics(store, metrics);
+  await callbacks.onEval?.(metrics);
+}
+
+async function takeCheckpoint<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState, position: Position): Promise<void> {
+  const { store, params, seed, config, keepCheckpoints, callbacks } = settings;
+  if (store === undefined) return;
+  const { step } = position;
+  position.checkpoint = await saveCheckpoint(store, { trained: { params, optimizer }, step, seed, config }, keepCheckpoints);
+  await callbacks.onCheckpoint?.({ step, path: position.checkpoint });
+}

@@ -1,0 +1,62 @@
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { checkInteger, type GradientTransform, type Schedule, type Seed, type Tree } from '@evenkeel/core-tensor';
+import { jsonCopy, type RunConfig } from './configDifferences.ts';
+import type { EvalMetrics, StepMetrics } from './metrics.ts';
+import type { Resumed } from './resume.ts';
+import type { StepContext } from './runStep.ts';
+import type { RunStore } from './runStore.ts';
+
+/** TrainCallbacks — called and awaited as things happen; an error thrown by one ends the run. */
+export type TrainCallbacks = {
+  onResume?: (resumed: Resumed) => void | Promise<void>;
+  onStep?: (metrics: StepMetrics) => void | Promise<void>;
+  onEval?: (metrics: EvalMetrics) => void | Promise<void>;
+  onCheckpoint?: (checkpoint: { readonly step: number; readonly path: string }) => void | Promise<void>;
+};
+
+export type TrainOptions<P extends Tree<Variable>, B> = {
+  /** Trained in place. They stay the caller's. */
+  params: P;
+  /** The loss of a batch: one float32 number. All its randomness must come from `context.seed`. */
+  loss: (params: P, batch: B, context: StepContext) => Tensor;
+  /** The batch of a step, counted from 0: a function of the step alone. Tensors in it are freed after the step. */
+  batches: (step: number) => B | Promise<B>;
+  optimizer: GradientTransform;
+  steps: number;
+  seed: Seed;
+  /** The validation loss at the present parameters; must not depend on when it is called. */
+  evaluate?: () => Promise<number>;
+  /** Steps from one evaluation to the next; one more follows the last step. Default: a tenth of `steps`. */
+  evalEvery?: number;
+  /** Where metrics and checkpoints are kept; without it nothing is written. */
+  store?: RunStore;
+  /** Steps from one checkpoint to the next; one more follows the last step. Default: a tenth of `steps`. */
+  checkpointEvery?: number;
+  keepCheckpoints?: number;
+  /** Go on from the newest checkpoint of `store`, or start anew if it has none. */
+  resume?: boolean;
+  /** What decides the numbers of this run; a run can only be resumed with the same. */
+  config?: RunConfig;
+  /** What the metrics report as learning rate; the optimizer has its own. */
+  learningRate?: number | Schedule;
+  /** For `tokensPerSecond` in the metrics. */
+  tokensPerStep?: number;
+  /** Ends the run after the step in progress, with a checkpoint. */
+  signal?: AbortSignal;
+  callbacks?: TrainCallbacks;
+};
+
+/** Settings — the options with their defaults filled in. */
+export type Settings<P extends Tree<Variable>, B> = TrainOptions<P, B> & Required<Pick<TrainOptions<P, B>, 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'config' | 'callbacks'>>;
+
+/** withDefaults — checks the options and fills in what was left out. */
+export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<P, B>): Settings<P, B> {
+  checkInteger('train', 'steps', options.steps);
+  checkInteger('train', 'seed', options.seed, 0);
+  const tenth = Math.max(1, Math.floor(options.steps / 10));
+  const { evalEvery = tenth, checkpointEvery = tenth, keepCheckpoints = 2, config = {}, callbacks = {} } = options;
+  checkInteger('train', 'evalEvery', evalEvery);
+  checkInteger('train', 'checkpointEvery', checkpointEvery);
+  checkInteger('train', 'keepCheckpoints', keepCheckpoints);
+  return { ...options, evalEvery, checkpointEvery, keepCheckpoints, config: jsonCopy(config), callbacks };
+}
