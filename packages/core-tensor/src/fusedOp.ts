@@ -1,11 +1,12 @@
 import { add, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
+import { ConfigError } from './errors.ts';
 import { vjp } from './valueAndGrad.ts';
 
 /** FusedInputs — tensors by name; an optional one may be undefined. */
 export type FusedInputs = { readonly [name: string]: Tensor | undefined };
 
-/** GradientContext — what a fused gradient may read: the incoming gradients, all inputs, and the outputs it asked to keep. */
+/** GradientContext — what a fused gradient may read: the incoming gradients, the inputs, and the outputs it asked to keep. */
 export type GradientContext<I, A> = {
   /** Gradient with respect to the first output; `dys` has one per output. */
   readonly dy: Tensor;
@@ -19,8 +20,10 @@ export type GradientContext<I, A> = {
 export type FusedGradient<I, A> = {
   /** Kernels that `run` calls: where the backend lacks one, the gradient goes through the reference. */
   readonly kernels: readonly string[];
-  /** Indices of kernel outputs to keep for the backward pass. All inputs are always kept. */
+  /** Indices of kernel outputs to keep for the backward pass. */
   readonly saveOutputs?: readonly number[];
+  /** False for an op that is linear in its inputs, so that none is kept; it must be differentiable twice. Default true. */
+  readonly readsInputs?: boolean;
   /** One gradient per differentiable input: a tensor, or a function called only if that gradient is needed. */
   readonly run: (context: GradientContext<I, A>) => { readonly [K in keyof I]?: Tensor | (() => Tensor) };
 };
@@ -59,19 +62,23 @@ export function runKernel<R extends Tensor | Tensor[] = Tensor>(name: string, in
 export function fusedOp<I extends FusedInputs, A extends object, R extends Tensor | Tensor[] = Tensor>(
   spec: FusedOpSpec<I, A, R>,
 ): (inputs: I, attrs: A) => R {
+  if (spec.gradient?.readsInputs === false && spec.differentiable === 'once') {
+    throw new ConfigError(`fusedOp: ${spec.name} must be differentiable twice to read no inputs, got once`);
+  }
   return (inputs, attrs) => {
     if (!hasKernel(spec.name)) return tidy(spec.name, () => spec.reference(inputs, attrs));
     const present = presentInputs(inputs);
-    const saveOutputs = spec.gradient?.saveOutputs ?? [];
+    const { saveOutputs = [], readsInputs = true } = spec.gradient ?? {};
+    const names = readsInputs ? Object.keys(present) : [];
     return engineInternals().runKernelFunc({
       inputs: present,
       forwardFunc: (_, save) => {
         const outputs = runKernel<Tensor | Tensor[]>(spec.name, inputs, attrs);
         const list = Array.isArray(outputs) ? outputs : [outputs];
-        save([...Object.values(present), ...saveOutputs.map((index) => list[index] as Tensor)]);
+        save([...names.map((name) => present[name] as Tensor), ...saveOutputs.map((index) => list[index] as Tensor)]);
         return outputs;
       },
-      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, Object.keys(present), Array.isArray(dy) ? dy : [dy], saved),
+      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, names, Array.isArray(dy) ? dy : [dy], saved),
     }) as R;
   };
 }

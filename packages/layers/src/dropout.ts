@@ -23,6 +23,7 @@ const fusedDropout: (inputs: { x: Tensor }, attrs: Attrs) => Tensor = fusedOp<{ 
   reference: referenceDropout,
   gradient: {
     kernels: ['evenkeel/dropout'],
+    readsInputs: false,
     run: ({ dy, attrs }) => ({ x: () => fusedDropout({ x: dy }, attrs) }), // linear in x: the same elements are dropped
   },
   differentiable: 'twice',
