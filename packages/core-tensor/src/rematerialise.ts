@@ -24,8 +24,8 @@ export function rematerialise<X extends Tree<Tensor>, P extends Tree<Tensor>>(fn
     return engineInternals().runKernelFunc({
       inputs: Object.fromEntries(entries),
       forwardFunc: (_, save) => {
+        const y = fn(x, params); // before `save`: what was saved would leak if `fn` threw
         save(entries.map(([, leaf]) => leaf));
-        const y = fn(x, params);
         return entries.some(([, leaf]) => leaf === y) ? clone(y) : y;
       },
       backwardsFunc: (dy, saved) => {
