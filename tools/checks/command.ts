@@ -10,6 +10,8 @@ export type CommandOptions = {
   env?: NodeJS.ProcessEnv;
   /** Write output through as it comes, besides capturing it. */
   echo?: boolean;
+  /** Lines of stderr that are noise, neither echoed nor captured. */
+  ignore?: RegExp;
   timeoutMs?: number;
 };
 
@@ -20,7 +22,7 @@ const temporary = new Set<string>();
 let stopping = false;
 
 /** command — runs a program to its end and captures what it writes; never throws for its exit code. */
-export function command(program: string, args: readonly string[], { cwd = repositoryRoot, env = {}, echo = false, timeoutMs = 600_000 }: CommandOptions = {}): Promise<CommandResult> {
+export function command(program: string, args: readonly string[], { cwd = repositoryRoot, env = {}, echo = false, ignore, timeoutMs = 600_000 }: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' });
     running.add(child);
@@ -35,7 +37,8 @@ export function command(program: string, args: readonly string[], { cwd = reposi
       stdout.push(chunk);
       if (echo) process.stdout.write(chunk);
     });
-    child.stderr.on('data', (chunk: Buffer) => {
+    child.stderr.on('data', (data: Buffer) => {
+      const chunk = ignore === undefined ? data : withoutLines(data, ignore);
       chunks.push(chunk);
       if (echo) process.stderr.write(chunk);
     });
@@ -51,6 +54,10 @@ export function command(program: string, args: readonly string[], { cwd = reposi
     });
     child.on('close', (code) => finish(code ?? 1));
   });
+}
+
+function withoutLines(data: Buffer, ignore: RegExp): Buffer {
+  return Buffer.from(data.toString().split(/(?<=\n)/).filter((line) => !ignore.test(line)).join(''));
 }
 
 /** nodeTool — runs the program of an npm package with this Node, without the detour through pnpm. */

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { nodeTool } from './command.ts';
 import { createProject, runExample } from './exampleProject.ts';
 import { fromProblems, merge, type Outcome } from './outcome.ts';
 import { bundle, measureSizes, readSizes, sizeProblems, treeShakingProblems } from './sizes.ts';
@@ -18,6 +19,7 @@ export async function packTests(): Promise<Outcome> {
     fromProblems('tree shaking', await treeShakingProblems()),
     ...tarballs.map((tarball) => fromProblems(`contents of ${tarball.name}`, tarballProblems(tarball))),
     ...await Promise.all(tarballs.map(async (tarball) => fromProblems(`publint of ${tarball.name}`, await publintProblems(tarball)))),
+    fromProblems('types in a user\'s project', await typeProblems(tarballs)),
     fromProblems('browser bundle of models-gpt and wasm-kernels', await browserBundleProblems(tarballs)),
     ...await twoAtATime(tarballs, async (tarball) => fromProblems(`${tarball.name} alone`, await runExample(tarball, tarballs))),
   ]);
@@ -26,6 +28,19 @@ export async function packTests(): Promise<Outcome> {
 async function publintProblems({ folder, manifest }: Tarball): Promise<string[]> {
   const { messages } = await publint({ pkgDir: folder, pack: false, strict: true });
   return messages.filter(({ type }) => type !== 'suggestion').map((message) => formatMessage(message, manifest as object, { color: false }) ?? message.code);
+}
+
+/** The published declarations, seen by a user's strict TypeScript in Node's own resolution: nothing may be missing. */
+async function typeProblems(tarballs: readonly Tarball[]): Promise<string[]> {
+  const libraries = tarballs.filter(({ manifest }) => manifest.exports !== undefined);
+  const peers = libraries.flatMap(({ manifest }) => Object.keys(manifest.peerDependencies ?? {}).filter((peer) => peer.startsWith('@tensorflow/')));
+  const project = await createProject([...new Set([...libraries.map(({ name }) => name), ...peers])], tarballs);
+  if (typeof project !== 'string') return project.problems;
+  writeFileSync(join(project, 'user.ts'), libraries.map(({ name }, i) => `import * as p${i} from '${name}';\nvoid p${i};\n`).join(''));
+  const compilerOptions = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, types: [] };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['user.ts'] }));
+  const { stdout } = await nodeTool('typescript', ['-p', project, '--pretty', 'false'], { bin: 'tsc', cwd: project });
+  return stdout.split('\n').filter((line) => /error TS/.test(line) && /^user\.ts|@evenkeel/.test(line));
 }
 
 /** A page that trains a GPT must bundle without any of Node's modules. */
