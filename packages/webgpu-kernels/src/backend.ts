@@ -2,6 +2,7 @@ import { describeShape, UnsupportedError } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import type { DeviceWatch } from './deviceWatch.ts';
+import { repairProgram } from './repairs/programs.ts';
 
 type RunArguments = Parameters<WebGPUBackend['runWebGPUProgram']>;
 
@@ -28,6 +29,7 @@ export class EvenkeelWebgpuBackend extends WebGPUBackend {
     const [program, inputs, , , output] = args;
     const name = programName(program);
     [...inputs, { shape: program.outputShape }].forEach(({ shape }) => this.#checkSize(name, shape));
+    repairProgram(program, () => (inputs[0] === undefined ? undefined : this.tensorMap.get(inputs[0].dataId).dtype));
     const result = this.#watch.during(name, () => super.runWebGPUProgram(...args));
     if (!this.isWorking && output === undefined) this.disposeData(result.dataId);
     this.#watch.check();

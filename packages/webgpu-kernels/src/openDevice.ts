@@ -3,6 +3,7 @@ import { engine, findBackendFactory, registerBackend, removeBackend, type Kernel
 import { adapterName, type FoundAdapter } from './adapter.ts';
 import { watchDevice } from './deviceWatch.ts';
 import type { GpuEntry } from './gpuEntry.ts';
+import { repairKernels } from './repairs/kernels.ts';
 import { usefulFeatures, usefulLimits } from './requirements.ts';
 
 /** What `openDevice` registered last, under which options. */
@@ -25,6 +26,7 @@ export async function openDevice(found: FoundAdapter, key: string): Promise<void
   // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, and must give way.
   const { EvenkeelWebgpuBackend } = await import('./backend.ts');
   installGlobals(found);
+  repairKernels();
   if (findBackendFactory('webgpu')) removeBackend('webgpu');
   const factory = (): KernelBackend => new EvenkeelWebgpuBackend(device, adapter.info, watch);
   registerBackend('webgpu', factory, 3); // tfjs' own priority for it
