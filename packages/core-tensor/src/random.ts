@@ -9,7 +9,10 @@ const unit = (bits: number): number => ((bits >>> 8) + 0.5) / 2 ** 24;
 
 /** uniformValues — `count` numbers in [min, max), the same on every backend. */
 export function uniformValues(count: number, seed: Seed, min = 0, max = 1): Float32Array {
-  return Float32Array.from(randomBits(seed, count), (bits) => min + (max - min) * ((bits >>> 8) / 2 ** 24));
+  return Float32Array.from(randomBits(seed, count), (bits) => {
+    const value = Math.fround(min + (max - min) * ((bits >>> 8) / 2 ** 24));
+    return value < max ? value : min; // float32 may round the largest draw up to max
+  });
 }
 
 /** normalValues — `count` numbers from N(0, 1) by the Box–Muller transform. */
