@@ -1,4 +1,5 @@
 import { getKernel, getKernelsForBackend, registerKernel, type KernelConfig } from '@tensorflow/tfjs-core';
+import type { WasmBackend } from '../wasmBackend.ts';
 import { activationKernels } from './activation.ts';
 import { adamwKernels } from './adamw.ts';
 import { attentionKernels } from './attention.ts';
@@ -8,7 +9,7 @@ import { crossEntropyKernels } from './crossEntropy.ts';
 import { dropoutKernels } from './dropout.ts';
 import { embeddingKernels } from './embedding.ts';
 import { geluKernels } from './gelu.ts';
-import type { KernelCall, WasmKernel } from './kernel.ts';
+import type { WasmKernel } from './kernel.ts';
 import { linearKernels } from './linear.ts';
 import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
@@ -25,7 +26,7 @@ const KERNELS: readonly WasmKernel[] = [
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */
 export function registerWasmKernels(backendName: string): void {
   for (const { name, run } of KERNELS) {
-    const kernelFunc = (call: object) => run({ attrs: {}, ...call } as KernelCall);
+    const kernelFunc: KernelConfig['kernelFunc'] = ({ inputs, attrs = {}, backend }) => run({ inputs, attrs, backend: backend as WasmBackend });
     register({ kernelName: name, backendName, kernelFunc });
   }
   for (const kernel of getKernelsForBackend('cpu')) register({ ...kernel, backendName });
