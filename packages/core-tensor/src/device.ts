@@ -47,12 +47,13 @@ const AUTO_ORDER: readonly DeviceKind[] = ['accelerator', 'processor', 'referenc
  */
 export async function useDevice(name: string, providers: readonly DeviceProvider[]): Promise<Device> {
   checkOneOf('useDevice', 'name', name, ['auto', ...providers.map((provider) => provider.name)]);
-  const candidates = await Promise.all(providers.map(async (provider) => ({ provider, probe: await safeProbe(provider) })));
+  const asked = providers.filter((provider) => name === 'auto' || provider.name === name);
+  const candidates = await Promise.all(asked.map(async (provider) => ({ provider, probe: await safeProbe(provider) })));
   const considered = candidates.map(({ provider, probe }) => ({ name: provider.name, ...probe }));
   const explained = considered.map((each) => `${each.name}: ${each.reason}`).join('; ');
   const chosen = name === 'auto'
     ? AUTO_ORDER.flatMap((kind) => candidates.filter(({ probe }) => probe.available && probe.kind === kind))[0]
-    : candidates.find(({ provider, probe }) => provider.name === name && probe.available);
+    : candidates.find(({ probe }) => probe.available);
   if (chosen === undefined) throw new UnsupportedError(`useDevice: ${name} must be available here, got ${explained}`);
   const { provider, probe } = chosen;
   await provider.create();
