@@ -1,4 +1,4 @@
-import { Tensor, tensor } from '@tensorflow/tfjs-core';
+import { tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { ConfigError, treeEntries, treeFromEntries, treeLeaves, treeMap, treeMap2, treePaths, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

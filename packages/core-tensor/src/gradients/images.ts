@@ -1,5 +1,5 @@
 import {
-  backend_util, matMul, maximum, maxPoolWithArgmax, pad, reshape, scalar, scatterND, slice, tensor, transpose, type GradConfig, type Tensor, type Tensor4D,
+  backend_util, matMul, maximum, maxPoolWithArgmax, pad, reshape, scalar, scatterND, slice, tensor, type GradConfig, type Tensor, type Tensor4D,
 } from '@tensorflow/tfjs-core';
 import { attr, fromShape, unary, type Attrs } from './config.ts';
 
