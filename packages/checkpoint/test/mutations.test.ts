@@ -83,7 +83,7 @@ describe('parseSafetensors of damaged files', () => {
         const { message } = error as Error;
         if (!/^parseSafetensors: [^\n]{10,1000}$/.test(message)) throw new Error(`mutation ${i}: not one clear line: ${message}`, { cause: error });
       }
-      if (performance.now() - started > 2000) throw new Error(`mutation ${i}: took more than two seconds`);
+      if (performance.now() - started > 5000) throw new Error(`mutation ${i}: took more than five seconds`);
     }
     expect(parsed).toBeGreaterThan(MUTATIONS / 100);
     expect(parsed).toBeLessThan(MUTATIONS / 2);

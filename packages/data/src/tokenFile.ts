@@ -36,19 +36,26 @@ export function saveTokens(fn: string, path: string, ids: Int32Array | Iterable<
   const { fs } = nodeModules(fn);
   const temporary = `${path}.tmp-${process.pid}`;
   return onFile(fn, path, 'writable', () => {
-    const descriptor = fs.openSync(temporary, 'w');
-    let saved = false;
     try {
-      const length = writeAll(fn, fs, descriptor, ids instanceof Int32Array ? [ids] : ids, vocabSize);
-      fs.fsyncSync(descriptor);
+      const length = writeTemporary(fn, fs, temporary, ids instanceof Int32Array ? [ids] : ids, vocabSize);
       fs.renameSync(temporary, path);
-      saved = true;
       return length;
-    } finally {
-      fs.closeSync(descriptor);
-      if (!saved) fs.rmSync(temporary, { force: true });
+    } catch (error) {
+      fs.rmSync(temporary, { force: true });
+      throw error;
     }
   });
+}
+
+function writeTemporary(fn: string, fs: typeof Fs, file: string, pieces: Iterable<Int32Array>, vocabSize: number): number {
+  const descriptor = fs.openSync(file, 'w');
+  try {
+    const length = writeAll(fn, fs, descriptor, pieces, vocabSize);
+    fs.fsyncSync(descriptor);
+    return length;
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 function writeAll(fn: string, fs: typeof Fs, descriptor: number, pieces: Iterable<Int32Array>, vocabSize: number): number {

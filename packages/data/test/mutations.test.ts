@@ -107,7 +107,7 @@ describe('damaged tokenizer files', () => {
       } catch (error) {
         throw new Error(`mutation ${i}: ${String(error)}`, { cause: error });
       }
-      if (performance.now() - started > 2000) throw new Error(`mutation ${i}: took more than two seconds`);
+      if (performance.now() - started > 5000) throw new Error(`mutation ${i}: took more than five seconds`);
     }
     expect(outcomes.used).toBeGreaterThan(MUTATIONS / 20);
     expect(outcomes.refused).toBeGreaterThan(MUTATIONS / 20);
