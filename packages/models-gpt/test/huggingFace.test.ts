@@ -88,7 +88,9 @@ describe('saveGpt and loadGpt', () => {
   });
 });
 
-const hasTorch = spawnSync('python3', ['-c', 'import torch']).status === 0;
+/** A Python with PyTorch: the one in the path, or the system's. */
+const python = ['python3', '/usr/bin/python3'].find((path) => spawnSync(path, ['-c', 'import torch']).status === 0);
+const hasTorch = python !== undefined;
 
 describe('a directory written by saveGpt, in PyTorch', () => {
   it(`loads by name with nothing missing and gives our loss${hasTorch ? '' : ' (no PyTorch here: compared with the golden loss instead)'}`, async () => {
@@ -106,6 +108,6 @@ describe('a directory written by saveGpt, in PyTorch', () => {
 function torchLoss(tokens: number[][]): number {
   writeFileSync(join(directory, 'tokens.json'), JSON.stringify(tokens));
   const script = resolve(import.meta.dirname, '../../../tools/golden/check_gpt.py');
-  const printed = execFileSync('python3', [script, directory, join(directory, 'tokens.json')], { encoding: 'utf8' });
+  const printed = execFileSync(python as string, [script, directory, join(directory, 'tokens.json')], { encoding: 'utf8' });
   return (JSON.parse(printed.trim().split('\n').at(-1)!) as { loss: number }).loss;
 }
