@@ -1,7 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { engine, memory } from '@tensorflow/tfjs-core';
 import { tfjsBackend, useDevice, type Device, type DeviceProvider } from '@evenkeel/core-tensor';
-import type { Io } from './output.ts';
 import { wrap } from './format.ts';
 
 export type DeviceName = 'auto' | 'wasm' | 'webgpu' | 'cpu';
@@ -59,12 +58,12 @@ export async function openDevice(name: DeviceName, options: ProviderOptions = {}
 }
 
 /** announceDevice — says once which device it is, and why not another. */
-export function announceDevice({ name, considered }: Device, asked: DeviceName, io: Io): void {
+export function announceDevice({ name, considered }: Device, asked: DeviceName, say: (line: string) => void): void {
   const chosen = considered.find((probe) => probe.name === name);
   const why = asked === 'auto' ? '' : '; asked for by name';
-  for (const line of wrap('device ', `${name}: ${chosen?.reason ?? ''}${why}`)) io.line(line);
+  for (const line of wrap('device ', `${name}: ${chosen?.reason ?? ''}${why}`)) say(line);
   for (const { name: other, reason } of considered.slice(0, considered.indexOf(chosen as (typeof considered)[number]))) {
-    for (const line of wrap('       ', `not ${other}: ${reason}`)) io.line(line);
+    for (const line of wrap('       ', `not ${other}: ${reason}`)) say(line);
   }
 }
 

@@ -12,6 +12,8 @@ export type Io = {
   line(text?: string): void;
   /** Text of a model as it comes, without a line break added. */
   text(chunk: string): void;
+  /** A line about the work rather than of its result: always on standard error. */
+  note(text: string): void;
   /** Progress of many steps: a bar where standard error is a terminal, otherwise a line now and then. */
   progress(options: ProgressOptions): Progress;
 };
@@ -25,6 +27,7 @@ export function terminalIo(json: boolean, { out, err }: Streams = { out: process
     json,
     line: (text = '') => void people.write(`${text}\n`),
     text: (chunk) => void people.write(chunk),
+    note: (text) => void err.write(`${text}\n`),
     progress: (options) => (err as Partial<WriteStream>).isTTY === true
       ? progressBar(options, err)
       : progressLines(options, (text) => void people.write(`${text}\n`)),

@@ -74,7 +74,7 @@ function trainGptFlags(command: Command): void {
   command.description('train a GPT on text')
     .option('--data <path>', "a text file, or a directory of them (default: TypeScript's library declarations)", nonEmpty('--data', 'a path'))
     .option('--tokenizer <kind>', 'char, bpe, or the path of a tokenizer.json', nonEmpty('--tokenizer', 'char, bpe or a path'), 'char')
-    .option('--vocab-size <n>', 'tokens of a bpe tokenizer', wholeNumber('--vocab-size', { min: 257, max: 1 << 20 }), 1024)
+    .option('--vocab-size <n>', 'tokens of a bpe tokenizer that is trained (default: 1024)', wholeNumber('--vocab-size', { min: 257, max: 1 << 20 }))
     .option('--depth <n>', 'transformer blocks', wholeNumber('--depth', ANY_SIZE), 4)
     .option('--dim <n>', 'channels', wholeNumber('--dim', ANY_SIZE), 128)
     .option('--num-heads <n>', 'attention heads; divides --dim', wholeNumber('--num-heads', ANY_SIZE), 4)

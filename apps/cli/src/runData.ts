@@ -46,7 +46,7 @@ export async function prepareRunData(settings: RunSettings, directory: string): 
 
 async function makeTokenizer({ tokenizer: kind, vocabSize }: RunSettings, pieces: () => Iterable<string>): Promise<Tokenizer> {
   if (kind === 'char') return charTokenizer(pieces());
-  return kind === 'bpe' ? trainBpe(pieces(), { vocabSize }) : loadTokenizer(kind);
+  return kind === 'bpe' ? trainBpe(pieces(), { vocabSize: vocabSize as number }) : loadTokenizer(kind);
 }
 
 async function saveTokenizer({ json, config }: Tokenizer, directory: string): Promise<void> {

@@ -8,8 +8,8 @@ export type RunSettings = OptimizerSettings & {
   readonly data: string | null;
   /** `char`, `bpe`, or the absolute path of a tokenizer.json. */
   readonly tokenizer: string;
-  /** Of a bpe tokenizer that is trained for this run. */
-  readonly vocabSize: number;
+  /** Of a bpe tokenizer that is trained for this run; null with any other. */
+  readonly vocabSize: number | null;
   readonly depth: number;
   readonly dim: number;
   readonly numHeads: number;
@@ -23,8 +23,9 @@ export type RunSettings = OptimizerSettings & {
 };
 
 /** TrainGptFlags — the flags of `train gpt` that become settings, as parsed; `given` holds the names of those the user wrote. */
-export type TrainGptFlags = Omit<RunSettings, 'data' | 'steps' | 'evalEvery' | 'checkpointEvery'> & {
+export type TrainGptFlags = Omit<RunSettings, 'data' | 'vocabSize' | 'steps' | 'evalEvery' | 'checkpointEvery'> & {
   readonly data?: string;
+  readonly vocabSize?: number;
   readonly steps?: number;
   readonly evalEvery?: number;
   readonly checkpointEvery?: number;
@@ -32,6 +33,7 @@ export type TrainGptFlags = Omit<RunSettings, 'data' | 'steps' | 'evalEvery' | '
 };
 
 const STEPS = 2000;
+const VOCAB_SIZE = 1024;
 /** Of the default corpus: about a minute on two cores. */
 const STEPS_WITHOUT_DATA = 600;
 
@@ -42,13 +44,14 @@ const STEPS_WITHOUT_DATA = 600;
  * @throws UsageError  if flags do not fit together.
  */
 export function newSettings(flags: TrainGptFlags): RunSettings {
+  if (flags.vocabSize !== undefined && flags.tokenizer !== 'bpe') throw new UsageError(`--vocab-size must be left out with --tokenizer ${flags.tokenizer}, got ${flags.vocabSize}`);
   const steps = flags.steps ?? (flags.data === undefined ? STEPS_WITHOUT_DATA : STEPS);
   const fits = flags.warmup <= warmupLimit(flags.schedule, steps);
   const evalEvery = flags.evalEvery ?? Math.min(250, Math.ceil(steps / 10));
   const settings: RunSettings = {
     data: flags.data === undefined ? null : resolve(flags.data),
     tokenizer: ['char', 'bpe'].includes(flags.tokenizer) ? flags.tokenizer : resolve(flags.tokenizer),
-    vocabSize: flags.vocabSize, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
+    vocabSize: flags.tokenizer === 'bpe' ? flags.vocabSize ?? VOCAB_SIZE : null, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
     batchSize: flags.batchSize, steps, learningRate: flags.learningRate,
     warmup: fits || flags.given.has('warmup') ? flags.warmup : Math.floor(steps / 10),
     schedule: flags.schedule, weightDecay: flags.weightDecay, clip: flags.clip, dropout: flags.dropout, seed: flags.seed,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { flagOf, newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
 
 const DEFAULTS = {
-  data: 'corpus.txt', tokenizer: 'char', vocabSize: 1024, depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
+  data: 'corpus.txt', tokenizer: 'char', depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
   warmup: 100, schedule: 'cosine', weightDecay: 0.1, clip: 1, dropout: 0, seed: 1, valFraction: 0.1,
 } as const;
 
@@ -12,7 +12,7 @@ const flags = (given: Partial<TrainGptFlags> = {}): TrainGptFlags => ({ ...DEFAU
 
 describe('newSettings', () => {
   it("newSettings() fills in nanoGPT's run: 2000 steps, evaluation and checkpoint every 200", () => {
-    expect(newSettings(flags())).toEqual({ ...DEFAULTS, data: resolve('corpus.txt'), steps: 2000, evalEvery: 200, checkpointEvery: 200 });
+    expect(newSettings(flags())).toEqual({ ...DEFAULTS, data: resolve('corpus.txt'), vocabSize: null, steps: 2000, evalEvery: 200, checkpointEvery: 200 });
   });
 
   it('newSettings() without data is a shorter run on the default corpus', () => {
@@ -32,6 +32,12 @@ describe('newSettings', () => {
     expect(() => newSettings(flags({ steps: 30, warmup: 30 }))).toThrow('--warmup must be ≤ 29 with --schedule cosine and --steps 30, got 30');
     expect(newSettings(flags({ steps: 30, warmup: 30, schedule: 'constant' })).warmup).toBe(30);
     expect(() => newSettings(flags({ steps: 30, warmup: 25, schedule: 'wsd' }))).toThrow('--warmup must be ≤ 24');
+  });
+
+  it('newSettings({ tokenizer: bpe }) has a vocabulary size; with another tokenizer the flag is refused', () => {
+    expect(newSettings(flags({ tokenizer: 'bpe' })).vocabSize).toBe(1024);
+    expect(newSettings(flags({ tokenizer: 'bpe', vocabSize: 300 })).vocabSize).toBe(300);
+    expect(() => newSettings(flags({ vocabSize: 300 }))).toThrow('--vocab-size must be left out with --tokenizer char, got 300');
   });
 
   it('newSettings({ dim: 130 }) refuses heads that do not divide it', () => {

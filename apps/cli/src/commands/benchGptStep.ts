@@ -28,7 +28,7 @@ const WARM_UP = 10;
 /** benchGptStep — time of one training step: forward, backward, clipping and AdamW, the loss awaited every time. */
 export async function benchGptStep({ device: name, steps, threads }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
   const device = await openDevice(name, { threads });
-  announceDevice(device, name, io);
+  announceDevice(device, name, io.line);
   const model = gpt(NANO_GPT);
   const params = model.init({ seed: 1 });
   const memory = peakMemory();

@@ -19,7 +19,7 @@ const FEWEST = 5;
 /** benchMatmul — GFLOP/s of `n × n` by `n × n` in float32: 2·n³ operations over the median time, the result awaited every time. */
 export async function benchMatmul({ device: name, sizes, threads }: BenchMatmulOptions, io: Io): Promise<BenchMatmulResult> {
   const device = await openDevice(name, { threads });
-  announceDevice(device, name, io);
+  announceDevice(device, name, io.line);
   const speeds: MatmulSpeed[] = [];
   for (const size of sizes) {
     const speed = await timeSize(size);

@@ -1,5 +1,6 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import { readJsonFile } from '@evenkeel/checkpoint';
+import { ConfigError } from '@evenkeel/core-tensor';
 import { readText, type Batch } from '@evenkeel/data';
 import type { GptConfig } from '@evenkeel/models-gpt';
 import { checkCheckpointDirectory, loadModel, loadTokenizerOf } from '../checkpointDirectory.ts';
@@ -42,11 +43,12 @@ export async function evaluateCheckpoint(options: EvalOptions, io: Io): Promise<
   checkCheckpointDirectory(checkpoint);
   const { ids, batches } = data === undefined ? await idsFromJson(tokens as string, options) : await idsFromText(data, options);
   const device = await openDevice(options.device);
-  announceDevice(device, options.device, io);
   const { model, params } = await loadModel(checkpoint);
   try {
     checkIds(ids, model.config.vocabSize, data ?? tokens as string);
+    announceDevice(device, options.device, io.line);
     const mean = await meanLossOf(model, params, batches(model.config));
+    if (!Number.isFinite(mean.loss)) throw new ConfigError(`eval: loss must be finite, got ${mean.loss}. Are the weights in ${checkpoint} damaged?`);
     const perplexity = Math.exp(mean.loss);
     io.line(`loss ${mean.loss.toFixed(4)} nats per token, perplexity ${perplexity.toFixed(3)}, over ${formatCount(mean.tokens)} tokens`);
     return { command: 'eval', device: device.name, loss: mean.loss, perplexity, tokens: mean.tokens };

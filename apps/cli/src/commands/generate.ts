@@ -29,7 +29,7 @@ export type GenerateResult = {
   readonly tokensPerSecond: number;
 };
 
-/** generateText — prints the prompt and its continuation as it is drawn. */
+/** generateText — prints the prompt and its continuation as it is drawn; device and speed go to standard error. */
 export async function generateText(options: GenerateOptions, io: Io): Promise<GenerateResult> {
   const { checkpoint, prompt } = options;
   checkCheckpointDirectory(checkpoint);
@@ -37,9 +37,9 @@ export async function generateText(options: GenerateOptions, io: Io): Promise<Ge
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0) throw new UsageError('--prompt must hold at least one token, got a text that the tokenizer drops');
   const device = await openDevice(options.device);
-  announceDevice(device, options.device, io);
   const { model, params } = await loadModel(checkpoint);
   try {
+    announceDevice(device, options.device, io.note);
     const stopToken = await endOfText(checkpoint, model.config.vocabSize);
     io.text(printable(prompt));
     const drawn: number[] = [];
@@ -52,7 +52,7 @@ export async function generateText(options: GenerateOptions, io: Io): Promise<Ge
     const seconds = (performance.now() - start) / 1000;
     io.line();
     const tokensPerSecond = round(drawn.length / seconds, 1);
-    io.line(`\n(${drawn.length} tokens, ${tokensPerSecond} tokens/s)`);
+    io.note(`${drawn.length} tokens, ${tokensPerSecond} tokens/s`);
     return { command: 'generate', device: device.name, prompt, text: tokenizer.decode(drawn), tokens: drawn.length, tokensPerSecond };
   } finally {
     dispose(params as never);

@@ -40,7 +40,7 @@ export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainG
   const resume = options.resume === true;
   const run = resume ? await openRun(options) : await beginRun(options);
   try {
-    announceDevice(run.device, options.device, io);
+    announceDevice(run.device, options.device, io.line);
     describe(run, io);
     const memory = peakMemory();
     const trained = await runTraining(run, { resume, io });
