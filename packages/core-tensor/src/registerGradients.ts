@@ -1,4 +1,4 @@
-import { registerGradient } from '@tensorflow/tfjs-core';
+import { getGradient, registerGradient, type GradConfig } from '@tensorflow/tfjs-core';
 import { batchNormGradients } from './gradients/batchNorm.ts';
 import { blockGradients } from './gradients/blocks.ts';
 import { convolutionGradients } from './gradients/convolutions.ts';
@@ -12,9 +12,21 @@ import { reductionGradients } from './gradients/reductions.ts';
 import { selectionGradients } from './gradients/selection.ts';
 import { shapeGradients } from './gradients/shape.ts';
 
-/** The gradient of every kernel that training needs; later registrations replace tfjs' own, if those were loaded before. */
+/** The gradient of every kernel that training needs. */
 const gradients = [
   batchNormGradients, blockGradients, convolutionGradients, einsumGradients, elementwiseGradients, gatherGradients, imageGradients,
   matMulGradients, productGradients, reductionGradients, selectionGradients, shapeGradients,
 ].flat();
-for (const gradient of gradients) registerGradient(gradient);
+
+/**
+ * ensureGradients — registers our gradients, unless they are registered already.
+ *
+ * The last registration counts: the umbrella package `@tensorflow/tfjs` brings gradients of its own, and when it is loaded
+ * after us they replace ours. Looking at one of ours tells.
+ */
+export function ensureGradients(): void {
+  const [ours] = gradients as [GradConfig];
+  if (getGradient(ours.kernelName) !== ours) gradients.forEach(registerGradient);
+}
+
+ensureGradients();

@@ -1,6 +1,7 @@
 import { add, clone, ones, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals, type TapeNode } from './engineInternals.ts';
 import { ShapeError, UnsupportedError } from './errors.ts';
+import { ensureGradients } from './registerGradients.ts';
 
 /** Recording — the result of a function, the operations that led to it, and whether nobody else needs them afterwards. */
 export type Recording = { readonly value: Tensor; readonly tape: readonly TapeNode[]; readonly isOutermost: boolean };
@@ -12,6 +13,7 @@ export type Recording = { readonly value: Tensor; readonly tape: readonly TapeNo
  * the saved tensors belong to the outer recording. When `f` throws, what the tape saved is freed.
  */
 export function record(f: () => Tensor): Recording {
+  ensureGradients();
   const engine = engineInternals();
   const { state } = engine;
   const { activeTape, gradientDepth, kernelDepth } = state;

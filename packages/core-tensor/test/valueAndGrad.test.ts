@@ -221,6 +221,16 @@ describe('valueAndGrad errors', () => {
   });
 });
 
+describe('valueAndGrad beside @tensorflow/tfjs', () => {
+  it('valueAndGrad uses our gradients even when those of the umbrella package were loaded later', async () => {
+    const square = (x: tf.Tensor): tf.Tensor => tf.sum(tf.mul(tf.cumsum(x, 0), tf.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]])));
+    const expected = [[12, 15, 18], [11, 13, 15], [7, 8, 9]];
+    await expectClose(grad(square)(tf.zeros([3, 3])), expected);
+    await import('@tensorflow/tfjs');
+    await expectClose(grad(square)(tf.zeros([3, 3])), expected);
+  });
+});
+
 describe('vjp(fn, inputs, dy)', () => {
   it('vjp(fn, inputs, dy) is the vector times the Jacobian', async () => {
     const [a, b] = [tf.tensor([[1, 2], [3, 4]]), tf.tensor([[5, 6], [7, 8]])];

@@ -76,5 +76,6 @@ export const blockGradients: readonly GradConfig[] = [
   linear('DepthToSpace', spaceToDepth),
   linear('SpaceToBatchND', (dy, attrs) => batchToSpaceND(dy, attr<number[]>(attrs, 'blockShape'), attr<number[][]>(attrs, 'paddings'))),
   linear('BatchToSpaceND', (dy, attrs) => spaceToBatchND(dy, attr<number[]>(attrs, 'blockShape'), attr<number[][]>(attrs, 'crops'))),
+  linear('FlipLeftRight', (dy) => reverse(dy, 2), 'image'),
   fromShape('Diag', diagonal),
 ];

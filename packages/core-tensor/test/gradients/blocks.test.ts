@@ -16,6 +16,7 @@ gradientTests([
   of('depthToSpace(x)', [2, 3, 2, 8], (x) => tf.depthToSpace(x as tf.Tensor4D, 2)),
   of('spaceToBatchND(x)', [2, 4, 5, 3], (x) => tf.spaceToBatchND(x, [2, 3], [[0, 2], [1, 0]])),
   of('batchToSpaceND(x)', [8, 2, 3, 2], (x) => tf.batchToSpaceND(x, [2, 2], [[0, 1], [1, 0]])),
+  of('flipLeftRight(x)', [2, 3, 5, 1], (x) => tf.image.flipLeftRight(x as tf.Tensor4D)),
   of('diag(x)', [5], (x) => tf.diag(x)),
   of('diag(x) of a matrix', [2, 3], (x) => tf.diag(x)),
   of('bandPart(x, 1, 2)', [2, 5, 5], (x) => tf.linalg.bandPart(x, 1, 2)),
