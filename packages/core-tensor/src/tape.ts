@@ -45,10 +45,11 @@ export function freeSaved(tape: readonly TapeNode[]): void {
 /**
  * backpropagate — the gradients of `value` with respect to `xs`, walking the tape backwards.
  *
- * Departs from tfjs' own walk in four ways. Each incoming gradient and each saved tensor is freed as soon as its last reader
+ * Departs from tfjs' own walk in five ways. Each incoming gradient and each saved tensor is freed as soon as its last reader
  * has used it. Nodes are visited in the order of their data, not of their recording: tfjs records the saved copy of an output
  * before the operation that makes it, and thereby loses that path in second derivatives. Gradients flow through float32
- * tensors only, so comparisons and masks end them instead of throwing. Nothing leaks when a gradient throws.
+ * tensors only, so comparisons and masks end them instead of throwing. Nothing leaks when a gradient throws. Second derivatives that
+ * the tape cannot know are refused (see `checkKept`).
  *
  * @param dy  gradient of the result with respect to `value`; default all ones. Borrowed.
  * @returns   one gradient per `x`, or `undefined` where none arrived. Must be called within a tidy.
@@ -83,8 +84,8 @@ const ownGradient = (dx: Tensor | undefined, isRepeated: boolean): Tensor | unde
 function propagateThrough(node: TapeNode, fromXs: ReadonlySet<number>, dys: Map<number, Tensor>): void {
   const incoming = node.outputs.map((output) => dys.get(output.id));
   if (incoming.every((dy) => dy === undefined)) return;
-  const { gradient, kernelName } = node;
-  if (gradient === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${kernelName} must have a gradient, got none registered`);
+  const { gradient } = node;
+  if (gradient === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${nameOf(node)} must have a gradient, got none registered`);
   const targets = inputsOf(node).filter(([, input]) => fromXs.has(input.id));
   const firstNew = engineInternals().nextTensorId();
   const outgoing = tidy(() => {
@@ -109,12 +110,15 @@ function accumulate(dys: Map<number, Tensor>, id: number, dx: Tensor): void {
 }
 
 function checkedGradient(dx: Tensor | undefined, node: TapeNode, name: string, input: Tensor): Tensor {
-  if (dx === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${node.kernelName} must have a gradient for ${name}, got none`);
+  if (dx === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${nameOf(node)} must have a gradient for ${name}, got none`);
   const isFitting = dx.dtype === 'float32' && dx.shape.length === input.shape.length && dx.shape.every((size, axis) => size === input.shape[axis]);
   if (isFitting) return dx;
   throw new ShapeError(
-    `valueAndGrad: the gradient of ${node.kernelName} for ${name} must be float32 [${input.shape.join(', ')}], got ${dx.dtype} [${dx.shape.join(', ')}]`);
+    `valueAndGrad: the gradient of ${nameOf(node)} for ${name} must be float32 [${input.shape.join(', ')}], got ${dx.dtype} [${dx.shape.join(', ')}]`);
 }
+
+/** A node is named after its kernel or, for a custom gradient, after tfjs' scope, which has a suffix. */
+const nameOf = ({ kernelName }: TapeNode): string => kernelName.replace(/__op$/, '');
 
 /** The inputs that are there: optional ones may be undefined. */
 function inputsOf({ inputs }: TapeNode): [name: string, input: Tensor][] {
@@ -172,6 +176,6 @@ function checkKept(ordered: readonly TapeNode[], fromXs: ReadonlySet<number>, va
     if (read.length === 0 || !inputsOf(node).some(([, input]) => fromXs.has(input.id))) continue;
     const known = new Set([...inputsOf(node).map(([, input]) => input.id), ...node.outputs.map(({ id }) => id)]);
     if (read.every((kept) => known.has(copyOf.get(kept.id) ?? kept.id))) continue;
-    throw new UnsupportedError(`valueAndGrad: ${node.kernelName.replace(/__op$/, '')} must keep only inputs and outputs to be differentiated twice, got a value from its inside`);
+    throw new UnsupportedError(`valueAndGrad: ${nameOf(node)} must keep only inputs and outputs to be differentiated twice, got a value from its inside`);
   }
 }
