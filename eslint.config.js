@@ -2,7 +2,6 @@ import js from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-
 export default defineConfig(
   globalIgnores(['**/dist/', '**/node_modules/', '**/generated/', '.nx/', 'runs/', 'coverage/', 'packages/wasm-kernels/assembly/']),
   js.configs.recommended,
@@ -13,12 +12,13 @@ export default defineConfig(
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false }],
       '@typescript-eslint/consistent-type-definitions': ['error', 'type'],
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'all' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'all', ignoreRestSiblings: true }],
       'no-restricted-syntax': ['error',
         { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
         { selector: 'TSEnumDeclaration', message: 'Sources run by type stripping: no enums.' },
       ],
       'no-undef': 'off', // TypeScript knows
+      'no-control-regex': 'off', // terminals
       eqeqeq: 'error',
     },
   },

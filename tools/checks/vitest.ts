@@ -37,7 +37,7 @@ const counter: Reporter = {
 };
 
 const vitest = await startVitest(filters, {
-  run: true, watch: false, ...(project.length > 0 ? { project } : {}), silent: 'passed-only', reporters: [['default', { summary: false }], counter],
+  run: true, watch: false, slowTestThreshold: 5000, ...(project.length > 0 ? { project } : {}), silent: 'passed-only', reporters: [['default', { summary: false }], counter],
 });
 await vitest.close();
 process.exit(process.exitCode ?? 0);
