@@ -1,4 +1,4 @@
-import { memory, mul, sum, tensor1d, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { memory, mul, sqrt, sum, tensor1d, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { param, type GradientTransform } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
 import { memoryStore, NonFiniteError, readMetrics, train, type StepMetrics } from '@evenkeel/training';
@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { makeBatch, makeParams, tinyLoss, tinyRun, type TinyBatch, type TinyParams } from './fixtures/tinyRun.ts';
 import { free, metricsOf, runTiny, valuesOf } from './helpers.ts';
 
-forEachBackend(['cpu', 'evenkeel-wasm'], () => {
+forEachBackend(() => {
   it('train(options) learns, and reports steps, losses, durations and the peak of memory', async () => {
     const { result, store } = await runTiny({ steps: 120, evalEvery: 50, checkpointEvery: 60 });
     const metrics = await readMetrics(store);
@@ -112,13 +112,14 @@ describe('train(options) with a loss that is not finite', () => {
   });
 
   it('stops before the update when only the gradient is infinite', async () => {
-    const params = { a: param(() => tensor1d([1])), root: param(() => tensor1d([2])) };
+    const params = { a: param(() => tensor1d([1, 2])), root: param(() => tensor1d([4, 0])) };
     const run = train({
       params, steps: 3, seed: 0, optimizer: sgd({ learningRate: 1 }), batches: () => ({}),
-      loss: (p) => sum(mul(mul(p.a, 1e30), mul(p.root, 1e-30))),
-      callbacks: { onStep: () => params.root.assign(mul(params.root, 1e30)) },
+      loss: (p) => sum(mul(p.a, sqrt(p.root))), // 2, with the slope of the root at 0
     });
-    await expect(run).rejects.toMatchObject({ name: 'NonFiniteError' });
+    await expect(run).rejects.toThrow('train: gradient norm must be finite, got Infinity in step 1. All parameters are finite; the gradient of root is the first that is not.');
+    await expect(run).rejects.toMatchObject({ name: 'NonFiniteError', quantity: 'gradient norm', path: 'root' });
+    expect(await valuesOf(params)).toEqual({ a: [1, 2], root: [4, 0] });
     free(params);
   });
 
@@ -189,7 +190,7 @@ describe('train(options)', () => {
     const params = makeParams();
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 30);
-    const result = await train(tinyRun(params, { steps: 1_000_000, evalEvery: 1_000_000, signal: controller.signal }));
+    const result = await train(tinyRun(params, { steps: 5000, evalEvery: 5000, signal: controller.signal }));
     expect(result).toMatchObject({ interrupted: true, checkpoint: undefined });
     expect(result.steps).toBeGreaterThan(0);
     free(params);
