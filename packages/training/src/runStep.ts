@@ -21,8 +21,6 @@ export type Step<P extends Tree<Variable>, B> = {
   state: OptimizerState;
 };
 
-type Gradients = (fn: (params: Tree<Variable>) => Tensor, params: Tree<Variable>) => { value: Tensor; grads: Tree<Tensor> };
-
 /**
  * runStep — forward, backward, check, update. The parameters change only if loss and gradient are finite.
  *
@@ -30,7 +28,7 @@ type Gradients = (fn: (params: Tree<Variable>) => Tensor, params: Tree<Variable>
  * @throws NonFiniteError  naming the first parameter or gradient that is not finite.
  */
 export async function runStep<P extends Tree<Variable>, B>({ params, loss, batch, context, optimizer, state }: Step<P, B>): Promise<{ loss: number; gradNorm: number }> {
-  const { value, grads } = (valueAndGrad as unknown as Gradients)((leaves) => loss(leaves as P, batch, context), params);
+  const { value, grads } = valueAndGrad((leaves) => loss(leaves, batch, context), params);
   let norm: Tensor | undefined;
   try {
     norm = globalNorm(grads);
