@@ -7,6 +7,7 @@ import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
+import { PROGRAM } from './programName.ts';
 import type { Progress } from './progress.ts';
 import type { RunData } from './runData.ts';
 import type { RunSettings } from './runSettings.ts';
@@ -44,7 +45,7 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
     if (watch.modelStep() !== result.steps) await saveGpt(directory, run.model, run.params); // stopped between state and model the last time
     if (!result.interrupted) return result;
     await writeRunReport(run, { result });
-    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: evenkeel train gpt --out ${directory} --resume`, interrupt.received() ?? 'SIGINT');
+    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} train gpt --out ${directory} --resume`, interrupt.received() ?? 'SIGINT');
   } catch (error) {
     if (error instanceof InterruptedError) throw error;
     watch.stop();

@@ -44,7 +44,7 @@ describe('evenkeel train gpt --resume', () => {
     const { code, stdout, stderr } = await stopEarly('stopped', 'SIGINT');
     expect(code).toBe(130);
     expect(stdout).toContain('Stopping after this step, with a checkpoint');
-    const [, step] = /^stopped after step (\d+) of 150; go on with: evenkeel train gpt --out \S+ --resume\n$/.exec(stderr) ?? [];
+    const [, step] = /^stopped after step (\d+) of 150; go on with: pnpm evenkeel train gpt --out \S+ --resume\n$/.exec(stderr) ?? [];
     expect(readdirSync(files.at('stopped/state'))).toContain(`step-${String(step).padStart(8, '0')}.safetensors`);
     expect(readFileSync(files.at('stopped/report.html'), 'utf8')).toContain('interrupted');
     expectSameRun('stopped', await evenkeelJson(resume('stopped')));

@@ -8,6 +8,7 @@ import { UsageError } from '../errors.ts';
 import type { MeanLoss } from '../evaluation.ts';
 import { formatBytes, formatCount, wrap } from '../format.ts';
 import type { Io } from '../output.ts';
+import { PROGRAM } from '../programName.ts';
 import { openRunData, prepareRunData, type RunData } from '../runData.ts';
 import { checkFresh, defaultRunDirectory, inNewDirectory, readRecord, writeRecord, type RunRecord } from '../runDirectory.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
@@ -44,6 +45,7 @@ export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainG
     describe(run, io);
     const memory = peakMemory();
     const trained = await runTraining(run, { resume, io });
+    if (run.data.val.length > 1) io.line('evaluating on the validation text …');
     const final = await finalLoss(run);
     const result = resultOf(run, trained, { final, peakBytes: memory.peakBytes() });
     const sample = await drawSample(run);
@@ -94,7 +96,7 @@ function describe({ directory, settings, data, params }: TrainingRun, io: Io): v
   row('data', data.name);
   row('', `${formatCount(data.train.length)} tokens to train, ${formatCount(data.val.length)} to validate, vocabulary ${formatCount(data.vocabSize)}`);
   row('model', `${formatCount(countOf(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
-  row('run', `${directory}: ${formatCount(steps)} steps of ${batchSize} × ${context} tokens`);
+  row('run', `${directory}: ${formatCount(steps)} step${steps === 1 ? '' : 's'} of ${batchSize} × ${context} tokens`);
 }
 
 const countOf = (params: Params): number => treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0);
@@ -123,5 +125,5 @@ function conclude(result: TrainGptResult, { final, sample }: { final: MeanLoss |
   io.line(`speed            ${msPerStep.median.toFixed(1)} ms per step, ${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
   io.line(`report           ${join(checkpoint, 'report.html')}`);
   io.line(`checkpoint       ${checkpoint}`);
-  io.line(`\nContinue a text of yours: evenkeel generate --checkpoint ${checkpoint} --prompt "…"`);
+  io.line(`\nContinue a text of yours: ${PROGRAM} generate --checkpoint ${checkpoint} --prompt "…"`);
 }
