@@ -1,7 +1,8 @@
-import { backend, dispose, tensor2d, tidy, variableGrads, type Scalar, type Variable } from '@tensorflow/tfjs-core';
+import { backend, dispose, memory, tensor2d, tidy, variableGrads, type Scalar, type Variable } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { randomBits, treeLeaves, valueAndGrad, type Params } from '@evenkeel/core-tensor';
 import { gpt } from '@evenkeel/models-gpt';
+import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
 import { useBackend } from '@evenkeel/testing';
 import type { WasmBackend } from '@evenkeel/wasm-kernels';
 
@@ -32,5 +33,33 @@ describe('the memory of a GPT training step', () => {
     expect(own).toBeLessThanOrEqual(0.6 * stock);
     expect(remat).toBeLessThan(0.6 * own);
     dispose([params, batch] as never);
+  });
+
+  it('1,000 steps hold the same tensors and the same heap as the first ten', async () => {
+    const model = gpt({ vocabSize: 17, contextLength: 12, depth: 2, dim: 16, numHeads: 2, dropout: 0.1 });
+    const params = model.init({ seed: 1 });
+    const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate: 1e-3 }));
+    const state = optimizer.init(params);
+    const step = async (seed: number): Promise<number> => {
+      const loss = tidy(() => {
+        const ids = Int32Array.from(randomBits(seed, 49), (bits) => bits % 17);
+        const batch = { inputs: tensor2d(ids.subarray(0, 48), [4, 12], 'int32'), targets: tensor2d(ids.subarray(1), [4, 12], 'int32') };
+        const { value, grads } = valueAndGrad((p) => model.loss(batch, p, { train: true, seed }), params);
+        applyUpdates(params, optimizer.update(grads, state, params));
+        return value;
+      });
+      const [value] = await loss.data();
+      loss.dispose();
+      return value as number;
+    };
+    const held = () => {
+      const { bytesInUse, heapBytes } = (backend() as WasmBackend).runtime.heap.statistics();
+      return { bytesInUse, heapBytes, numTensors: memory().numTensors };
+    };
+    for (let i = 0; i < 10; i++) await step(i);
+    const early = held();
+    for (let i = 10; i < 1000; i++) expect(await step(i)).toBeLessThan(4);
+    expect(held()).toEqual(early);
+    dispose([params, state.links] as never);
   });
 });
