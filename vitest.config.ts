@@ -14,6 +14,7 @@ const projects = (folder: string) => readdirSync(folder)
       root: `${folder}/${name}`,
       include: ['test/**/*.test.ts'],
       setupFiles: [`${import.meta.dirname}/vitest.setup.ts`],
+      expect: { requireAssertions: true }, // no test that cannot fail
       testTimeout: 60_000,
       hookTimeout: 60_000,
     },
