@@ -30,15 +30,27 @@ export async function runExample(tarball: Tarball, all: readonly Tarball[]): Pro
   return stdout.trim() === '' ? ['the README\'s example must print something'] : [];
 }
 
-/** A package that is a program: installed alone, it must at least explain itself. */
+/** What a program must be able to do when it is installed alone: each of these ends with 0 and prints something. */
+const PROGRAM_RUNS: Record<string, readonly string[][]> = {
+  evenkeel: [
+    ['--help'],
+    ['doctor', '--json'],
+    ['train', 'gpt', '--data', 'package.json', '--tokenizer', 'char', '--depth', '1', '--dim', '16', '--num-heads', '2', '--context', '8', '--steps', '3', '--out', 'run', '--json'],
+    ['generate', '--checkpoint', 'run', '--prompt', 'name', '--max-tokens', '3', '--json'],
+  ],
+};
+
+/** A package that is a program: commands load their parts late, so every kind of command runs once. */
 async function runProgram(tarball: Tarball, all: readonly Tarball[]): Promise<string[]> {
   const project = await createProject([tarball.name], all);
   if (typeof project !== 'string') return project.problems;
-  const outcomes = await Promise.all(Object.keys(tarball.manifest.bin!).map(async (program) => {
-    const { code, stdout, output } = await command(join(project, 'node_modules/.bin', program), ['--help'], { cwd: project, env: plainEnvironment });
-    return code === 0 && stdout.trim() !== '' ? [] : [`${program} --help ended with ${code}\n${indent(output)}`];
-  }));
-  return outcomes.flat();
+  for (const program of Object.keys(tarball.manifest.bin!)) {
+    for (const args of PROGRAM_RUNS[program] ?? [['--help']]) {
+      const { code, stdout, output } = await command(join(project, 'node_modules/.bin', program), args, { cwd: project, env: plainEnvironment, timeoutMs: 120_000 });
+      if (code !== 0 || stdout.trim() === '') return [`${program} ${args.join(' ')} ended with ${code}\n${indent(output)}`];
+    }
+  }
+  return [];
 }
 
 /** The first js block under "## Example". */
