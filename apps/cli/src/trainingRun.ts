@@ -7,7 +7,7 @@ import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
-import { PROGRAM } from './programName.ts';
+import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
 import type { RunData } from './runData.ts';
 import type { RunSettings } from './runSettings.ts';
@@ -25,7 +25,7 @@ export type TrainingRun = {
 /** Tokens of an evaluation during training: as many as nanoGPT's 20 batches of 12 × 64. */
 const EVAL_TOKENS = 15_360;
 /** Tokens of the evaluation at the end. */
-const FINAL_TOKENS = 262_144;
+const FINAL_TOKENS = 131_072;
 
 /**
  * runTraining — all steps of a run, with checkpoints and the model in its directory.
@@ -45,7 +45,7 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
     if (watch.modelStep() !== result.steps) await saveGpt(directory, run.model, run.params); // stopped between state and model the last time
     if (!result.interrupted) return result;
     await writeRunReport(run, { result });
-    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} train gpt --out ${directory} --resume`, interrupt.received() ?? 'SIGINT');
+    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} train gpt --out ${shellWord(directory)} --resume`, interrupt.received() ?? 'SIGINT');
   } catch (error) {
     if (error instanceof InterruptedError) throw error;
     watch.stop();
@@ -109,7 +109,7 @@ function withCheckpoint(error: unknown, step: number | undefined, directory: str
   return error;
 }
 
-/** finalLoss — the validation loss over all of the split, or over 262,144 tokens spread over it; undefined without a split. */
+/** finalLoss — the validation loss over all of the split, or over 131,072 tokens spread over it; undefined without a split. */
 export async function finalLoss({ model, params, data, settings: { context, batchSize } }: TrainingRun): Promise<MeanLoss | undefined> {
   const batches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: FINAL_TOKENS });
   return batches.length === 0 ? undefined : meanLossOf(model, params, batches);

@@ -8,7 +8,7 @@ import { UsageError } from '../errors.ts';
 import type { MeanLoss } from '../evaluation.ts';
 import { formatBytes, formatCount, wrap } from '../format.ts';
 import type { Io } from '../output.ts';
-import { PROGRAM } from '../programName.ts';
+import { PROGRAM, shellWord } from '../programName.ts';
 import { openRunData, prepareRunData, type RunData } from '../runData.ts';
 import { checkFresh, defaultRunDirectory, inNewDirectory, readRecord, writeRecord, type RunRecord } from '../runDirectory.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
@@ -26,7 +26,7 @@ export type TrainGptResult = {
   readonly steps: number;
   /** Mean over the last 20 steps. */
   readonly trainLoss: number;
-  /** Mean over the validation split, or over 262,144 tokens spread over it; null without one. */
+  /** Mean over the validation split, or over 131,072 tokens spread over it; null without one. */
   readonly valLoss: number | null;
   readonly msPerStep: Spread;
   readonly tokensPerSecond: number;
@@ -125,5 +125,6 @@ function conclude(result: TrainGptResult, { final, sample }: { final: MeanLoss |
   io.line(`speed            ${msPerStep.median.toFixed(1)} ms per step, ${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
   io.line(`report           ${join(checkpoint, 'report.html')}`);
   io.line(`checkpoint       ${checkpoint}`);
-  io.line(`\nContinue a text of yours: ${PROGRAM} generate --checkpoint ${checkpoint} --prompt "…"`);
+  io.line('\nContinue a text of yours with');
+  io.line(`  ${PROGRAM} generate --checkpoint ${shellWord(checkpoint)} --prompt "…"`);
 }
