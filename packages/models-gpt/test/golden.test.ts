@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dispose, tensor2d, tidy, transpose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { treeEntries, valueAndGrad, type Params, type Tree } from '@evenkeel/core-tensor';
+import { treeEntries, valueAndGrad, type Tree } from '@evenkeel/core-tensor';
 import { gpt2Names, loadGpt, type Gpt } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates, chain, clipByGlobalNorm, decayMask } from '@evenkeel/optimizers';
 import { expectClose, forEachBackend } from '@evenkeel/testing';
@@ -63,12 +63,12 @@ forEachBackend(() => {
       const { model, params } = await loadGpt(directory('gpt2-tiny'));
       const { clip, ...options } = golden.training.options;
       const optimizer = chain(clipByGlobalNorm(clip), adamw({ ...options, mask: decayMask(model.specs) }));
-      const variables = params as Params;
+      const variables = params;
       const state = optimizer.init(variables);
       for (const [step, rows] of golden.training.batches.entries()) {
         const loss = tidy(() => {
           const { value, grads } = valueAndGrad((p) => model.loss(batchOf(rows), p), params);
-          applyUpdates(variables, optimizer.update(grads as Tree<Tensor>, state, variables));
+          applyUpdates(variables, optimizer.update(grads, state, variables));
           return value;
         });
         expect(Math.abs((await loss.data())[0]! / golden.training.losses[step]! - 1)).toBeLessThan(1e-4);
