@@ -22,11 +22,11 @@ export function loadModel(directory: string): Promise<{ model: Gpt; params: Para
   return loadGpt(directory);
 }
 
-/** loadTokenizerOf — the tokenizer beside a checkpoint. */
+/** loadTokenizerOf — the tokenizer beside a checkpoint: `tokenizer.json`, or GPT-2's older pair of files. */
 export async function loadTokenizerOf(directory: string, why: string): Promise<Tokenizer> {
-  const path = join(directory, 'tokenizer.json');
-  if (!existsSync(path)) throw new UsageError(`${why} needs ${path}, which does not exist`);
-  return await loadTokenizer(path);
+  const found = ['tokenizer.json', 'vocab.json'].some((name) => existsSync(join(directory, name)));
+  if (!found) throw new UsageError(`${why} needs a tokenizer, got ${directory}, which has no tokenizer.json`);
+  return await loadTokenizer(directory);
 }
 
 /** endOfText — the token that ends a text, if `config.json` names one that the model has. */

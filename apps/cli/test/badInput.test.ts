@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { evenkeel, evenkeelJson, metricsOf, scratch, sentences, TINY, type RunOptions } from './support/evenkeel.ts';
 import { fullDisk } from './support/fullDisk.ts';
@@ -84,7 +84,7 @@ describe('a checkpoint that is wrong', () => {
   /** A copy of the run with one of its files changed. */
   function copyWith(name: string, file: string, change: (bytes: Buffer) => string | Uint8Array): string {
     cpSync(run, files.at(name), { recursive: true });
-    writeFileSync(files.at(`${name}/${file}`), change(readFileSync(files.at(`${name}/${file}`))));
+    writeFileSync(files.at(`${name}/${file}`), change(existsSync(files.at(`${name}/${file}`)) ? readFileSync(files.at(`${name}/${file}`)) : Buffer.alloc(0)));
     return files.at(name);
   }
 
@@ -126,6 +126,13 @@ describe('a checkpoint that is wrong', () => {
     await expectFailure(evaluate(files.at('nowhere')), /got .*nowhere, which does not exist/);
     await expectFailure(evaluate(data), /got the file .*corpus\.txt/);
     await expectFailure(evaluate(files.path), /which has no config\.json/);
+  });
+
+  it('eval --data and generate of a directory without a tokenizer say so', async () => {
+    const directory = copyWith('wordless', 'README', () => '');
+    rmSync(`${directory}/tokenizer.json`);
+    await expectFailure(evaluate(directory), /eval --data needs a tokenizer, got .*wordless, which has no tokenizer\.json/);
+    await expectFailure(['generate', '--checkpoint', directory, '--prompt', 'a'], /generate needs a tokenizer/);
   });
 
   it('eval --data with a character that the tokenizer lacks names it and its place', async () => {

@@ -1,5 +1,5 @@
 import { dispose, tensor2d, tidy, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, uniformValues, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
+import { foldSeed, treeLeaves, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import { applyUpdates } from '@evenkeel/optimizers';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
@@ -48,6 +48,7 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number):
   const state = optimizer.init(params);
   const batch = randomBatch();
   const times: number[] = [];
+  const losses: number[] = [];
   try {
     for (let i = 0; i < WARM_UP + steps; i++) {
       const start = performance.now();
@@ -56,14 +57,21 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number):
         applyUpdates(params, optimizer.update(grads as Tree<Tensor2D>, state, params));
         return value;
       });
-      await loss.data();
+      losses.push((await loss.data())[0] as number);
       loss.dispose();
       if (i >= WARM_UP) times.push(performance.now() - start);
     }
   } finally {
     dispose([state as never, batch]);
   }
+  checkLearning(losses);
   return times;
+}
+
+/** A fast step that does not learn is worth nothing: one batch, seen again and again, must lose its surprise. */
+function checkLearning(losses: readonly number[]): void {
+  const [first, last] = [losses[0] as number, losses.at(-1) as number];
+  if (!(last < first)) throw new UnsupportedError(`bench gpt-step: the loss must fall on this device, got ${first} at first and ${last} at last`);
 }
 
 function randomBatch(): { inputs: Tensor2D; targets: Tensor2D } {
