@@ -35,7 +35,7 @@ export type TrainGptFlags = Omit<RunSettings, 'data' | 'vocabSize' | 'steps' | '
 const STEPS = 2000;
 const VOCAB_SIZE = 1024;
 /** Of the default corpus: about a minute on two cores. */
-const STEPS_WITHOUT_DATA = 500;
+const STEPS_WITHOUT_DATA = 400;
 
 /**
  * newSettings — the settings of a new run: flags, and the defaults that depend on other flags.
