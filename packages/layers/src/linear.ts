@@ -45,13 +45,17 @@ const fusedLinear = fusedOp<Inputs, object>({
  * @param x       `... i` — float32, rank ≥ 1.
  * @param params  `weight: o i` and, if wanted, `bias: o`.
  * @returns       `... o` — a new tensor owned by the caller.
- * @throws ShapeError  if the last axis of `x` or the length of `bias` does not fit `weight`.
+ * @throws ShapeError  if a tensor is not float32, or the last axis of `x` or the length of `bias` does not fit `weight`.
  */
 export function linear(x: Tensor, { weight, bias }: LinearParams): Tensor {
   checkRank('linear', 'weight', weight, 2);
   checkDtype('linear', 'x', x, 'float32');
+  checkDtype('linear', 'weight', weight, 'float32');
   checkLastDim('linear', 'x', x, weight.shape[1] as number);
-  if (bias !== undefined) checkShape('linear', 'bias', bias, [weight.shape[0] as number]);
+  if (bias !== undefined) {
+    checkDtype('linear', 'bias', bias, 'float32');
+    checkShape('linear', 'bias', bias, [weight.shape[0] as number]);
+  }
   return tidy('linear', () => fusedLinear({ x, weight, bias }, {}));
 }
 

@@ -54,10 +54,14 @@ forEachBackend(() => {
 describe('linear', () => {
   it('linear([2, 5]) with a weight of 4 inputs names x, [..., 4] and [2, 5]', () => {
     const [x, weight, ids] = [zeros([2, 5]), zeros([3, 4]), zeros([2, 4], 'int32')];
+    const [fitting, integers] = [zeros([2, 4]), zeros([3, 4], 'int32')];
+    const counts = zeros([3], 'int32');
     expect(() => linear(x, { weight })).toThrow('linear: x must have shape [..., 4], got [2, 5]');
     expect(() => linear(x, { weight: zeros([4]) })).toThrow('linear: weight must have rank 2, got shape [4]');
     expect(() => linear(ids, { weight })).toThrow('linear: x must have dtype float32, got int32');
-    dispose([x, weight, ids]);
+    expect(() => linear(fitting, { weight: integers })).toThrow('linear: weight must have dtype float32, got int32');
+    expect(() => linear(fitting, { weight, bias: counts })).toThrow('linear: bias must have dtype float32, got int32');
+    dispose([x, weight, ids, fitting, integers, counts]);
   });
 });
 

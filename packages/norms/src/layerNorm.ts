@@ -41,7 +41,7 @@ const fusedLayerNorm = fusedOp<Inputs, { eps: number }>({
  * @param params   `weight: c` (default 1) and `bias: c` (default 0).
  * @param options  `eps` (default 1e-5) is added to the variance, so it has the unit of x².
  * @returns        `... c` — a new tensor owned by the caller.
- * @throws ShapeError   if `x` is not float32, or the last axis of `x` is not as long as `weight` and `bias`.
+ * @throws ShapeError   if a tensor is not float32, or the last axis of `x` is not as long as `weight` and `bias`.
  * @throws ConfigError  if `eps` is not positive.
  *
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eq. 4. Departs from the paper: `eps`, absent there.
@@ -51,6 +51,7 @@ export function layerNorm<T extends Tensor>(x: T, { weight, bias }: LayerNormPar
   checkMinRank('layerNorm', 'x', x, 1);
   for (const [name, vector] of [['weight', weight], ['bias', bias]] as const) {
     if (vector === undefined) continue;
+    checkDtype('layerNorm', name, vector, 'float32');
     checkRank('layerNorm', name, vector, 1);
     checkLastDim('layerNorm', 'x', x, vector.size);
   }

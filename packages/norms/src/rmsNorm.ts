@@ -35,7 +35,7 @@ const fusedRmsNorm = fusedOp<{ x: Tensor; weight?: Tensor }, { eps: number }>({
  * @param params   `weight: c` — one gain per channel (default 1).
  * @param options  `eps` (default 1e-6) is added to the mean square, so it has the unit of x².
  * @returns        `... c` — a new tensor owned by the caller.
- * @throws ShapeError   if `x` is not float32, or the last axis of `x` is not as long as `weight`.
+ * @throws ShapeError   if a tensor is not float32, or the last axis of `x` is not as long as `weight`.
  * @throws ConfigError  if `eps` is not positive.
  *
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, §4. Departs from the paper: `eps`, absent there.
@@ -44,6 +44,7 @@ export function rmsNorm<T extends Tensor>(x: T, { weight }: RmsNormParams, { eps
   checkDtype('rmsNorm', 'x', x, 'float32');
   checkMinRank('rmsNorm', 'x', x, 1);
   if (weight !== undefined) {
+    checkDtype('rmsNorm', 'weight', weight, 'float32');
     checkRank('rmsNorm', 'weight', weight, 1);
     checkLastDim('rmsNorm', 'x', x, weight.size);
   }

@@ -59,6 +59,13 @@ describe('layerNorm', () => {
     dispose([x, weight]);
   });
 
+  it('layerNorm(x) refuses a weight and a bias of integers', () => {
+    const [x, integers] = [zeros([2, 3]), zeros([3], 'int32')];
+    expect(() => layerNorm(x, { weight: integers })).toThrow('layerNorm: weight must have dtype float32, got int32');
+    expect(() => layerNorm(x, { bias: integers })).toThrow('layerNorm: bias must have dtype float32, got int32');
+    dispose([x, integers]);
+  });
+
   it('initLayerNorm(dim) makes a weight of 1 and a bias of 0, and no bias with bias: false', async () => {
     await expectNoLeak(() => initLayerNorm(3));
     const [full, bare] = [initLayerNorm(3), initLayerNorm(2, { bias: false })];

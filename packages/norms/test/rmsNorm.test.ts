@@ -38,6 +38,12 @@ describe('rmsNorm', () => {
     dispose([x, weight]);
   });
 
+  it('rmsNorm(x) refuses a weight of integers', () => {
+    const [x, weight] = [zeros([2, 3]), zeros([3], 'int32')];
+    expect(() => rmsNorm(x, { weight })).toThrow('rmsNorm: weight must have dtype float32, got int32');
+    dispose([x, weight]);
+  });
+
   it('initRmsNorm(dim) makes a weight of 1', async () => {
     await expectNoLeak(() => initRmsNorm(3));
     const params = initRmsNorm(3);
