@@ -31,6 +31,8 @@ export type GptParams = {
 
 export type Gpt = {
   readonly config: GptConfig;
+  /** Names of the techniques that were given in place of GPT-2's own: what a GPT-2 checkpoint cannot say. */
+  readonly departures: readonly string[];
   readonly specs: Tree<ParamSpec>;
   /** Fresh parameters, each from its own seed. Free them with `tf.dispose`. */
   init(options: { seed: Seed }): Params & GptParams;
@@ -87,6 +89,7 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
 
   return Object.freeze({
     config,
+    departures: departuresOf(options),
     specs: gptSpecs(config, blocks, finalNorm.specs),
     init: ({ seed }) => initParams(gptSpecs(config, blocks, finalNorm.specs), seed, initialiserFor(blocks, finalNorm)) as Params & GptParams,
     apply,
@@ -113,10 +116,15 @@ function makeBlocks(config: GptConfig, techniques: GptTechniques): TransformerBl
     dim, numHeads, numKvHeads, depth, block, dropout: rate, causal: true,
     norm: techniques.norm ?? layerNormLayer({ eps: normEps, bias }),
     linear: techniques.linear ?? linearLayer({ bias }),
-    attention: techniques.attention ?? flashAttention,
+    attention: techniques.attention ?? ((q, k, v, call) => flashAttention(q, k, v, { ...call, dropout: rate })),
     mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
     placement: techniques.placement ?? 'pre',
   }));
+}
+
+function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre' }: GptTechniques): string[] {
+  const given = { norm, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
+  return Object.entries(given).flatMap(([name, technique]) => (technique === undefined ? [] : [name]));
 }
 
 function gptSpecs(config: GptConfig, blocks: readonly TransformerBlock[], norm: Tree<ParamSpec>): Tree<ParamSpec> {

@@ -1,10 +1,13 @@
 import { clone, dispose, tidy, transpose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { param, treeEntries, treeFromEntries, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import {
+  ConfigError, describeShape, param, treeEntries, treeFromEntries, UnsupportedError, type Params, type ParamSpec, type Tree,
+} from '@evenkeel/core-tensor';
 import {
   atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors,
   type Entries, type FloatDtype, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
 import { gpt, type Gpt, type GptParams, type GptTechniques } from './gpt.ts';
+import type { GptConfig } from './gptConfig.ts';
 import { configFromHuggingFace, configToHuggingFace } from './huggingFaceConfig.ts';
 import { gpt2Names, isIgnorable } from './huggingFaceNames.ts';
 
@@ -32,7 +35,9 @@ export async function loadGpt(directory: string, techniques: GptTechniques = {})
 export async function gptFromFile(
   configJson: unknown, file: SafetensorsFile, { techniques = {}, where = 'gptFromFile' }: { techniques?: GptTechniques; where?: string } = {},
 ): Promise<{ model: Gpt; params: Params & GptParams }> {
-  const model = gpt({ ...configFromHuggingFace(configJson), ...techniques });
+  const config = configFromHuggingFace(configJson);
+  checkDepth(config, file, where);
+  const model = gpt({ ...config, ...techniques });
   const names = file.names.filter((name) => !isIgnorable(withoutPrefix(name), model.config));
   const fileName = new Map(names.map((name) => [withoutPrefix(name), name]));
   const shapes = new Map(treeEntries<ParamSpec>(model.specs).map(([path, spec]) => [path, spec.shape]));
@@ -57,13 +62,28 @@ export async function gptFromFile(
   return { model, params: treeFromEntries(model.specs, variables) as Params & GptParams };
 }
 
+/** Before anything is built: a `config.json` may claim any number of blocks. */
+function checkDepth({ depth }: GptConfig, { names }: SafetensorsFile, where: string): void {
+  const blocks = new Set(names.map((name) => /^h\.(\d+)\./.exec(withoutPrefix(name))?.[1]).filter((index) => index !== undefined));
+  if (blocks.size !== depth) throw new ConfigError(`${where}: config.json must have n_layer ${blocks.size}, as many blocks as the checkpoint holds, got ${depth}`);
+}
+
 /**
  * saveGpt — writes `config.json` and `model.safetensors` so that `transformers` loads the directory as GPT2LMHeadModel.
  *
  * Each file is written atomically; parameters are read back from the device first.
- * @throws UnsupportedError  if GPT-2's layout cannot hold the model.
+ *
+ * @param options  `dtype` of the file (default F32). `weightsOnly: true` also saves a model that has GPT-2's parameters but
+ *                 computes otherwise (another attention, say): whoever loads the directory gets GPT-2's computation.
+ * @throws UnsupportedError  if GPT-2's layout cannot hold the model: other techniques, parameters or shapes. Nothing is written.
  */
-export async function saveGpt(directory: string, model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<void> {
+export async function saveGpt(
+  directory: string, model: Gpt, params: GptParams, { dtype = 'F32', weightsOnly = false }: { dtype?: FloatDtype; weightsOnly?: boolean } = {},
+): Promise<void> {
+  if (!weightsOnly && model.departures.length > 0) {
+    throw new UnsupportedError(
+      `saveGpt: model must be GPT-2's for a checkpoint to say what it computes, got another ${model.departures.join(', ')}. weightsOnly saves the weights alone.`);
+  }
   const config = configToHuggingFace(model.config);
   const entries = await gptEntries(model, params, { dtype });
   await writeSafetensors(`${directory}/model.safetensors`, entries, { metadata: { format: 'pt' } });
@@ -73,6 +93,7 @@ export async function saveGpt(directory: string, model: Gpt, params: GptParams, 
 /** gptEntries — the parameters as entries of a safetensors file, in GPT-2's names and layout. */
 export async function gptEntries(model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<Entries> {
   const byPath = new Map(treeEntries<Tensor>(params as unknown as Tree<Tensor>));
+  checkLayout(model, byPath);
   const tensors = tidy(() => Object.fromEntries(gpt2Names(model.config).map(({ path, name, transposed }) => {
     const stored = byPath.get(path) as Tensor;
     const prefixed = name.startsWith('lm_head.') ? name : `${PREFIX}${name}`;
@@ -82,6 +103,19 @@ export async function gptEntries(model: Gpt, params: GptParams, { dtype = 'F32' 
     return await entriesFromTensors(tensors, { dtype });
   } finally {
     dispose(tensors);
+  }
+}
+
+/** The parameters must be exactly those of GPT-2 with this configuration. */
+function checkLayout(model: Gpt, byPath: ReadonlyMap<string, Tensor>): void {
+  const expected = treeEntries<ParamSpec>(gpt(model.config).specs);
+  const wrong = expected.find(([path, { shape }]) => byPath.get(path)?.shape.join() !== shape.join());
+  if (wrong !== undefined) {
+    const [path, { shape }] = wrong;
+    throw new UnsupportedError(`gptEntries: ${path} must have shape ${describeShape(shape)} in GPT-2's layout, got ${describeShape(byPath.get(path)?.shape ?? ['none'])}`);
+  }
+  if (byPath.size !== expected.length) {
+    throw new UnsupportedError(`gptEntries: params must be the ${expected.length} tensors of GPT-2's layout, got ${byPath.size}`);
   }
 }
 

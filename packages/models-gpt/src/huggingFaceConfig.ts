@@ -20,9 +20,9 @@ const schema = z.object({
   add_cross_attention: z.boolean().default(false),
 });
 
-const ACTIVATIONS: Readonly<Record<string, GptActivation>> = {
+const ACTIVATIONS: ReadonlyMap<string, GptActivation> = new Map(Object.entries({
   gelu_new: 'geluTanh', gelu_pytorch_tanh: 'geluTanh', gelu: 'gelu', silu: 'silu', swish: 'silu',
-};
+}));
 const ACTIVATION_NAMES: Readonly<Record<GptActivation, string>> = { geluTanh: 'gelu_new', gelu: 'gelu', silu: 'silu' };
 
 /**
@@ -38,9 +38,9 @@ export function configFromHuggingFace(json: unknown): GptConfig {
     throw new ConfigError(`configFromHuggingFace: config.json must be a GPT-2 configuration, got ${issue?.path.join('.') || 'a wrong document'}: ${issue?.message ?? ''}`);
   }
   const found = parsed.data;
-  const activation = ACTIVATIONS[found.activation_function];
+  const activation = ACTIVATIONS.get(found.activation_function);
   if (activation === undefined) {
-    throw new UnsupportedError(`configFromHuggingFace: activation_function must be one of ${Object.keys(ACTIVATIONS).join(', ')}, got ${found.activation_function}`);
+    throw new UnsupportedError(`configFromHuggingFace: activation_function must be one of ${[...ACTIVATIONS.keys()].join(', ')}, got ${found.activation_function}`);
   }
   const foreign = !found.scale_attn_weights || found.scale_attn_by_inverse_layer_idx || found.add_cross_attention;
   if (foreign) {

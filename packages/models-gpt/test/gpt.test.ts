@@ -83,6 +83,17 @@ forEachBackend(() => {
       expect(treePaths(params as unknown as Tree<Tensor>)).toContain('head.weight');
     });
 
+    it('gpt drops attention probabilities too: with dropout only there, training differs from evaluation and depends on the seed', async () => {
+      const heard: unknown[] = [];
+      const model = gpt({ ...sizes, dropout: 0.4 });
+      const params = model.init({ seed: 1 });
+      const plain = gpt({ ...sizes, dropout: 0.4, attention: (q, k, v, call) => { heard.push(call); return attentionReference(q, k, v, call); } });
+      const loss = async (of: typeof model, seed: number): Promise<number> => (await of.loss(batch(), params, { train: true, seed }).data())[0]!;
+      expect(await loss(model, 5)).toBe(await loss(model, 5));
+      expect(await loss(model, 5)).not.toBe(await loss(plain, 5)); // the same seed but for attention's own dropout
+      expect(heard[0]).toMatchObject({ causal: true, train: true });
+    });
+
     it('gpt with rematerialise has the same loss and gradients', async () => {
       const [plain, frugal] = [gpt({ ...sizes, dropout: 0.2 }), gpt({ ...sizes, dropout: 0.2, rematerialise: true })];
       const params = plain!.init({ seed: 1 });

@@ -5,8 +5,11 @@ import { join, resolve } from 'node:path';
 import { memory, tensor2d, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadStateDict, writeSafetensors } from '@evenkeel/checkpoint';
-import { treeEntries, type Tree } from '@evenkeel/core-tensor';
-import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt } from '@evenkeel/models-gpt';
+import { treeEntries, type AttentionFn, type Tree } from '@evenkeel/core-tensor';
+import { flashAttention } from '@evenkeel/flash-attention';
+import { linearLayer, mlpLayer } from '@evenkeel/layers';
+import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt, type GptTechniques } from '@evenkeel/models-gpt';
+import { rmsNormLayer } from '@evenkeel/norms';
 import { useBackend } from '@evenkeel/testing';
 
 const golden = `${import.meta.dirname}/golden/gpt2-tiny`;
@@ -61,6 +64,35 @@ describe('saveGpt and loadGpt', () => {
     expect(memory().numTensors).toBe(before);
   });
 
+  it('saveGpt refuses a model that GPT-2\'s layout cannot describe, and writes nothing', async () => {
+    const windowed: AttentionFn = (q, k, v, call) => flashAttention(q, k, v, { ...call, window: [4, 0] });
+    const techniques: [string, GptTechniques][] = [
+      ['placement', { placement: 'post' }], ['attention', { attention: windowed }], ['mlp', { mlp: mlpLayer({ activation: 'silu' }) }],
+      ['mlp', { mlp: mlpLayer({ hiddenDim: 16 }) }], ['norm', { norm: rmsNormLayer() }], ['linear', { linear: linearLayer({ bias: false }) }],
+    ];
+    for (const [name, technique] of techniques) {
+      const model = gpt({ ...sizes, ...technique });
+      await expect(saveGpt(directory, model, model.init({ seed: 1 }))).rejects.toThrow(new RegExp(`saveGpt: model must be GPT-2's .* got another ${name}`));
+    }
+    const other = gpt({ ...sizes, mlp: mlpLayer({ hiddenDim: 16 }) });
+    await expect(saveGpt(directory, other, other.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow(/mlp\.up\.weight must have shape \[64, 16\] in GPT-2's layout, got \[16, 16\]/);
+    const bare = gpt({ ...sizes, norm: rmsNormLayer() });
+    await expect(saveGpt(directory, bare, bare.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow(/norm1\.bias must have shape \[16\] .* got \[none\]/);
+    expect(readdirSync(directory)).toEqual([]);
+    const model = gpt({ ...sizes, attention: windowed });
+    await saveGpt(directory, model, model.init({ seed: 1 }), { weightsOnly: true });
+    expect(readdirSync(directory).sort()).toEqual(['config.json', 'model.safetensors']);
+  });
+
+  it('loadGpt refuses a config.json that claims another number of blocks, at once', async () => {
+    cpSync(golden, directory, { recursive: true });
+    const config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as Record<string, unknown>;
+    for (const layers of [1, 3, 1_000_000_000]) {
+      writeFileSync(join(directory, 'config.json'), JSON.stringify({ ...config, n_layer: layers }));
+      await expect(loadGpt(directory)).rejects.toThrow(`config.json must have n_layer 2, as many blocks as the checkpoint holds, got ${layers}`);
+    }
+  });
+
   it('loadGpt names what is wrong: no directory, no config, other shapes, damaged files', async () => {
     await expect(loadGpt(join(directory, 'nowhere'))).rejects.toThrow('nowhere');
     cpSync(golden, directory, { recursive: true });
@@ -81,6 +113,7 @@ describe('saveGpt and loadGpt', () => {
     expect(() => configFromHuggingFace(without('n_layer'))).toThrow('n_layer');
     expect(() => configFromHuggingFace({ ...config, n_head: -1 })).toThrow('n_head');
     expect(() => configFromHuggingFace({ ...config, activation_function: 'tanh' })).toThrow('activation_function must be one of');
+    expect(() => configFromHuggingFace({ ...config, activation_function: 'constructor' })).toThrow('activation_function must be one of');
     expect(() => configFromHuggingFace({ ...config, scale_attn_by_inverse_layer_idx: true })).toThrow('attention must be scaled');
     expect(() => configFromHuggingFace({ ...config, model_type: 'bert' })).toThrow('model_type');
     expect(() => configFromHuggingFace(null)).toThrow('config.json must be a GPT-2 configuration');
