@@ -16,7 +16,7 @@ export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options?: Fl
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions = {}): Tensor | AttentionWithLse {
   checkAttentionInputs('attentionReference', q, k, v);
-  const { attrs, dropout } = resolveOptions('attentionReference', q.shape[3] as number, options);
+  const { attrs, dropout } = resolveOptions('attentionReference', q, k, options);
   return tidy('attentionReference', (): Tensor | AttentionWithLse => {
     const [out, lse] = referenceAttention({ q, k, v }, attrs, dropout);
     return options.returnLse === true ? { out, lse } : out;

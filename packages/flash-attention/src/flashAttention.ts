@@ -54,7 +54,7 @@ export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options?: FlashA
 export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
 export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions = {}): Tensor | AttentionWithLse {
   checkAttentionInputs('flashAttention', q, k, v);
-  const { attrs, dropout } = resolveOptions('flashAttention', q.shape[3] as number, options);
+  const { attrs, dropout } = resolveOptions('flashAttention', q, k, options);
   const { returnLse = false } = options;
   return tidy('flashAttention', (): Tensor | AttentionWithLse => {
     const inputs = { q, k, v };

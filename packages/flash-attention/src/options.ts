@@ -1,5 +1,5 @@
 import {
-  checkDtype, checkInteger, checkPositive, checkProbability, checkRank, checkShape, ConfigError, describeShape, ShapeError,
+  checkDtype, checkPositive, checkProbability, checkRank, checkShape, ConfigError, describeShape, ShapeError,
   type AttentionCallOptions, type Seed,
 } from '@evenkeel/core-tensor';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -42,22 +42,25 @@ export function checkAttentionInputs(fn: string, q: Tensor, k: Tensor, v: Tensor
 
 /** resolveOptions — checked options with their defaults, split into what kernels understand and what they do not. */
 export function resolveOptions(
-  fn: string, headDim: number,
-  { scale = 1 / Math.sqrt(headDim), causal = false, window = [-1, -1], dropout = 0, train = false, seed }: FlashAttentionOptions,
+  fn: string, q: Tensor, k: Tensor,
+  { scale = 1 / Math.sqrt(q.shape[3] as number), causal = false, window = [-1, -1], dropout = 0, train = false, seed }: FlashAttentionOptions,
 ): { attrs: AttentionAttrs; dropout?: AttentionDropout } {
   checkPositive(fn, 'scale', scale);
   checkProbability(fn, 'dropout', dropout);
   if (!Array.isArray(window) || window.length !== 2) {
     throw new ConfigError(`${fn}: window must be [left, right], got ${JSON.stringify(window)}`);
   }
-  const attrs = { scale, causal, windowLeft: windowSide(fn, 'window[0]', window[0]), windowRight: windowSide(fn, 'window[1]', window[1]) };
+  const windowLeft = windowSide(fn, 'window[0]', window[0], k.shape[1] as number);
+  const windowRight = windowSide(fn, 'window[1]', window[1], q.shape[1] as number);
+  const attrs = { scale, causal, windowLeft, windowRight };
   if (dropout === 0 || !train) return { attrs };
   if (seed === undefined) throw new ConfigError(`${fn}: seed must be given when dropout acts, got undefined`);
   return { attrs, dropout: { rate: dropout, seed } };
 }
 
-function windowSide(fn: string, arg: string, tokens: number): number {
+/** `tokens`, cut to `furthest`, from where it hides nothing: kernels add positions to it in 32 bits. */
+function windowSide(fn: string, arg: string, tokens: number, furthest: number): number {
   if (tokens === Infinity) return -1;
-  checkInteger(fn, arg, tokens, -1);
-  return tokens;
+  if (!Number.isInteger(tokens) || tokens < -1) throw new ConfigError(`${fn}: ${arg} must be an integer ≥ -1, got ${String(tokens)}`);
+  return Math.min(tokens, furthest);
 }

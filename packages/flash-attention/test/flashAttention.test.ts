@@ -103,6 +103,18 @@ forEachBackend((backend) => {
     dispose([q, k, v, out, lse, blind, value, grads]);
   });
 
+  it.each([
+    [-1, Number.MAX_SAFE_INTEGER], [Number.MAX_SAFE_INTEGER, -1], [2 ** 31 - 1, 2 ** 31 - 1], [2 ** 32, 1e300],
+  ])('flashAttention(q, k, v, { window: [%d, %d] }) hides nothing', async (...window) => {
+    for (const [seqLen, kvLen] of [[5, 5], [7, 3], [3, 7]] as const) {
+      const { q, k, v } = makeCase({ ...base, seqLen, kvLen });
+      const [bare, wide] = [flashAttention(q, k, v, { returnLse: true }), flashAttention(q, k, v, { window, returnLse: true })];
+      await expectClose(wide.out, bare.out, { rtol: 1e-6, atol: 1e-6 });
+      await expectClose(wide.lse, bare.lse, { rtol: 1e-6, atol: 1e-6 });
+      dispose([q, k, v, bare, wide]);
+    }
+  });
+
   it('flashAttention(q, k, v) adds one tensor per result and frees the rest, also on error and in gradients', async () => {
     const { q, k, v } = makeCase({ ...base, seqLen: 3, kvLen: 3 });
     const wrong = randomTensor([2, 3, 2, 5]);
