@@ -1,6 +1,6 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import { matchStateDict, tensorFromEntry, type Entries, type SafetensorsEntry, type SafetensorsFile } from '@evenkeel/checkpoint';
-import { ConfigError, ShapeError, treeMap, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, ShapeError, treeMap, UnsupportedError, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import {
   checkpointPath, CHECKSUM_KEY, dataChecksum, headChecksum, leavesOf, listCheckpoints, METADATA_KEY, VERSION, type Snapshot, type StateMetadata, type Trained,
 } from './checkpoints.ts';
@@ -20,11 +20,13 @@ type Loaded = { metadata: StateMetadata; entries: Entries };
 /**
  * resume — the newest checkpoint that is whole, loaded into the parameters and the optimizer's state.
  *
- * Everything is read and checked before anything is changed.
+ * Everything is read and checked before anything is changed. Only wrong content is damage: a checkpoint that the storage would not
+ * give ends the search, since it may be whole and newer than what would be found.
  *
  * @param snapshot  parameters and fresh optimizer state to load into, and the seed and configuration that must be those saved.
  * @returns         where the run goes on and the optimizer's state with its counters; undefined if there is no checkpoint.
- * @throws ConfigError  if all checkpoints are damaged, or the newest whole one is of another seed, configuration or model.
+ * @throws ConfigError  if all checkpoints are damaged, one cannot be read, or the newest whole one is of another seed,
+ *                      configuration or model.
  * @throws ShapeError   if only shapes differ.
  */
 export async function resume(store: RunStore, snapshot: Omit<Snapshot, 'step'>): Promise<(Resumed & { optimizer: OptimizerState }) | undefined> {
@@ -42,7 +44,17 @@ export async function resume(store: RunStore, snapshot: Omit<Snapshot, 'step'>):
   throw new ConfigError(`train: store must hold a checkpoint that is whole, got ${skipped.length} damaged: ${reasons}`);
 }
 
-const attempt = <T>(work: Promise<T>): Promise<T | Error> => work.catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+/** What `work` gives, or the error that says what is damaged; any other error goes on. */
+const attempt = <T>(work: Promise<T>): Promise<T | Error> => work.catch((error: unknown) => {
+  if (error instanceof MismatchError || isDamage(error)) return error;
+  throw error;
+});
+
+/** Whether the content is wrong, not the access to it: a file that may not be read just now, or not by this user, may be whole. */
+function isDamage(error: unknown): error is Error {
+  const isOurs = error instanceof ConfigError || error instanceof ShapeError || error instanceof UnsupportedError;
+  return isOurs && (error.cause as NodeJS.ErrnoException | undefined)?.code === undefined;
+}
 
 /** Carries an error out of the search for a checkpoint: trying an older one would not help. */
 class MismatchError extends Error {

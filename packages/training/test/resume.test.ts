@@ -1,4 +1,5 @@
 import { mul } from '@tensorflow/tfjs-core';
+import { ConfigError } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
 import { memoryStore, NonFiniteError, train, type Resumed, type RunStore, type StepContext } from '@evenkeel/training';
 import { expectNoLeak, forEachBackend } from '@evenkeel/testing';
@@ -181,6 +182,24 @@ describe('train({ resume: true })', () => {
     expect((await runTiny({ store, resume: true, steps: 12 })).result.resumedFrom).toBe(8);
     expect(store.files.get('state/notes.txt')).toBe('mine');
   });
+});
+
+it.each(['open', 'read'] as const)('train({ resume: true }) ends when the storage fails to %s a checkpoint, which may be whole, and removes none', async (when) => {
+  const store = await stopped();
+  const denied = new ConfigError('store: state/step-00000008.safetensors must be readable, got an input/output error (EIO)', {
+    cause: Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }),
+  });
+  const fail = async (): Promise<never> => { throw denied; };
+  const failing: RunStore = {
+    ...store,
+    openTensors: async (path) => {
+      if (!path.includes('00000008')) return store.openTensors(path);
+      return when === 'open' ? fail() : { ...await store.openTensors(path), read: fail };
+    },
+  };
+  const before = new Map(store.files);
+  await expect(runTiny({ store: failing, resume: true, steps: 12 })).rejects.toBe(denied);
+  expect(store.files).toEqual(before);
 });
 
 it('train(options) without resume refuses a store with checkpoints and leaves it alone', async () => {
