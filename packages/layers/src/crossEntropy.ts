@@ -1,4 +1,4 @@
-import { checkDtype, checkMinRank, checkRange, checkShape, fusedOp, runKernel } from '@evenkeel/core-tensor';
+import { checkDtype, checkMinRank, checkRange, checkShape, ConfigError, fusedOp, runKernel } from '@evenkeel/core-tensor';
 import { div, maximum, reshape, sum, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { countedTargets, referenceCrossEntropy, type CrossEntropyAttrs } from './reference/crossEntropy.ts';
 
@@ -71,6 +71,7 @@ function checkedAttrs(
   checkMinRank(fn, 'logits', logits, 1);
   checkDtype(fn, 'targets', targets, 'int32');
   checkShape(fn, 'targets', targets, logits.shape.slice(0, -1));
+  if ((ignoreIndex | 0) !== ignoreIndex) throw new ConfigError(`${fn}: ignoreIndex must be an integer of 32 bits, got ${String(ignoreIndex)}`);
   checkRange(fn, 'labelSmoothing', labelSmoothing, 0, 1);
   checkRange(fn, 'zLoss', zLoss, 0, Number.MAX_VALUE);
   return { ignoreIndex, labelSmoothing, zLoss };

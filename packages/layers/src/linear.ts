@@ -2,7 +2,7 @@ import {
   checkDtype, checkInteger, checkLastDim, checkRank, checkShape, fusedOp, normal, scaledResidual, zeros,
   type Initialiser, type LinearFactory, type LayerPlace, type ParamSpec, type Tree,
 } from '@evenkeel/core-tensor';
-import { add, matMul, reshape, sum, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { add, matMul, reshape, sum, tidy, util, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 
 /** LinearParams — `weight: o i` (as in PyTorch) and `bias: o`, which may be absent. */
 export type LinearParams = { weight: Tensor; bias?: Tensor };
@@ -16,7 +16,7 @@ export type LinearLayerOptions = {
 type Inputs = { x: Tensor; weight: Tensor; bias?: Tensor };
 
 /** `... c` → `n c` */
-const rows = (x: Tensor): Tensor2D => reshape(x, [-1, x.shape[x.shape.length - 1] as number]);
+const rows = (x: Tensor): Tensor2D => reshape(x, [util.sizeFromShape(x.shape.slice(0, -1)), x.shape[x.shape.length - 1] as number]);
 
 function referenceLinear({ x, weight, bias }: Inputs): Tensor {
   const y = matMul(rows(x), weight as Tensor2D, false, true); // n o

@@ -114,6 +114,37 @@ forEachBackend(() => {
     mean?.dispose();
   });
 
+  it('crossEntropy(logits, targets) lets a logit of −Infinity rule out its class', async () => {
+    const [x, bare] = [tensor([[1, -Infinity, 2]]) as Tensor, tensor([[1, 2]]) as Tensor];
+    const [t, second] = [tensor1d([0], 'int32'), tensor1d([1], 'int32')];
+    const { value, grads } = valueAndGrad((p: { x: Tensor }) => crossEntropy(p.x, t), { x });
+    const expected = valueAndGrad((p: { bare: Tensor }) => crossEntropy(p.bare, t), { bare });
+    await expectClose(value, expected.value, { rtol: 1e-6 });
+    const [a, c] = await expected.grads.bare.data();
+    await expectClose(grads.x, [[a!, 0, c!]], { atol: 1e-6 });
+    const impossible = crossEntropy(x, second);
+    expect((await impossible.data())[0]).toBe(Infinity);
+    dispose([x, bare, t, second, value, grads, expected, impossible]);
+  });
+
+  it('crossEntropy(logits, targets) never looks at the logits of an ignored target', async () => {
+    const x = tensor([[NaN, 1, Infinity], [0, 0, 0]]) as Tensor;
+    const t = tensor1d([-100, 2], 'int32');
+    const { value, grads } = valueAndGrad((p: { x: Tensor }) => crossEntropy(p.x, t, { labelSmoothing: 0.1, zLoss: 0 }), { x });
+    await expectClose(value, Math.log(3), { rtol: 1e-6 });
+    expect(Array.from((await grads.x.data()).slice(0, 3))).toEqual([0, 0, 0]);
+    dispose([x, t, value, grads]);
+  });
+
+  it('crossEntropyPerToken(logits, targets) of a single class is 0, with a gradient of 0', async () => {
+    const [x, t] = [tensor([[3], [-2]]) as Tensor, tensor1d([0, -100], 'int32')];
+    const losses = crossEntropyPerToken(x, t);
+    await expectClose(losses, [0, 0], { atol: 1e-6 });
+    const { value, grads } = valueAndGrad((p: { x: Tensor }) => crossEntropy(p.x, t), { x });
+    await expectClose(grads.x, [[0], [0]], { atol: 1e-6 });
+    dispose([x, t, losses, value, grads]);
+  });
+
   it('crossEntropy(logits, targets) adds one tensor and frees the rest, also on error and in gradients', async () => {
     const [x, t] = [tensor(randomArray(6), [2, 3]) as Tensor, tensor1d([0, 2], 'int32')];
     await expectNoLeak(() => crossEntropy(x, t));
@@ -138,6 +169,9 @@ describe('crossEntropy', () => {
   it('crossEntropy(logits, targets, options) names options that are out of range', () => {
     const [logits, targets] = [zeros([2, 5]), zeros([2], 'int32')];
     expect(() => crossEntropy(logits, targets, { labelSmoothing: 1.5 })).toThrow('crossEntropy: labelSmoothing must be between 0 and 1, got 1.5');
+    for (const ignoreIndex of [0.5, NaN, 2 ** 31]) {
+      expect(() => crossEntropy(logits, targets, { ignoreIndex })).toThrow(`crossEntropy: ignoreIndex must be an integer of 32 bits, got ${ignoreIndex}`);
+    }
     expect(() => crossEntropy(logits, targets, { zLoss: -1 })).toThrow('crossEntropy: zLoss must be between 0 and');
     dispose([logits, targets]);
   });

@@ -1,10 +1,10 @@
-import { initParams, normal, treeEntries, xavier, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { initParams, normal, treeEntries, valueAndGrad, xavier, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { linear, linearLayer } from '@evenkeel/layers';
 import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, linear64, randomTensor, readValues } from '@evenkeel/testing';
-import { dispose, grad, grads, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { dispose, grad, grads, ones, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 
-forEachBackend(() => {
+forEachBackend((backend) => {
   it.each([[1, 1, 1], [3, 65, 5], [65, 3, 130], [130, 130, 3]])('linear(x) agrees with the float64 oracle: %i rows, %i to %i channels', async (n, i, o) => {
     const [x, weight, bias] = [randomTensor([n, i], { seed: 1 }), randomTensor([o, i], { seed: 2 }), randomTensor([o], { seed: 3 })];
     const [y, plain] = [linear(x, { weight, bias }), linear(x, { weight })];
@@ -40,6 +40,19 @@ forEachBackend(() => {
     });
     dispose(inputs);
   });
+
+  // tfjs' WebGPU backend cannot multiply empty matrices.
+  if (backend !== 'webgpu') {
+    it.each([[0, 3, 2], [2, 0, 3], [2, 3, 0]])('linear(x) and its gradients are empty or 0 for %i rows, %i to %i channels', async (n, i, o) => {
+      const inputs = { x: zeros([n, i]) as Tensor, weight: zeros([o, i]) as Tensor, bias: ones([o]) as Tensor };
+      const { value, grads: found } = valueAndGrad((p: typeof inputs) => sum(linear(p.x, p)), inputs);
+      await expectClose(value, n * o, { atol: 0 });
+      await expectClose(found.x, inputs.x, { atol: 0 });
+      await expectClose(found.weight, inputs.weight, { atol: 0 });
+      await expectClose(found.bias, new Float32Array(o).fill(n), { atol: 0 });
+      dispose([inputs, value, found]);
+    });
+  }
 
   it('linear(x) adds one tensor and frees the rest, also on error and in gradients', async () => {
     const [x, weight, bias] = [randomTensor([2, 3]) as Tensor, randomTensor([4, 3]) as Tensor, randomTensor([4]) as Tensor];
