@@ -2,14 +2,19 @@ import type * as Fs from 'node:fs';
 import type * as Path from 'node:path';
 import { atomicWriteFile, openSafetensors, writeSafetensors } from '@evenkeel/checkpoint';
 import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
+import { lockDirectory } from './directoryLock.ts';
 import type { RunStore } from './runStore.ts';
+
+/** Where a run in progress leaves the number of its process. */
+const LOCK_PATH = 'state/lock';
 
 type Modules = { readonly fs: typeof Fs.promises; readonly path: typeof Path };
 
 /**
  * directoryStore — a run's files in a directory, which is made on the first write.
  *
- * Whole files are written beside the old one, flushed to the disk and renamed over it.
+ * Whole files are written beside the old one, flushed to the disk and renamed over it. While a run is in progress `state/lock`
+ * keeps other processes of this machine out; one that was left by a dead process does not.
  *
  * @throws UnsupportedError  outside Node.
  */
@@ -32,6 +37,10 @@ export function directoryStore(directory: string): RunStore {
     },
     writeTensors: async (path, tensors, metadata) => writeSafetensors(await prepared(path), tensors, { metadata }),
     openTensors: async (path: string) => openSafetensors(at(path)),
+    lock: async () => {
+      const file = await prepared(LOCK_PATH);
+      return explained(file, fs.realpath(paths.dirname(file)).then((folder) => lockDirectory(fs, paths.join(folder, paths.basename(file)))));
+    },
   } satisfies RunStore);
 }
 
@@ -55,6 +64,7 @@ async function explained<T>(file: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     // Node says "ENOSPC: no space left on device, write": the reason stands before the comma.
     const reason = (error as Error).message.replace(/^[A-Z0-9_]+: ([^,\n]+).*$/s, `$1 (${codeOf(error)})`);
     throw new ConfigError(`directoryStore: ${file} must be usable, got ${reason}`, { cause: error });

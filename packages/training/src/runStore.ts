@@ -19,4 +19,6 @@ export type RunStore = {
   writeTensors(path: string, tensors: Entries, metadata: Readonly<Record<string, string>>): Promise<void>;
   /** Opens a safetensors file; rejects if it is missing or damaged. The caller closes it. */
   openTensors(path: string): Promise<SafetensorsFile>;
+  /** Claims the run for one caller and returns what gives it free; rejects if another has it. Without it nobody is kept out. */
+  lock?(): Promise<() => Promise<void>>;
 };

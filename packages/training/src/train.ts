@@ -37,10 +37,11 @@ export type TrainResult = {
  * @throws NonFiniteError  if a loss, a gradient norm, a parameter to be saved or a validation loss is NaN or infinite. The
  *                         parameters are those before the failing step; checkpoints written before are intact.
  * @throws ConfigError     if an option is out of range, the store has checkpoints but `resume` is not set, its checkpoints are of
- *                         another seed, configuration or model, or the storage fails.
+ *                         another seed, configuration or model, another run is using it, or the storage fails.
  */
 export async function train<P extends Tree<Variable>, B>(options: TrainOptions<P, B>): Promise<TrainResult> {
   const settings = withDefaults(options);
+  const release = await options.store?.lock?.();
   const memory = watchPeakBytes();
   let optimizerState: OptimizerState | undefined;
   try {
@@ -52,6 +53,7 @@ export async function train<P extends Tree<Variable>, B>(options: TrainOptions<P
   } finally {
     memory.stop();
     dispose(optimizerState as TensorContainer);
+    await release?.();
   }
 }
 
