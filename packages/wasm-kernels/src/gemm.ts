@@ -72,18 +72,17 @@ function multiplyFewRows(backend: WasmBackend, { m, n, k, transposeB, a, b, c, b
     'gemmFewRows', chunksPerEntry * batch, table.pointer, table.pointer + batch * 4, table.pointer + batch * 8, bias,
     m, n, k, transposeB ? 1 : 0, chunksPerEntry, columnsPerChunk, ACTIVATIONS[activation],
   );
-  backend.runtime.heap.free(table);
+  backend.release(table);
 }
 
 /** multiplyPart — `count` batch entries from `first`, `columns` columns from `column`. */
 function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: number, count: number, column: number, columns: number): void {
   const { m, n, k, transposeA, transposeB, bias = 0, activation = 'linear' } = operands;
-  const { heap } = backend.runtime;
   const b = operands.b.slice(first, first + count);
   const place = new Map<number, number>(); // equal B are packed once
   for (const address of b) if (!place.has(address)) place.set(address, place.size);
   const entryFloats = k * roundUp(columns, NR);
-  const packed = heap.allocate(place.size * entryFloats * 4);
+  const packed = backend.intermediate(place.size * entryFloats * 4);
   const offsetB = (transposeB ? column * k : column) * 4;
   const table = addressTable(backend, [
     [...place.keys()].map((address) => address + offsetB),
@@ -103,15 +102,15 @@ function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: numbe
     'gemm', cut.rowBlocks * cut.columnBlocks * count, tableA, tableA + count * 4, tableA + count * 8, bias === 0 ? 0 : bias + column * 4,
     m, columns, k, transposeA ? m : k, transposeA ? 1 : 0, n, cut.rowBlocks, cut.columnBlocks, cut.rows, cut.columns, ACTIVATIONS[activation],
   );
-  heap.free(packed);
-  heap.free(table);
+  backend.release(packed);
+  backend.release(table);
 }
 
 /** addressTable — lists of addresses, one after the other, in a heap block the caller frees. */
 function addressTable(backend: WasmBackend, lists: readonly (readonly number[])[]): Block {
-  const { heap, memory } = backend.runtime;
+  const { memory } = backend.runtime;
   const size = lists.reduce((sum, list) => sum + list.length, 0);
-  const block = heap.allocate(size * 4);
+  const block = backend.intermediate(size * 4);
   const words = new Uint32Array(memory.buffer, block.pointer, size);
   let at = 0;
   for (const list of lists) for (const address of list) words[at++] = address;

@@ -11,6 +11,8 @@ export type ThreadPool = {
   kernel(name: string): number;
   /** Runs chunks 0 … chunks − 1 of a kernel on all threads and returns when all are finished. */
   run(kernel: number, chunks: number, ...args: number[]): void;
+  /** False once a job has failed: threads may still write to its results, and nothing runs any more. */
+  healthy(): boolean;
   /** Ends the workers. */
   dispose(): void;
 };
@@ -73,6 +75,7 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
         throw new UnsupportedError(health.failure, { cause: error });
       }
     },
+    healthy: () => health.failure === undefined,
     dispose() {
       for (const worker of workers) worker.terminate();
       workers.length = 0;

@@ -1,5 +1,6 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import { util, type backend_util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { callScope, type CallScope } from './callScope.ts';
 import type { Block } from './memory.ts';
 import type { WasmRuntime } from './runtime.ts';
 import { heapEntry, heapView, hostEntry, type TensorEntry } from './tensorEntry.ts';
@@ -19,6 +20,7 @@ export class WasmBackend extends MathBackendCPU {
   readonly runtime: WasmRuntime;
   private readonly kernelIndices: Record<string, number> = Object.create(null) as Record<string, number>;
   private hostBytes = 0;
+  private scope: CallScope | undefined;
 
   constructor(runtime: WasmRuntime) {
     super();
@@ -31,7 +33,54 @@ export class WasmBackend extends MathBackendCPU {
     const block = this.runtime.heap.allocate(size * bytesPerElement(dtype));
     const dataId = { id: nextDataId++ };
     this.data.set(dataId, heapEntry(this.runtime.memory, block, size, dtype) as never);
+    this.scope?.data.push(dataId);
     return { dataId, shape, dtype };
+  }
+
+  /** intermediate — a heap block for the running kernel's own use; give it back with `release`. */
+  intermediate(bytes: number): Block {
+    const block = this.runtime.heap.allocate(bytes);
+    this.scope?.blocks.add(block);
+    return block;
+  }
+
+  release(block: Block): void {
+    this.scope?.blocks.delete(block);
+    this.runtime.heap.free(block);
+  }
+
+  /** temporary — `info`, to be freed when the running kernel call ends. */
+  temporary(info: TensorInfo): TensorInfo {
+    this.scope?.temporaries.push(info.dataId);
+    return info;
+  }
+
+  /** converted — a new tensor of that dtype with the numbers of another one. */
+  converted(info: TensorInfo, dtype: 'float32' | 'int32'): TensorInfo {
+    const values = this.entry(info.dataId).values as ArrayLike<number>;
+    return this.makeTensorInfo(info.shape, dtype, dtype === 'float32' ? Float32Array.from(values) : Int32Array.from(values));
+  }
+
+  /**
+   * call — runs a kernel. What it allocated is freed if it throws, unless other threads may still be writing there.
+   */
+  call<T>(kernel: () => T): T {
+    const outer = this.scope;
+    const scope = this.scope = callScope();
+    try {
+      const result = kernel();
+      if (outer !== undefined) for (const dataId of scope.data) outer.data.push(dataId);
+      return result;
+    } catch (error) {
+      if (this.runtime.pool.healthy()) {
+        for (const dataId of scope.data) this.disposeData(dataId, true);
+        for (const block of scope.blocks) this.runtime.heap.free(block);
+      }
+      throw error;
+    } finally {
+      this.scope = outer;
+      for (const dataId of scope.temporaries) this.disposeData(dataId, true);
+    }
   }
 
   /** pointer — the address of a tensor's values, which are moved to the heap if they are not there yet. */
@@ -80,6 +129,7 @@ export class WasmBackend extends MathBackendCPU {
   override write(values: backend_util.BackendValues, _shape: number[], dtype: DataType): object {
     const dataId = { id: nextDataId++ };
     this.adopt(dataId, values, dtype, 1);
+    this.scope?.data.push(dataId);
     return dataId;
   }
 

@@ -26,7 +26,10 @@ const KERNELS: readonly WasmKernel[] = [
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */
 export function registerWasmKernels(backendName: string): void {
   for (const { name, run } of KERNELS) {
-    const kernelFunc: KernelConfig['kernelFunc'] = ({ inputs, attrs = {}, backend }) => run({ inputs, attrs, backend: backend as WasmBackend });
+    const kernelFunc: KernelConfig['kernelFunc'] = ({ inputs, attrs = {}, backend }) => {
+      const ours = backend as WasmBackend;
+      return ours.call(() => run({ inputs, attrs, backend: ours }));
+    };
     register({ kernelName: name, backendName, kernelFunc });
   }
   for (const kernel of getKernelsForBackend('cpu')) register({ ...kernel, backendName });

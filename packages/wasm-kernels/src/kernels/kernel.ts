@@ -27,17 +27,25 @@ export function floats<K extends string>(call: KernelCall, fn: string, ...names:
   return inputsOf(call, fn, 'float32', names);
 }
 
+/** optionalFloats — `floats` for inputs that may be absent. */
+export function optionalFloats<K extends string>(call: KernelCall, fn: string, ...names: K[]): Partial<Record<K, TensorInfo>> {
+  return inputsOf(call, fn, 'float32', names.filter((name) => call.inputs[name] !== undefined));
+}
+
 /** integers — the named inputs of `fn`, which must be int32 tensors. */
 export function integers<K extends string>(call: KernelCall, fn: string, ...names: K[]): Record<K, TensorInfo> {
   return inputsOf(call, fn, 'int32', names);
 }
 
+/** A tensor whose values are stored under another dtype (see `holds`) is read from a converted copy, freed with the call. */
 function inputsOf<K extends string>({ inputs, backend }: KernelCall, fn: string, dtype: 'float32' | 'int32', names: readonly K[]): Record<K, TensorInfo> {
+  const read = {} as Record<K, TensorInfo>;
   for (const name of names) {
-    if (backend.holds(inputs[name], dtype)) continue;
-    throw new UnsupportedError(`${fn}: ${name} must have dtype ${dtype}, got ${inputs[name]?.dtype}`);
+    const info = inputs[name];
+    if (info?.dtype !== dtype) throw new UnsupportedError(`${fn}: ${name} must have dtype ${dtype}, got ${info?.dtype}`);
+    read[name] = backend.holds(info, dtype) ? info : backend.temporary(backend.converted(info, dtype));
   }
-  return inputs as Record<K, TensorInfo>;
+  return read;
 }
 
 /** checkIndices — throws ConfigError unless all values are in [0, size) or equal to `ignored`: kernels do not check addresses. */

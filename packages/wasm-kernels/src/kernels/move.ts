@@ -49,6 +49,8 @@ function split(call: KernelCall): TensorInfo[] {
   if (!backend.holds(x, 'float32')) return listOnCpu(SplitV, call);
   const axis = util.parseAxisParam(attrs.axis as number, x.shape)[0] as number;
   const sizes = backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits as number[], axis);
+  const fits = sizes.every((size) => size >= 0) && sizes.reduce((sum, size) => sum + size, 0) === x.shape[axis];
+  if (!fits) return listOnCpu(SplitV, call); // throws, with tfjs' own message
   let begin = 0;
   return sizes.map((size) => {
     const piece = part(backend, x, axis, begin, x.shape.map((length, i) => (i === axis ? size : length)), size);

@@ -1,5 +1,5 @@
 import { util, type TensorInfo } from '@tensorflow/tfjs-core';
-import { floats, rowChunks, type KernelCall, type WasmKernel } from './kernel.ts';
+import { floats, optionalFloats, rowChunks, type KernelCall, type WasmKernel } from './kernel.ts';
 
 /** `evenkeel/layerNorm`, `evenkeel/rmsNorm` and their gradients, over the last axis. */
 export const normKernels: readonly WasmKernel[] = [
@@ -10,8 +10,9 @@ export const normKernels: readonly WasmKernel[] = [
 ];
 
 function norm(name: string, call: KernelCall, centred: boolean): TensorInfo {
-  const { inputs: { weight, bias }, attrs: { eps }, backend } = call;
+  const { attrs: { eps }, backend } = call;
   const { x } = floats(call, name, 'x');
+  const { weight, bias } = optionalFloats(call, name, 'weight', 'bias');
   const { rows, channels } = sizesOf(x);
   const y = backend.allocate(x.shape);
   const cut = rowChunks(rows, channels);
@@ -21,23 +22,23 @@ function norm(name: string, call: KernelCall, centred: boolean): TensorInfo {
 
 /** dx, dweight and (for RMSNorm unused) dbias; the rows' shares of the latter two are added chunk by chunk. */
 function normGrad(name: string, call: KernelCall, centred: boolean): TensorInfo[] {
-  const { inputs: { weight }, attrs: { eps }, backend } = call;
+  const { attrs: { eps }, backend } = call;
   const { x, dy } = floats(call, name, 'x', 'dy');
+  const { weight } = optionalFloats(call, name, 'weight');
   const { rows, channels } = sizesOf(x);
-  const { heap } = backend.runtime;
   const dx = backend.allocate(x.shape);
   const cut = rowChunks(rows, channels);
-  const shares = heap.allocate(cut.chunks * 2 * channels * 4);
+  const shares = backend.intermediate(cut.chunks * 2 * channels * 4);
   backend.run('normGrad', cut.chunks, backend.pointer(x), backend.pointerOrZero(weight), backend.pointer(dy), backend.pointer(dx), shares.pointer, rows, channels, eps as number, centred ? 1 : 0, cut.perChunk);
-  const both = heap.allocate(2 * channels * 4);
+  const both = backend.intermediate(2 * channels * 4);
   backend.run('sumColumns', Math.ceil((2 * channels) / 1024), shares.pointer, both.pointer, 1, cut.chunks, 2 * channels, 1, 1024);
   const [dweight, dbias] = [0, 1].map((half) => {
     const part = backend.allocate([channels]);
     backend.run('copyBlocks', 1, both.pointer + half * channels * 4, backend.pointer(part), 1, channels * 4, 0, 0, 1);
     return part;
   }) as [TensorInfo, TensorInfo];
-  heap.free(shares);
-  heap.free(both);
+  backend.release(shares);
+  backend.release(both);
   if (centred) return [dx, dweight, dbias];
   backend.disposeIntermediateTensorInfo(dbias);
   return [dx, dweight];
