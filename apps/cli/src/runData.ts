@@ -9,6 +9,7 @@ import {
 import { DEFAULT_CORPUS, defaultCorpus } from './defaultCorpus.ts';
 import { UsageError } from './errors.ts';
 import { tensorsOf } from './evaluation.ts';
+import { TOKENS } from './runDirectory.ts';
 import type { RunSettings } from './runSettings.ts';
 
 /** RunData — the text of a run as tokens, split and ready to be drawn from. */
@@ -24,11 +25,8 @@ export type RunData = {
   close(): void;
 };
 
-/** Beside the checkpoints: a resumed run sees the same tokens whatever became of the text. */
-const TOKENS = join('state', 'tokens.bin');
-
-/** prepareRunData — tokenizes the text of a new run into its directory. */
-export async function prepareRunData(settings: RunSettings, directory: string): Promise<RunData> {
+/** prepareRunData — tokenizes the text of a new run into `directory` and checks that it is long enough; its vocabulary size. */
+export async function prepareRunData(settings: RunSettings, directory: string): Promise<number> {
   const { data } = settings;
   const tokens = join(directory, TOKENS);
   if (data === null) {
@@ -41,7 +39,9 @@ export async function prepareRunData(settings: RunSettings, directory: string): 
     await tokenizeText(data, tokenizer, tokens);
     await saveTokenizer(tokenizer, directory);
   }
-  return openRunData(settings, directory);
+  const { vocabSize, close } = await openRunData(settings, directory);
+  close();
+  return vocabSize;
 }
 
 async function makeTokenizer({ tokenizer: kind, vocabSize }: RunSettings, pieces: () => Iterable<string>): Promise<Tokenizer> {

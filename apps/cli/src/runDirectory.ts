@@ -1,20 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { UsageError } from './errors.ts';
-import type { RunSettings } from './runSettings.ts';
+import { RECORD } from './runRecord.ts';
 
-/** RunRecord — `run.json`: what the run is, so that `--resume` needs no other flag. */
-export type RunRecord = {
-  readonly format: 1;
-  readonly command: 'train gpt';
-  /** The device's name, not `auto`: numbers of another device differ in the last bits. */
-  readonly device: string;
-  readonly vocabSize: number;
-  readonly settings: RunSettings;
-};
+/** TOKENS — the encoded text, beside the checkpoints: a resumed run sees the same tokens whatever became of the text. */
+export const TOKENS = join('state', 'tokens.bin');
 
-const RECORD = 'run.json';
+/** What is prepared, in the order in which it comes to its place: last the file that makes the directory a run. */
+const PREPARED = ['tokenizer.json', 'tokenizer_config.json', TOKENS, RECORD] as const;
+
+/** Where a process prepares a run, its id behind it; hidden, so that `--data .` does not read it. */
+const WORKSHOP = '.preparing-';
 
 /** defaultRunDirectory — `runs/gpt-20261123-152514`, with a number behind it if that exists. */
 export function defaultRunDirectory(now = new Date()): string {
@@ -27,41 +23,99 @@ export function defaultRunDirectory(now = new Date()): string {
   }
 }
 
-/** checkFresh — throws UsageError if a new run cannot begin in `directory`: nothing is ever overwritten. */
+/**
+ * checkFresh — throws UsageError if a new run cannot begin in `directory`: nothing is ever overwritten.
+ *
+ * What a process left there that was killed while it prepared a run is removed.
+ */
 export function checkFresh(directory: string): void {
   const stat = statSync(directory, { throwIfNoEntry: false });
-  if (stat === undefined) return;
+  if (stat === undefined && lstatSync(directory, { throwIfNoEntry: false }) === undefined) return;
+  if (stat === undefined) throw new UsageError(`--out must be a new or empty directory, got ${directory}, a symbolic link to nothing`);
   if (!stat.isDirectory()) throw new UsageError(`--out must be a directory, got the file ${directory}`);
+  if (!existsSync(join(directory, RECORD))) removeAbandoned(directory);
   if (readdirSync(directory).length === 0) return;
   const help = existsSync(join(directory, RECORD)) ? '--resume goes on with the run in it' : 'choose another';
   throw new UsageError(`--out must be a new or empty directory, got ${directory}, which holds files; ${help}`);
 }
 
-/** inNewDirectory — makes `directory`, fills it, and leaves nothing behind if that fails. */
-export async function inNewDirectory<T>(directory: string, fill: () => Promise<T>): Promise<T> {
-  const existed = existsSync(directory);
-  const firstMade = mkdirSync(join(directory, 'state'), { recursive: true });
+/**
+ * inNewDirectory — makes `directory` a run: `fill` prepares its files in a hidden directory inside, from where they are moved.
+ *
+ * If anything fails, all that this call made is removed, and nothing else.
+ *
+ * @throws UsageError  if the directory cannot be made, or if another process put a run there meanwhile.
+ */
+export async function inNewDirectory<T>(directory: string, fill: (workshop: string) => Promise<T>): Promise<T> {
+  const workshop = join(directory, `${WORKSHOP}${process.pid}`);
+  const firstMade = makeDirectory(directory, join(workshop, dirname(TOKENS)));
   try {
-    return await fill();
+    const result = await fill(workshop);
+    publish(workshop, directory);
+    return result;
   } catch (error) {
-    const made = existed ? readdirSync(directory).map((name) => join(directory, name)) : [firstMade ?? directory];
-    for (const path of made) rmSync(path, { recursive: true, force: true });
+    rmSync(workshop, { recursive: true, force: true });
+    const isMade = (path: string): boolean => firstMade !== undefined && resolve(path).startsWith(resolve(firstMade));
+    for (let path = resolve(directory); isMade(path) && removedEmpty(path);) path = dirname(path);
     throw error;
   }
 }
 
-/** writeRecord — saves `run.json`. */
-export async function writeRecord(directory: string, record: RunRecord): Promise<void> {
-  await atomicWriteFile(join(directory, RECORD), `${JSON.stringify(record, null, 2)}\n`);
+function makeDirectory(directory: string, path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new UsageError(`--out must be a directory that can be made and written to, got ${directory}`, { cause: error });
+  }
 }
 
-/** readRecord — the record of the run to resume. */
-export async function readRecord(directory: string): Promise<RunRecord> {
-  const path = join(directory, RECORD);
-  if (!existsSync(path)) throw new UsageError(`--resume must find a run in --out, got ${directory}, which has no ${RECORD}`);
-  const record = await readJsonFile(path) as Partial<RunRecord> | null;
-  if (record?.format !== 1 || typeof record.settings !== 'object' || typeof record.vocabSize !== 'number') {
-    throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify(record?.format ?? 'something else')}`);
+/** Moves the prepared files to their place, or none of them. */
+function publish(workshop: string, directory: string): void {
+  const taken = [dirname(TOKENS), ...PREPARED].find((name) => existsSync(join(directory, name)));
+  if (taken !== undefined) throw new UsageError(`--out must stay empty while a run is prepared in it, got ${join(directory, taken)}`);
+  mkdirSync(join(directory, dirname(TOKENS))); // of two processes one succeeds
+  try {
+    for (const name of PREPARED) renameSync(join(workshop, name), join(directory, name));
+  } catch (error) {
+    removeMoved(workshop, directory);
+    throw error;
   }
-  return record as RunRecord;
+  rmSync(workshop, { recursive: true, force: true });
+}
+
+/** Removes what was moved from a workshop that was complete: all that it lacks. */
+function removeMoved(workshop: string, directory: string): void {
+  for (const name of PREPARED) {
+    if (!existsSync(join(workshop, name))) rmSync(join(directory, name), { force: true });
+  }
+  removedEmpty(join(directory, dirname(TOKENS)));
+}
+
+/** Removes the workshops of processes that no longer live, and what they had moved. */
+function removeAbandoned(directory: string): void {
+  for (const name of readdirSync(directory).filter((each) => each.startsWith(WORKSHOP) && !isAlive(Number(each.slice(WORKSHOP.length))))) {
+    const workshop = join(directory, name);
+    if (existsSync(join(workshop, RECORD))) removeMoved(workshop, directory); // the last to be made and to be moved
+    rmSync(workshop, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return true; // not a name of ours
+  if (pid === process.pid) return false; // it has not begun yet
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Removes a directory if it is empty. */
+function removedEmpty(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

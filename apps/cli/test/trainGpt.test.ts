@@ -95,4 +95,13 @@ describe('evenkeel train gpt', () => {
     expect(valLoss).toBeTypeOf('number');
     expect(existsSync(files.at('default/report.html'))).toBe(true);
   });
+
+  it('train gpt --data . into a run directory below it reads the text alone', async () => {
+    files.write('book/corpus.txt', sentences());
+    const dot = await evenkeel(['train', '--data', '.', ...TINY, '--steps', '2', '--out', 'runs/one'], { cwd: files.at('book') });
+    expect(dot).toMatchObject({ code: 0, stderr: '' });
+    await evenkeelJson(train('alone', '--steps', '2'));
+    expect(metricsOf(files.at('book/runs/one'))).toEqual(metricsOf(files.at('alone')));
+    expect(readdirSync(files.at('book/runs/one')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
 });

@@ -9,8 +9,9 @@ import type { MeanLoss } from '../evaluation.ts';
 import { formatBytes, formatCount, wrap } from '../format.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM, shellWord } from '../programName.ts';
-import { openRunData, prepareRunData, type RunData } from '../runData.ts';
-import { checkFresh, defaultRunDirectory, inNewDirectory, readRecord, writeRecord, type RunRecord } from '../runDirectory.ts';
+import { openRunData, prepareRunData } from '../runData.ts';
+import { checkFresh, defaultRunDirectory, inNewDirectory } from '../runDirectory.ts';
+import { readRecord, writeRecord, type RunRecord } from '../runRecord.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { drawSample } from '../sample.ts';
 import { round, type Spread } from '../statistics.ts';
@@ -62,12 +63,14 @@ async function beginRun(options: TrainGptOptions): Promise<TrainingRun> {
   const settings = newSettings(options);
   const directory = options.out ?? defaultRunDirectory();
   checkFresh(directory);
-  return inNewDirectory(directory, async () => {
-    const data = await prepareRunData(settings, directory);
+  const prepared = await inNewDirectory(directory, async (workshop) => {
+    const vocabSize = await prepareRunData(settings, workshop);
     const device = await openDevice(options.device);
-    await writeRecord(directory, recordOf(settings, data, device));
-    return { directory, settings, data, device, ...makeModel(settings, data) };
+    const model = makeModel(settings, vocabSize);
+    await writeRecord(workshop, recordOf(settings, vocabSize, device));
+    return { device, ...model };
   });
+  return { directory, settings, data: await openRunData(settings, directory), ...prepared };
 }
 
 async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
@@ -77,15 +80,15 @@ async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
   const settings = resumedSettings(record.settings, options);
   const data = await openRunData(settings, directory);
   const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName);
-  await writeRecord(directory, recordOf(settings, data, device));
-  return { directory, settings, data, device, ...makeModel(settings, data) };
+  await writeRecord(directory, recordOf(settings, data.vocabSize, device));
+  return { directory, settings, data, device, ...makeModel(settings, data.vocabSize) };
 }
 
-function recordOf(settings: RunSettings, { vocabSize }: RunData, { name }: Device): RunRecord {
+function recordOf(settings: RunSettings, vocabSize: number, { name }: Device): RunRecord {
   return { format: 1, command: 'train gpt', device: name, vocabSize, settings };
 }
 
-function makeModel({ depth, dim, numHeads, context, dropout, seed }: RunSettings, { vocabSize }: RunData): { model: Gpt; params: Params & GptParams } {
+function makeModel({ depth, dim, numHeads, context, dropout, seed }: RunSettings, vocabSize: number): { model: Gpt; params: Params & GptParams } {
   const model = gpt({ vocabSize, contextLength: context, depth, dim, numHeads, dropout });
   return { model, params: model.init({ seed: foldSeed(seed, 'init') }) };
 }
