@@ -70,7 +70,10 @@ function readJson(file: string): unknown {
 function readLimited(file: string): string {
   const { fs } = nodeModules('loadTokenizer');
   return onFile('loadTokenizer', file, 'a readable file', () => {
-    const { size } = fs.statSync(file);
+    const stats = fs.statSync(file);
+    const { size } = stats;
+    // Others may have no end, as /dev/zero, or wait for a writer, as a named pipe.
+    if (!stats.isFile()) throw new ConfigError(`loadTokenizer: ${file} must be a file, got ${stats.isDirectory() ? 'a directory' : 'a device or pipe'}`);
     if (size > MAX_JSON_BYTES) throw new ConfigError(`loadTokenizer: ${file} must have at most ${MAX_JSON_BYTES} bytes, got ${size}`);
     return fs.readFileSync(file, 'utf8');
   });

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 import { charTokenizer, loadTokenizer, tokenizerFromJson, trainBpe, type TokenizerJson } from '@evenkeel/data';
@@ -29,6 +30,16 @@ describe('loadTokenizer', () => {
     const text = `${golden.text}<|endoftext|>\n`;
     expect([tokenizer.kind, tokenizer.vocabSize]).toEqual(['bpe', bpe.vocabSize]);
     expect(tokenizer.encode(text)).toEqual(bpe.encode(text));
+  });
+
+  it('loadTokenizer of a device or a named pipe throws instead of waiting for its end', async () => {
+    const directory = directoryWith();
+    execFileSync('mkfifo', [join(directory, 'pipe')]);
+    for (const source of ['/dev/zero', join(directory, 'pipe')]) {
+      await expect(loadTokenizer(source)).rejects.toThrow(`loadTokenizer: ${source} must be a file, got a device or pipe`);
+    }
+    symlinkSync('/dev/zero', join(directory, 'tokenizer.json'));
+    await expect(loadTokenizer(directory)).rejects.toThrow('tokenizer.json must be a file, got a device or pipe');
   });
 
   it('loadTokenizer of a bad path or file throws one line that names the path', async () => {
