@@ -72,7 +72,7 @@ export function charTokenizerFromJson(json: TokenizerJson): Tokenizer {
     return char;
   }).join('');
   return {
-    kind: 'char', vocabSize: Math.max(...chars.keys()) + 1, encode, decode, piecewise: true, json, config: PLAIN_CONFIG,
+    kind: 'char', vocabSize: vocab.reduce((most, [, id]) => Math.max(most, id + 1), 0), encode, decode, piecewise: true, json, config: PLAIN_CONFIG,
     tokenToId: (token) => ids.get([...token].length === 1 ? (token.codePointAt(0) as number) : -1),
   };
 }

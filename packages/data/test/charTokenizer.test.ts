@@ -69,6 +69,15 @@ describe('charTokenizer', () => {
     expect([...charTokenizer('ab').encode('')]).toEqual([]);
   });
 
+  it('charTokenizer of 140,001 different characters, more than a call takes arguments, gives each a token', () => {
+    const text = Array.from({ length: 140_001 }, (_, i) => String.fromCodePoint(0x10000 + i)).join('');
+    const { vocabSize, encode, decode, json } = charTokenizer(text);
+    expect(vocabSize).toBe(140_001);
+    const last = encode('\u{10000}\u{322e0}');
+    expect(tokenizerFromJson(json).vocabSize).toBe(140_001);
+    expect([[...last], decode(last)]).toEqual([[0, 140_000], '\u{10000}\u{322e0}']);
+  });
+
   it('charTokenizer of an empty or ill-formed text throws ConfigError', () => {
     expect(() => charTokenizer('')).toThrow('charTokenizer: text must hold characters, got an empty text');
     expect(() => charTokenizer(['', ''])).toThrow(ConfigError);
