@@ -9,7 +9,8 @@ import { BACKEND_NAME, WasmBackend } from './wasmBackend.ts';
  * wasm — the device provider for CPU cores: `await useDevice('auto', [wasm()])`.
  *
  * `create` compiles the kernels, starts the threads and registers the tfjs backend `evenkeel-wasm`; a backend of that name
- * from an earlier call is removed first, with all its tensors.
+ * from an earlier call is taken out of tfjs' list and its threads end. Its tensors survive: they keep their memory until they
+ * are freed, and move to the new backend when an op needs them.
  */
 export function wasm(options: WasmOptions = {}): DeviceProvider {
   return {
