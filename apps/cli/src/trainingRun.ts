@@ -50,7 +50,7 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
     if (error instanceof InterruptedError) throw error;
     watch.stop();
     await writeRunReport(run, {}).catch(() => undefined); // the first error is the one to tell
-    throw withCheckpoint(error, watch.checkpointStep(), directory);
+    throw await withCheckpoint(error, watch.checkpointStep(), directory);
   } finally {
     interrupt.release();
     watch.stop();
@@ -102,11 +102,20 @@ function watcher({ directory, settings: { steps, batchSize, context }, model, pa
 }
 
 /** The same error, saying also what remains of the run. */
-function withCheckpoint(error: unknown, step: number | undefined, directory: string): unknown {
+async function withCheckpoint(error: unknown, step: number | undefined, directory: string): Promise<unknown> {
   if (!(error instanceof Error)) return error;
-  const remains = step === undefined ? 'No checkpoint had been written.' : `The checkpoint of step ${step} in ${directory} is intact.`;
+  const remains = step === undefined ? await unusedCheckpoints(directory) : `The checkpoint of step ${step} in ${directory} is intact.`;
   error.message = `${error.message}${/[.!?]$/.test(error.message) ? '' : '.'} ${remains}`;
   return error;
+}
+
+/** What stands in a run directory from which nothing was loaded and to which nothing was written. */
+async function unusedCheckpoints(directory: string): Promise<string> {
+  const names = await directoryStore(directory).list('state').catch(() => undefined);
+  if (names === undefined) return `The checkpoints in ${directory} were left as they are.`;
+  const steps = names.flatMap((name) => /^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+  if (steps.length === 0) return 'No checkpoint had been written.';
+  return `What ${directory} holds of step ${steps.join(' and ')} was left as it is.`;
 }
 
 /** finalLoss — the validation loss over all of the split, or over 131,072 tokens spread over it; undefined without a split. */
