@@ -25,6 +25,17 @@ export function onFile<T>(fn: string, path: string, expectation: string, work: (
   }
 }
 
+/** unlessGone — what `work` gives; undefined if the file is not there any more, because somebody removed it meanwhile. */
+export function unlessGone<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** Why a file operation failed, in words: `no space left on device (ENOSPC)`. */
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;

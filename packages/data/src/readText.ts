@@ -1,22 +1,23 @@
 import { ConfigError } from '@evenkeel/core-tensor';
-import { nodeModules, onFile } from './nodeFs.ts';
+import { nodeModules, onFile, unlessGone } from './nodeFs.ts';
 import { findTextFiles, isUtf8Start, type TextFilesOptions } from './textFiles.ts';
 
-/** ReadTextOptions — `separator`: what stands between the files of a directory (default one line feed). */
+/** ReadTextOptions — `separator`: what stands between the files of a directory or list (default one line feed). */
 export type ReadTextOptions = TextFilesOptions & { separator?: string };
 
 const CHUNK_BYTES = 1 << 22;
 
 /**
- * readText — the text of a file, or of all text files of a directory one after the other.
+ * readText — the text of a file, or of all text files of a directory or list one after the other.
  *
- * @param path     as for `textFiles`. A byte order mark at the start of a file is dropped; line ends stay as they are.
+ * @param path     as for `textFiles`, or a list that it gave before: files that came later do not belong to it, and one that is
+ *                 gone is an error. `extensions` does not concern a list. A byte order mark at the start of a file is dropped; line ends stay as they are.
  * @returns        up to about 500 million characters, the longest string there is; beyond that use `textPieces`.
  * @throws ConfigError  one line that names the path: nothing there, empty, a zero byte or invalid UTF-8 (with its position).
  */
-export async function readText(path: string, options: ReadTextOptions = {}): Promise<string> {
+export async function readText(path: string | readonly string[], options: ReadTextOptions = {}): Promise<string> {
   const pieces = [...piecesOf('readText', path, options)];
-  return onFile('readText', path, 'at most about 500 million characters', () => pieces.join(''));
+  return onFile('readText', nameOf(path), 'at most about 500 million characters', () => pieces.join(''));
 }
 
 /**
@@ -25,39 +26,49 @@ export async function readText(path: string, options: ReadTextOptions = {}): Pro
  * A piece ends before white space that follows another character. Encoding the pieces one by one gives the tokens of the whole
  * text with every tokenizer whose `piecewise` is true.
  */
-export function textPieces(path: string, options: ReadTextOptions = {}): Generator<string> {
+export function textPieces(path: string | readonly string[], options: ReadTextOptions = {}): Generator<string> {
   return piecesOf('textPieces', path, options);
 }
 
 /** piecesOf — `textPieces` on behalf of `fn`, which errors name. */
-export function* piecesOf(fn: string, path: string, { extensions, separator = '\n' }: ReadTextOptions): Generator<string> {
+export function* piecesOf(fn: string, path: string | readonly string[], { extensions, separator = '\n' }: ReadTextOptions): Generator<string> {
   let rest = '';
   let length = 0;
-  for (const chunk of chunksOf(fn, findTextFiles(fn, path, extensions), separator)) {
+  for (const chunk of chunksOf(fn, path, { extensions, separator })) {
     rest += chunk;
     length += chunk.length;
     const cut = lastCut(rest);
     if (cut > 0) yield rest.slice(0, cut);
     rest = rest.slice(cut);
   }
-  if (length === 0) throw new ConfigError(`${fn}: ${path} must hold text, got an empty file`);
+  if (length === 0) throw new ConfigError(`${fn}: ${nameOf(path)} must hold text, got ${path.length === 0 ? 'no files' : 'an empty file'}`);
   if (rest !== '') yield rest;
 }
 
-function* chunksOf(fn: string, files: readonly string[], separator: string): Generator<string> {
-  for (const [i, file] of files.entries()) {
-    if (i > 0) yield separator;
-    yield* decodedChunks(fn, file);
+const nameOf = (path: string | readonly string[]): string => (typeof path === 'string' ? path : `a list of ${path.length} files`);
+
+/** A file that was found in a directory and is gone when its turn comes is passed over; one that was asked for is not. */
+function* chunksOf(fn: string, path: string | readonly string[], { extensions, separator }: Required<Pick<ReadTextOptions, 'separator'>> & TextFilesOptions): Generator<string> {
+  const files = typeof path === 'string' ? findTextFiles(fn, path, extensions) : path;
+  const { fs } = nodeModules(fn);
+  let isFirst = true;
+  for (const file of files) {
+    const open = (): number => onFile(fn, file, 'a readable file', () => fs.openSync(file, 'r'));
+    const descriptor = typeof path !== 'string' || file === path ? open() : unlessGone(open);
+    if (descriptor === undefined) continue;
+    yield* decodedChunks(fn, file, descriptor, isFirst ? '' : separator);
+    isFirst = false;
   }
 }
 
-function* decodedChunks(fn: string, file: string): Generator<string> {
+/** What stands before the file, then its text; closes it, also when nobody asks for the rest. */
+function* decodedChunks(fn: string, file: string, descriptor: number, before: string): Generator<string> {
   const { fs } = nodeModules(fn);
-  const descriptor = onFile(fn, file, 'a readable file', () => fs.openSync(file, 'r'));
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const buffer = new Uint8Array(CHUNK_BYTES);
   let offset = 0;
   try {
+    yield before;
     for (;;) {
       const bytes = buffer.subarray(0, onFile(fn, file, 'a readable file', () => fs.readSync(descriptor, buffer)));
       const zero = bytes.indexOf(0);

@@ -13,7 +13,7 @@ import type { Tokenizer } from './tokenizer.ts';
  * @returns          the number of tokens.
  * @throws ConfigError  as `readText`, `encode` and `writeTokens`.
  */
-export async function tokenizeText(path: string, tokenizer: Tokenizer, out: string, options: ReadTextOptions = {}): Promise<number> {
+export async function tokenizeText(path: string | readonly string[], tokenizer: Tokenizer, out: string, options: ReadTextOptions = {}): Promise<number> {
   const pieces = piecesOf('tokenizeText', path, options);
   const texts = tokenizer.piecewise ? pieces : [[...pieces].join('')];
   return saveTokens('tokenizeText', out, encodeEach(texts, tokenizer), tokenizer.vocabSize);

@@ -1,9 +1,11 @@
-import { symlinkSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '@evenkeel/core-tensor';
-import { readText, textFiles, textPieces } from '@evenkeel/data';
-import { describe, expect, it } from 'vitest';
+import { charTokenizer, readText, textFiles, textPieces, tokenizeText } from '@evenkeel/data';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { awkwardText, directoryWith, rejection } from './helpers.ts';
+
+afterEach(() => vi.restoreAllMocks());
 
 describe('readText', () => {
   it('readText(file) gives its text with its line ends, without a byte order mark', async () => {
@@ -54,6 +56,49 @@ describe('readText', () => {
     bytes[8_500_000] = 0xff;
     const directory = directoryWith({ a: bytes });
     expect((await rejection(readText(join(directory, 'a')))).message).toContain('got an invalid byte near 8500000.');
+  });
+});
+
+describe('readText beside others', () => {
+  it('readText(directory) leaves out the directories of training runs, except one that was asked for', async () => {
+    const directory = directoryWith({
+      'a.txt': 'A', 'runs/first/run.json': '{}', 'runs/first/state/tokens.bin.tmp': 'ab', 'runs/first/tokenizer.json': '{}', 'runs/notes.txt': 'N',
+      'app/run.json': 'J', 'app/index.md': 'I', 'machine/state/x.md': 'X', 'odd/state': 'S', 'odd/run.json': 'O',
+    });
+    expect(await readText(directory)).toBe('A\nI\nJ\nX\nO\nS\nN');
+    expect(textFiles(join(directory, 'runs', 'first'))).toHaveLength(3);
+  });
+
+  it('readText, textPieces and tokenizeText of a list take these files and none that came later', async () => {
+    const directory = directoryWith({ 'a.txt': 'A', 'b.txt': 'B' });
+    const files = textFiles(directory);
+    writeFileSync(join(directory, 'a2.txt'), 'later');
+    expect(await readText(files)).toBe('A\nB');
+    expect([...textPieces(files, { separator: '+' })].join('')).toBe('A+B');
+    expect(await tokenizeText(files, charTokenizer('AB\n'), join(directory, 'tokens.bin'))).toBe(3);
+    await expect(readText([])).rejects.toThrow('readText: a list of 0 files must hold text, got no files');
+    rmSync(join(directory, 'b.txt'));
+    await expect(readText(files)).rejects.toThrow(/^readText: .*b\.txt must be a readable file, got no such file or directory \(ENOENT\)$/);
+  });
+
+  it('readText(directory) passes over files and directories that vanish while it looks for text', async () => {
+    const directory = directoryWith({ 'a.txt': 'A', 'b.txt': 'B', 'c/c.txt': 'C', 'd.txt': 'D' });
+    const fs = process.getBuiltinModule('node:fs');
+    const list = fs.readdirSync;
+    vi.spyOn(fs, 'readdirSync').mockImplementation(((...args: Parameters<typeof list>) => {
+      const entries = list(...args);
+      for (const name of ['b.txt', 'c']) rmSync(join(directory, name), { recursive: true, force: true });
+      return entries;
+    }) as typeof list);
+    expect(await readText(directory)).toBe('A\nD');
+  });
+
+  it('textPieces(directory) passes over a file that vanishes before its turn', () => {
+    const directory = directoryWith({ 'a.txt': 'a '.repeat(3_000_000), 'b.txt': 'B', 'c.txt': 'C' });
+    const pieces = textPieces(directory);
+    const first = pieces.next().value as string;
+    rmSync(join(directory, 'b.txt'));
+    expect([first, ...pieces].join('').slice(-4)).toBe('a \nC');
   });
 });
 
