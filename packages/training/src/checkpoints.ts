@@ -51,14 +51,14 @@ export function leavesOf(trained: Trained): { tensors: Record<string, Variable>;
 }
 
 /**
- * saveCheckpoint — writes the state after `step` steps, then removes all but the newest `keep` checkpoints up to it.
+ * saveCheckpoint — writes the state after `step` steps, then removes all but the newest `keep` checkpoints up to it, and those
+ * beyond it that are damaged. Any other beyond it is of a run that got further, so it stays.
  *
- * Checkpoints beyond `step` can only be damaged ones that a resumed run skipped: they go too.
- *
+ * @param damaged  paths of checkpoints that a resumed run skipped.
  * @returns the path written.
  * @throws NonFiniteError  if a value is NaN or infinite; nothing is written then.
  */
-export async function saveCheckpoint(store: RunStore, { trained, step, seed, config }: Snapshot, keep: number): Promise<string> {
+export async function saveCheckpoint(store: RunStore, { trained, step, seed, config }: Snapshot, keep: number, damaged: readonly string[] = []): Promise<string> {
   const { tensors, counters } = leavesOf(trained);
   const entries = await entriesFromTensors(tensors as Record<string, Tensor>);
   checkFinite(entries, step);
@@ -67,8 +67,9 @@ export async function saveCheckpoint(store: RunStore, { trained, step, seed, con
   const json = JSON.stringify(metadata);
   await store.writeTensors(path, entries, { [METADATA_KEY]: json, [CHECKSUM_KEY]: headChecksum(json, entries) });
   const steps = await listCheckpoints(store);
-  const kept = new Set(steps.filter((each) => each <= step).slice(0, keep));
-  for (const each of steps.filter((other) => !kept.has(other))) await store.remove(checkpointPath(each));
+  const old = steps.filter((each) => each <= step).slice(keep).map(checkpointPath);
+  const beyond = steps.filter((each) => each > step).map(checkpointPath).filter((each) => damaged.includes(each));
+  for (const each of [...beyond, ...old]) await store.remove(each);
   return path;
 }
 

@@ -8,8 +8,8 @@ import { runStep } from './runStep.ts';
 import type { Settings } from './trainOptions.ts';
 import { yieldToEvents } from './yieldToEvents.ts';
 
-/** Position — how far a run has come, what it measured on the way, and its last checkpoint. */
-export type Position = { step: number; history: History; checkpoint: string | undefined };
+/** Position — how far a run has come, what it measured on the way, its last checkpoint, and those that it found damaged. */
+export type Position = { step: number; history: History; checkpoint: string | undefined; readonly damaged: readonly string[] };
 
 /**
  * runSteps — steps until the last or until the signal; evaluations, metrics and checkpoints where they are due.
@@ -18,7 +18,7 @@ export type Position = { step: number; history: History; checkpoint: string | un
  */
 export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState, from: Position): Promise<Position> {
   const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
-  const position = { step: from.step, history: from.history, checkpoint: from.checkpoint };
+  const position = { step: from.step, history: from.history, checkpoint: from.checkpoint, damaged: from.damaged };
   let isSaved = from.checkpoint !== undefined;
   const isDue = (every: number): boolean => position.step % every === 0 || position.step === steps;
   while (position.step < steps && signal?.aborted !== true) {
@@ -75,6 +75,6 @@ async function takeCheckpoint<P extends Tree<Variable>, B>(settings: Settings<P,
   const { store, params, seed, config, keepCheckpoints, callbacks } = settings;
   if (store === undefined) return;
   const { step } = position;
-  position.checkpoint = await saveCheckpoint(store, { trained: { params, optimizer }, step, seed, config }, keepCheckpoints);
+  position.checkpoint = await saveCheckpoint(store, { trained: { params, optimizer }, step, seed, config }, keepCheckpoints, position.damaged);
   await callbacks.onCheckpoint?.({ step, path: position.checkpoint });
 }

@@ -61,7 +61,7 @@ type Started = Position & { optimizer: OptimizerState; resumedFrom: number | und
 
 async function start<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState): Promise<Started> {
   const { store, params, seed, config, steps, callbacks } = settings;
-  const fresh = { step: 0, history: historyOf([]), optimizer, resumedFrom: undefined, checkpoint: undefined };
+  const fresh = { step: 0, history: historyOf([]), optimizer, resumedFrom: undefined, checkpoint: undefined, damaged: [] };
   if (store === undefined) return fresh;
   const resumed = settings.resume === true ? await resume(store, { trained: { params, optimizer }, seed, config }) : await refuseToOverwrite(store);
   if (resumed === undefined) {
@@ -71,7 +71,8 @@ async function start<P extends Tree<Variable>, B>(settings: Settings<P, B>, opti
   if (resumed.step > steps) throw new ConfigError(`train: steps must be at least the ${resumed.step} that ${resumed.path} has done, got ${steps}`);
   const history = historyOf(await cutMetrics(store, resumed.step));
   await callbacks.onResume?.({ step: resumed.step, path: resumed.path, skipped: resumed.skipped });
-  return { step: resumed.step, history, optimizer: resumed.optimizer, resumedFrom: resumed.step, checkpoint: resumed.path };
+  const damaged = resumed.skipped.map(({ path }) => path);
+  return { step: resumed.step, history, optimizer: resumed.optimizer, resumedFrom: resumed.step, checkpoint: resumed.path, damaged };
 }
 
 async function refuseToOverwrite(store: RunStore): Promise<undefined> {

@@ -119,6 +119,14 @@ describe('train({ resume: true })', () => {
     expect((await store.list('state')).sort()).toEqual(['step-00000006.safetensors', 'step-00000012.safetensors']);
   });
 
+  it('leaves a checkpoint beyond its own that it did not find damaged: another run wrote it meanwhile', async () => {
+    const store = await stopped();
+    const late = 'state/step-00000099.safetensors';
+    const write = async ({ step }: { step: number }): Promise<void> => { if (step === 9) store.files.set(late, store.files.get('state/step-00000008.safetensors')!); };
+    await runTiny({ store, resume: true, steps: 12, callbacks: { onStep: write } });
+    expect((await store.list('state')).sort()).toEqual(['step-00000008.safetensors', 'step-00000012.safetensors', 'step-00000099.safetensors']);
+  });
+
   it('never loads a checkpoint with a changed byte: it is skipped, or the byte did not matter', async () => {
     const original = await stopped();
     const path = 'state/step-00000008.safetensors';
