@@ -21,13 +21,23 @@ const isLeaf = (tree: unknown): boolean => !isNode(tree) || isSpec(tree);
 
 const childPath = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);
 
-/** treeEntries — `[path, leaf]` of every leaf, depth first, in the order of the keys; `undefined` leaves are left out. */
+/**
+ * treeEntries — `[path, leaf]` of every leaf, depth first, in the order of the keys; `undefined` leaves are left out.
+ *
+ * @throws ConfigError  if two leaves have one path, as in `{ 'a.b': x, a: { b: y } }`.
+ */
 export function treeEntries<T>(tree: Tree<T>): [path: string, leaf: T][] {
   const entries: [string, T][] = [];
+  const paths = new Set<string>();
   const visit = (node: unknown, path: string): void => {
     if (node === undefined) return;
-    if (isLeaf(node)) entries.push([path, node as T]);
-    else for (const [key, child] of Object.entries(node as object)) visit(child, childPath(path, key));
+    if (!isLeaf(node)) {
+      for (const [key, child] of Object.entries(node as object)) visit(child, childPath(path, key));
+      return;
+    }
+    if (paths.has(path)) throw new ConfigError(`treeEntries: every leaf must have a path of its own, got two leaves at ${path}`);
+    paths.add(path);
+    entries.push([path, node as T]);
   };
   visit(tree, '');
   return entries;
@@ -78,10 +88,11 @@ function mapNode(nodes: readonly unknown[], path: string, f: (leaves: readonly u
 /**
  * treeFromEntries — the tree with the structure of `like` and the leaves named in `entries`.
  *
- * @throws ConfigError  if a path of `like` has no entry.
+ * @throws ConfigError  if a path of `like` has no entry, or two leaves of `like` have one path.
  */
 export function treeFromEntries<T>(like: Tree<unknown>, entries: Iterable<readonly [path: string, leaf: T]>): Tree<T> {
   const byPath = new Map(entries);
+  treeEntries(like); // refuses paths that do not tell leaves apart
   return treeMap((_, path) => {
     const leaf = byPath.get(path);
     if (leaf === undefined) throw new ConfigError(`treeFromEntries: entries must contain ${path}, got ${byPath.size} others`);

@@ -30,6 +30,21 @@ describe('treeEntries, treeLeaves, treePaths', () => {
   });
 });
 
+describe('treeEntries and treeFromEntries', () => {
+  it.each<[string, Tree<number>]>([
+    ['a.b', { 'a.b': 1, a: { b: 2 } }], ['x.0', { x: [1], 'x.0': 2 }], ['y', { '': { y: 1 }, y: 2 }],
+  ])('treeEntries and treeFromEntries refuse two leaves at %s', (path, tree) => {
+    const message = `treeEntries: every leaf must have a path of its own, got two leaves at ${path}`;
+    expect(() => treeEntries(tree)).toThrow(ConfigError);
+    expect(() => treeEntries(tree)).toThrow(message);
+    expect(() => treeFromEntries(tree, [[path, 3]])).toThrow(message);
+  });
+
+  it('treeEntries(tree) takes a flat tree of dotted names', () => {
+    expect(treeEntries({ 'a.b': 1, 'a.c': 2 })).toEqual([['a.b', 1], ['a.c', 2]]);
+  });
+});
+
 describe('treeMap, treeMap2', () => {
   it('treeMap(f, tree) keeps the structure, arrays and all, and passes paths', () => {
     expect(treeMap((leaf: number) => leaf * 10, model)).toEqual({
