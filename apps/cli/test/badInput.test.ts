@@ -43,6 +43,21 @@ describe('a wrong command line', () => {
   });
 });
 
+describe('train gpt with sizes that no device can hold', () => {
+  it.each([
+    ['--depth', '2147483647', /got 2147483647, 16, 8 and 3: 7,\d{3},\d{3},\d{3},\d{3} parameters, and at least \d+ TiB for a step/],
+    ['--dim', '2147483646', /got 1, 2147483646, 8 and 3: /],
+    ['--batch-size', '2147483647', /got 1, 16, 8 and 2147483647: .* at least \d+ TiB/],
+    ['--context', '1000000000', /got 1, 16, 1000000000 and 3: /],
+    ['--depth', '1000000', /got 1000000, 16, 8 and 3: /],
+  ])('train gpt %s %s is one line at once, with the numbers, and leaves no directory', async (flag, value, message) => {
+    const start = performance.now();
+    await expectFailure(train('--data', data, flag, value), message);
+    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(existsSync(OUT)).toBe(false);
+  });
+});
+
 describe('train gpt with data it cannot learn from', () => {
   mkdirSync(files.at('empty'));
   it.each([

@@ -7,6 +7,7 @@ import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devi
 import { UsageError } from '../errors.ts';
 import type { MeanLoss } from '../evaluation.ts';
 import { formatBytes, formatCount, wrap } from '../format.ts';
+import { checkMemory } from '../memoryNeed.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM, shellWord } from '../programName.ts';
 import { openRunData, prepareRunData } from '../runData.ts';
@@ -64,8 +65,10 @@ async function beginRun(options: TrainGptOptions): Promise<TrainingRun> {
   const directory = options.out ?? defaultRunDirectory();
   checkFresh(directory);
   const prepared = await inNewDirectory(directory, async (workshop) => {
-    const vocabSize = await prepareRunData(settings, workshop);
     const device = await openDevice(options.device);
+    checkMemory(settings, settings.vocabSize ?? 1, device.name);
+    const vocabSize = await prepareRunData(settings, workshop);
+    checkMemory(settings, vocabSize, device.name);
     const model = makeModel(settings, vocabSize);
     await writeRecord(workshop, recordOf(settings, vocabSize, device));
     return { device, ...model };
@@ -78,8 +81,9 @@ async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
   if (directory === undefined) throw new UsageError('--resume needs --out, the directory of the run');
   const record = await readRecord(directory);
   const settings = resumedSettings(record.settings, options);
-  const data = await openRunData(settings, directory);
   const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName);
+  checkMemory(settings, record.vocabSize, device.name);
+  const data = await openRunData(settings, directory);
   await writeRecord(directory, recordOf(settings, data.vocabSize, device));
   return { directory, settings, data, device, ...makeModel(settings, data.vocabSize) };
 }
