@@ -24,7 +24,12 @@ export function remember(history: History, metrics: Metrics): void {
   if (history.losses.length > AVERAGED_LOSSES) history.losses.shift();
 }
 
-/** summaryOf — mean loss of the last 20 steps (NaN before the first), last validation loss, spread of the durations. */
+/** missingSteps — how many of the first `steps` steps have no line in the metrics. */
+export function missingSteps(metrics: readonly Metrics[], steps: number): number {
+  return steps - new Set(metrics.filter(({ kind }) => kind === 'step').map(({ step }) => step)).size;
+}
+
+/** summaryOf — mean loss of the last 20 steps (NaN if there are none), last validation loss, spread of the durations. */
 export function summaryOf({ losses, durations, valLoss }: History): { trainLoss: number; valLoss: number | undefined; msPerStep: Spread } {
   return { trainLoss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, valLoss, msPerStep: spreadOf(durations) };
 }

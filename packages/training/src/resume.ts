@@ -7,11 +7,17 @@ import {
 import { configDifferences } from './configDifferences.ts';
 import type { RunStore } from './runStore.ts';
 
-/** Resumed — where a run goes on, and which newer checkpoints could not be used. */
-export type Resumed = {
+/** Found — where a run goes on, and which newer checkpoints could not be used. */
+export type Found = {
   readonly step: number;
   readonly path: string;
   readonly skipped: readonly { readonly path: string; readonly reason: string }[];
+};
+
+/** Resumed — what a resumed run begins with. */
+export type Resumed = Found & {
+  /** How many of the steps done have no line in the metrics, as after a power cut: curves and averages lack them. */
+  readonly missingMetrics: number;
 };
 
 /** A checkpoint that is whole but of another run: not damage, so no older one is tried. */
@@ -29,7 +35,7 @@ type Loaded = { metadata: StateMetadata; entries: Entries };
  *                      configuration or model.
  * @throws ShapeError   if only shapes differ.
  */
-export async function resume(store: RunStore, snapshot: Omit<Snapshot, 'step'>): Promise<(Resumed & { optimizer: OptimizerState }) | undefined> {
+export async function resume(store: RunStore, snapshot: Omit<Snapshot, 'step'>): Promise<(Found & { optimizer: OptimizerState }) | undefined> {
   const skipped: { path: string; reason: string }[] = [];
   for (const step of await listCheckpoints(store)) {
     const path = checkpointPath(step);

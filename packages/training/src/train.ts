@@ -1,7 +1,7 @@
 import { dispose, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
 import { ConfigError, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import { listCheckpoints } from './checkpoints.ts';
-import { historyOf, summaryOf } from './history.ts';
+import { historyOf, missingSteps, summaryOf } from './history.ts';
 import { runSteps, type Position } from './loop.ts';
 import { cutMetrics, METRICS_PATH } from './metrics.ts';
 import { watchPeakBytes } from './peakBytes.ts';
@@ -13,7 +13,7 @@ import { withDefaults, type Settings, type TrainOptions } from './trainOptions.t
 export type TrainResult = {
   /** Steps done, those before a resumption included. */
   readonly steps: number;
-  /** Mean loss of the last 20 steps. */
+  /** Mean loss of the last 20 steps; NaN if none has been measured: no step was done, or the metrics of all were lost. */
   readonly trainLoss: number;
   /** The last validation loss; undefined without `evaluate`. */
   readonly valLoss: number | undefined;
@@ -69,10 +69,10 @@ async function start<P extends Tree<Variable>, B>(settings: Settings<P, B>, opti
     return fresh;
   }
   if (resumed.step > steps) throw new ConfigError(`train: steps must be at least the ${resumed.step} that ${resumed.path} has done, got ${steps}`);
-  const history = historyOf(await cutMetrics(store, resumed.step));
-  await callbacks.onResume?.({ step: resumed.step, path: resumed.path, skipped: resumed.skipped });
-  const damaged = resumed.skipped.map(({ path }) => path);
-  return { step: resumed.step, history, optimizer: resumed.optimizer, resumedFrom: resumed.step, checkpoint: resumed.path, damaged };
+  const metrics = await cutMetrics(store, resumed.step);
+  const { step, path, skipped } = resumed;
+  await callbacks.onResume?.({ step, path, skipped, missingMetrics: missingSteps(metrics, step) });
+  return { step, history: historyOf(metrics), optimizer: resumed.optimizer, resumedFrom: step, checkpoint: path, damaged: skipped.map((each) => each.path) };
 }
 
 async function refuseToOverwrite(store: RunStore): Promise<undefined> {

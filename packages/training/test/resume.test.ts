@@ -119,6 +119,22 @@ describe('train({ resume: true })', () => {
     expect((await store.list('state')).sort()).toEqual(['step-00000006.safetensors', 'step-00000012.safetensors']);
   });
 
+  it.each([
+    ['is missing', (): string | undefined => undefined, 8],
+    ['lacks the end', (text: string): string => text.split('\n').slice(0, 6).join('\n'), 3],
+    ['lacks the middle', (text: string): string => text.split('\n').filter((_, i) => i !== 2).join('\n'), 1],
+    ['is whole', (text: string): string => text, 0],
+  ])('says how many steps have no metrics if the file of them %s', async (_, change, missing) => {
+    const store = await stopped();
+    const changed = change(store.files.get('metrics.jsonl') as string);
+    if (changed === undefined) store.files.delete('metrics.jsonl');
+    else store.files.set('metrics.jsonl', changed);
+    const notices: Resumed[] = [];
+    const { result } = await runTiny({ store, resume: true, steps: 12, callbacks: { onResume: (notice) => void notices.push(notice) } });
+    expect(notices).toEqual([{ step: 8, path: 'state/step-00000008.safetensors', skipped: [], missingMetrics: missing }]);
+    expect(result.trainLoss).toBeGreaterThan(0);
+  });
+
   it('leaves a checkpoint beyond its own that it did not find damaged: another run wrote it meanwhile', async () => {
     const store = await stopped();
     const late = 'state/step-00000099.safetensors';
