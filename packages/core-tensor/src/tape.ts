@@ -80,6 +80,23 @@ export function backpropagate({ value, tape, isOutermost }: Recording, xs: reado
 /** A tensor that stands at several places of `xs` gets a gradient of its own for each. */
 const ownGradient = (dx: Tensor | undefined, isRepeated: boolean): Tensor | undefined => (dx !== undefined && isRepeated ? clone(dx) : dx);
 
+/** Ids of the tensors that the walk in progress differentiates through: what a gradient may not lose. */
+let walked: ReadonlySet<number> = new Set();
+
+/** isWalked — whether the walk in progress, from within which this is called, carries gradients to or through `tensor`. */
+export const isWalked = (tensor: Tensor): boolean => walked.has(tensor.id);
+
+/** Runs `f`, a gradient, as part of the walk that differentiates through `fromXs`. */
+function duringWalk<T>(fromXs: ReadonlySet<number>, f: () => T): T {
+  const outer = walked;
+  walked = fromXs;
+  try {
+    return f();
+  } finally {
+    walked = outer;
+  }
+}
+
 /** Adds the gradients that `node` sends to its inputs to `dys`. */
 function propagateThrough(node: TapeNode, fromXs: ReadonlySet<number>, dys: Map<number, Tensor>): void {
   const incoming = node.outputs.map((output) => dys.get(output.id));
@@ -88,7 +105,7 @@ function propagateThrough(node: TapeNode, fromXs: ReadonlySet<number>, dys: Map<
   if (gradient === undefined) throw new UnsupportedError(`valueAndGrad: kernel ${nameOf(node)} must have a gradient, got none registered`);
   const targets = inputsOf(node).filter(([, input]) => fromXs.has(input.id));
   const firstNew = engineInternals().nextTensorId();
-  const outgoing = tidy(() => {
+  const outgoing = duringWalk(fromXs, () => tidy(() => {
     const closures = gradient(incoming);
     const used = new Set<Tensor>();
     return targets.map(([name, input]) => {
@@ -97,7 +114,7 @@ function propagateThrough(node: TapeNode, fromXs: ReadonlySet<number>, dys: Map<
       used.add(dx);
       return isShared ? clone(dx) : dx; // every entry of dys is owned by dys alone
     });
-  });
+  }));
   targets.forEach(([, input], i) => accumulate(dys, input.id, outgoing[i] as Tensor));
 }
 

@@ -98,7 +98,40 @@ describe('rematerialise(fn)', () => {
     const outside = rematerialise((at: tf.Tensor, _: readonly tf.Tensor[]) => tf.matMul(at, w));
     const run = (): unknown => valueAndGrad((p: { x: tf.Tensor }) => tf.sum(outside(p.x, [])), { x });
     expect(run).toThrow(ConfigError);
-    await expectNoLeak(run, { throws: 'rematerialise: fn must take every trained variable through its arguments, got one of shape [4, 4] from outside' });
+    await expectNoLeak(run, { throws: 'rematerialise: fn must take every tensor that needs a gradient through its arguments, got one of shape [4, 4] from outside' });
+  });
+
+  it('rematerialise(fn) refuses a parameter that fn takes from outside, also one that is passed as well', async () => {
+    const at = { t: normal([2], 1), b: normal([2], 2) };
+    const message = 'rematerialise: fn must take every tensor that needs a gradient through its arguments, got one of shape [2] from outside';
+    const captured = (p: typeof at): tf.Tensor => tf.add(tf.sum(p.t), tf.sum(rematerialise((x: tf.Tensor, _: readonly tf.Tensor[]) => tf.mul(x, p.t))(p.b, [])));
+    expect(() => valueAndGrad(captured, at)).toThrow(ConfigError);
+    await expectNoLeak(() => valueAndGrad(captured, at), { throws: message });
+    const both = (p: typeof at): tf.Tensor => tf.add(tf.sum(p.b), tf.sum(rematerialise((x: tf.Tensor, _: readonly tf.Tensor[]) => tf.mul(x, p.t))(p.t, [])));
+    expect(() => valueAndGrad(both, at)).toThrow(message);
+    const ofGradient = (p: typeof at): tf.Tensor => tf.sum(valueAndGrad((q: { b: tf.Tensor }) => tf.sum(tf.square(captured({ t: p.t, b: q.b }))), { b: p.b }).grads.b);
+    await expectNoLeak(() => valueAndGrad(ofGradient, at), { throws: message });
+  });
+
+  it('rematerialise(fn) refuses an activation that fn takes from outside, whether or not it is still there', async () => {
+    const at = { t: normal([2], 1), b: normal([2], 2) };
+    const run = (activation: (t: tf.Tensor) => tf.Tensor) => (): unknown => valueAndGrad((p: typeof at) => {
+      const h = activation(p.t);
+      return tf.sum(rematerialise((x: tf.Tensor, _: readonly tf.Tensor[]) => tf.mul(x, h))(p.b, []));
+    }, at, { unused: 'zero' });
+    await expectNoLeak(run((t) => tf.add(t, 1)), { throws: 'rematerialise: fn must take every tensor through its arguments, got one from outside that has been freed since' });
+    // exp keeps its result for its own gradient, so the data is still there in the backward pass.
+    const kept = (p: typeof at): tf.Tensor => {
+      const h = tf.exp(p.t);
+      return tf.add(tf.sum(h), tf.sum(rematerialise((x: tf.Tensor, _: readonly tf.Tensor[]) => tf.mul(x, h))(p.b, [])));
+    };
+    await expectNoLeak(() => valueAndGrad(kept, at), { throws: 'through its arguments, got one of shape [2] from outside' });
+  });
+
+  it('rematerialise(fn) may take constants from outside', async () => {
+    const [mask, at] = [tf.tensor([0, 2]), { b: normal([2], 2) }];
+    const { grads } = valueAndGrad((p: typeof at) => tf.sum(rematerialise((x: tf.Tensor, _: readonly tf.Tensor[]) => tf.mul(x, mask))(p.b, [])), at);
+    await expectClose(grads.b, [0, 2]);
   });
 
   it('rematerialise(fn) leaves nothing behind when fn throws in either pass', async () => {
