@@ -70,6 +70,11 @@ export function awaitDone(chunks: i32, spins: i32): i32 {
   return 0;
 }
 
+/** finishedChunks — of the job that runs now; threads report theirs when none is left to claim. */
+export function finishedChunks(): i32 {
+  return atomic.load<i32>(DONE);
+}
+
 /** sleepUntilDone — waits at most `ms` for the other threads; never on a browser's main thread. Returns 1 when finished. */
 export function sleepUntilDone(chunks: i32, ms: i32): i32 {
   atomic.store<i32>(MAIN_WAITS, 1);

@@ -11,7 +11,10 @@ export type WasmOptions = {
   readonly simd?: 'auto' | WasmVariant;
   /** Upper limit of the WebAssembly memory. Default and maximum: 4 GiB. */
   readonly maxMemoryBytes?: number;
-  /** Time without progress after which a job is given up because a thread died, in ms. Default 30,000. */
+  /**
+   * Time without a finished chunk after which a job is given up because a thread has died, in ms: longer than any one chunk takes
+   * (the longest are the gradient of attention's, one per key-value head). Default 120,000.
+   */
   readonly stallMs?: number;
 };
 

@@ -1,6 +1,7 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
 import { nodeModule } from './features.ts';
 import type { Heap } from './memory.ts';
+import { stallWatch } from './stallWatch.ts';
 import { FIRST_TABLE_INDEX, instantiate } from './wasmModule.ts';
 import { BROWSER_WORKER, NODE_WORKER, type WorkerStart } from './workerScript.ts';
 
@@ -23,7 +24,7 @@ export type ThreadPoolOptions = {
   readonly heap: Heap;
   /** Threads wanted, the caller's included. */
   readonly threads: number;
-  /** Time without any finished chunk after which a job is given up, in ms. */
+  /** Time without any finished chunk after which a job is given up, in ms: longer than any one chunk takes. Default 120,000. */
   readonly stallMs?: number;
 };
 
@@ -43,7 +44,7 @@ type Health = { failure: string | undefined };
  * be started the pool has one thread.
  */
 export async function createThreadPool(options: ThreadPoolOptions): Promise<ThreadPool> {
-  const { module, memory, heap, stallMs = 30_000 } = options;
+  const { module, memory, heap, stallMs = 120_000 } = options;
   const { exports, names } = instantiate(module, memory);
   const indices = new Map(names.map((name, i) => [name, i + FIRST_TABLE_INDEX]));
   const scratch = heap.allocate(exports.scratchBytes()).pointer;
@@ -90,15 +91,11 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
     }
   }
 
-  /** Waits for chunks other threads still work on; gives up when they take too long. Time asleep (a closed laptop) hardly counts. */
+  /** Waits for the chunks other threads still work on, one each; gives up when none is finished for too long. */
   function finish(chunks: number): void {
-    let waited = 0;
-    let before = performance.now();
+    const stalled = stallWatch(stallMs, performance.now());
     while ((mayWait ? exports.sleepUntilDone(chunks, 100) : exports.awaitDone(chunks, 100_000)) === 0) {
-      const now = performance.now();
-      waited += Math.min(now - before, 200);
-      before = now;
-      if (waited < stallMs) continue;
+      if (!stalled(exports.finishedChunks(), performance.now())) continue;
       health.failure = `run: all threads must finish their chunks, got none for ${stallMs} ms. A worker thread has died or hangs`;
       throw new UnsupportedError(health.failure);
     }
@@ -111,10 +108,11 @@ async function startWorkers(options: ThreadPoolOptions, scratchBytes: number, he
   const shared = typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
   if (!shared) return [];
   const starts = Array.from({ length: threads - 1 }, async () => {
-    const start = { module, memory, scratch: heap.allocate(scratchBytes).pointer };
+    const scratch = heap.allocate(scratchBytes);
     try {
-      return await startWorker(start, health);
+      return await startWorker({ module, memory, scratch: scratch.pointer }, health);
     } catch {
+      heap.free(scratch);
       return undefined;
     }
   });
@@ -150,8 +148,7 @@ function startNodeWorker(node: typeof import('node:worker_threads'), start: Work
     setTimeout(() => {
       if (started) return;
       disposed = true;
-      void worker.terminate();
-      reject(new Error('timeout'));
+      void worker.terminate().finally(() => reject(new Error('timeout'))); // only then is its scratch free
     }, START_MS).unref();
   });
 }
@@ -174,6 +171,7 @@ function startBrowserWorker(start: WorkerStart, health: Health): Promise<PoolWor
     };
     worker.onerror = (event) => {
       clearTimeout(timeout);
+      worker.terminate();
       reject(new Error(event.message));
     };
     worker.postMessage(start);

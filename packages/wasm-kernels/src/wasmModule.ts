@@ -10,6 +10,7 @@ export type KernelExports = {
   readonly runSerial: (kernel: number, chunks: number, scratch: number) => void;
   readonly runShared: (kernel: number, first: number, chunks: number, scratch: number) => number;
   readonly awaitDone: (chunks: number, spins: number) => number;
+  readonly finishedChunks: () => number;
   readonly sleepUntilDone: (chunks: number, ms: number) => number;
 };
 

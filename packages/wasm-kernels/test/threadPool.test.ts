@@ -1,8 +1,8 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { createRuntime, type WasmOptions, type WasmRuntime } from '@evenkeel/wasm-kernels';
 import { randomArray } from '@evenkeel/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 const CHUNK = 16384;
 
@@ -132,6 +132,30 @@ describe('createThreadPool', () => {
     await once(worker as Worker, 'exit');
     await new Promise((resolve) => setImmediate(resolve));
     expect(run).toThrow(/A worker thread has died|all worker threads must be alive/);
+  });
+
+  it('createThreadPool frees the scratch of workers that do not start, and does without them', async () => {
+    const getBuiltinModule = process.getBuiltinModule.bind(process);
+    class FailingWorker extends EventEmitter {
+      constructor() {
+        super();
+        queueMicrotask(() => this.emit('error', new Error('no threads today')));
+      }
+      async terminate(): Promise<number> {
+        return 1;
+      }
+    }
+    const spy = vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) => (
+      name === 'node:worker_threads' ? { Worker: FailingWorker } : getBuiltinModule(name)
+    )) as typeof process.getBuiltinModule);
+    try {
+      await withRuntime({ threads: 4 }, ({ pool, heap }) => {
+        expect(pool.threads).toBe(1);
+        expect(heap.statistics()).toMatchObject({ blocksInUse: 1, bytesInUse: 2 ** 20 }); // the calling thread's own
+      });
+    } finally {
+      spy.mockRestore();
+    }
   });
 
   it('run throws when a kernel fails, and again from then on', async () => {
