@@ -62,10 +62,11 @@ function derivative(x: v128, kind: i32): v128 {
   return madd(f32x4.mul(x, splat(0.3989422804014327)), e, normalCdf(x, e));
 }
 
-/** s + x·2u′·s(1 − s) with s = sigmoid(2u). */
+/** s + x·2u′·s(1 − s) with s = sigmoid(2u); beyond ±20, where s is 0 or 1 and x³ may overflow, as at ±20. */
 // @ts-ignore: decorator
 @inline
-function geluTanhDerivative(x: v128): v128 {
+function geluTanhDerivative(unbounded: v128): v128 {
+  const x = f32x4.max(f32x4.min(unbounded, splat(20)), splat(-20));
   const square = f32x4.mul(x, x);
   const s = sigmoid4(f32x4.mul(f32x4.mul(splat(1.5957691216057308), x), madd(splat(0.044715), square, splat(1))));
   const slope = f32x4.mul(splat(1.5957691216057308), madd(splat(0.134145), square, splat(1)));

@@ -4,10 +4,6 @@ import { intArg, pointerArg } from './args';
 /** Elements per chunk of an elementwise job. */
 const CHUNK: i32 = 16384;
 
-export function elementsPerChunk(): i32 {
-  return CHUNK;
-}
-
 const ADD: i32 = 0;
 const SUB: i32 = 1;
 const MUL: i32 = 2;

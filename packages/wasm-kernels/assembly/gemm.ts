@@ -6,8 +6,6 @@ import { micro6x8 } from './gemmMicro';
 import { packA } from './gemmPack';
 import { KC, MR, NR } from './gemmShape';
 
-export { gemmKc } from './gemmShape';
-
 /** Floats of the thread's scratch that hold a partial 6 × 8 tile and a padded bias, before the packed block of A. */
 const TILE_BYTES: usize = 256;
 

@@ -5,7 +5,3 @@ export const MR: i32 = 6;
 export const NR: i32 = 8;
 /** Depth of a block: sums over k are taken in blocks of KC, in order, whatever the number of threads. */
 export const KC: i32 = 256;
-
-export function gemmKc(): i32 {
-  return KC;
-}

@@ -1,22 +1,25 @@
 // LayerNorm and RMSNorm over rows, and their gradients. `centred` (1 or 0) tells them apart: RMSNorm does not subtract the mean.
 import { floatArg, intArg, pointerArg } from './args';
 import { sumLanes } from './exp';
+import { RUN, sumOf } from './reduce';
 import { madd, splat } from './simd';
 
 /** mean of a row, or 0. */
 function meanOf(x: usize, c: i32, centred: i32): f32 {
-  if (!centred) return 0;
-  let total = splat(0);
-  let i = 0;
-  let at = x;
-  for (; i + 4 <= c; i += 4, at += 16) total = f32x4.add(total, v128.load(at));
-  let sum = sumLanes(total);
-  for (; i < c; i++, at += 4) sum += load<f32>(at);
-  return sum / <f32>c;
+  return centred ? sumOf(x, c) / <f32>c : <f32>0;
 }
 
 /** 1 / √(mean((x − mean)²) + eps). */
 function inverseDeviation(x: usize, c: i32, mean: f32, eps: f32): f32 {
+  return 1 / sqrt(squaresOf(x, c, mean) / <f32>c + eps);
+}
+
+/** Σ (x − mean)², by halves as `sumOf`. */
+function squaresOf(x: usize, c: i32, mean: f32): f32 {
+  if (c > RUN) {
+    const half = ((c / 2 + RUN - 1) / RUN) * RUN;
+    return squaresOf(x, half, mean) + squaresOf(x + (<usize>half << 2), c - half, mean);
+  }
   const mean4 = splat(mean);
   let total = splat(0);
   let i = 0;
@@ -29,7 +32,7 @@ function inverseDeviation(x: usize, c: i32, mean: f32, eps: f32): f32 {
     const centred = load<f32>(x) - mean;
     sum += centred * centred;
   }
-  return 1 / sqrt(sum / <f32>c + eps);
+  return sum;
 }
 
 /**
@@ -87,21 +90,27 @@ export function normGrad(chunk: i32, args: usize, scratch: usize): void {
 
 /** dx = scale · (g − mean(g) − x̂ · mean(g · x̂)) with g = dy · weight; dweight += dy · x̂; dbias += dy. */
 function normGradRow(x: usize, weight: usize, dy: usize, dx: usize, dweight: usize, dbias: usize, c: i32, mean: f32, scale: f32, centred: i32): void {
-  let sum4 = splat(0);
-  let product4 = splat(0);
+  let sum4 = splat(0), product4 = splat(0); // of whole runs of 256
+  let runSum4 = splat(0), runProduct4 = splat(0);
   let i = 0;
   for (; i + 4 <= c; i += 4) {
+    if (i % RUN == 0) {
+      sum4 = f32x4.add(sum4, runSum4);
+      product4 = f32x4.add(product4, runProduct4);
+      runSum4 = splat(0);
+      runProduct4 = splat(0);
+    }
     const at = <usize>i << 2;
     const normal = f32x4.mul(f32x4.sub(v128.load(x + at), splat(mean)), splat(scale));
     const gradient = v128.load(dy + at);
     v128.store(dweight + at, madd(gradient, normal, v128.load(dweight + at)));
     v128.store(dbias + at, f32x4.add(gradient, v128.load(dbias + at)));
     const g = weight ? f32x4.mul(gradient, v128.load(weight + at)) : gradient;
-    sum4 = f32x4.add(sum4, g);
-    product4 = madd(g, normal, product4);
+    runSum4 = f32x4.add(runSum4, g);
+    runProduct4 = madd(g, normal, runProduct4);
   }
-  let sum = sumLanes(sum4);
-  let product = sumLanes(product4);
+  let sum = sumLanes(f32x4.add(sum4, runSum4));
+  let product = sumLanes(f32x4.add(product4, runProduct4));
   for (; i < c; i++) {
     const at = <usize>i << 2;
     const normal = (load<f32>(x + at) - mean) * scale;

@@ -5,7 +5,7 @@ import { sumLanes } from './exp';
 import { splat } from './simd';
 
 /** Elements added one after the other before partial sums are: bounds the rounding error of long sums. */
-const RUN: i32 = 256;
+export const RUN: i32 = 256;
 
 /**
  * sumRows — sums over the last axis, times a factor. args: 0 x, 1 y, 2 rows, 3 columns, 4 factor, 5 rows per chunk.

@@ -3,12 +3,12 @@ import { sigmoid4 } from './activationGrad';
 import { floatArg, intArg, pointerArg } from './args';
 import { exp } from './exp';
 import { erf, tanh } from './math';
-import { madd, splat } from './simd';
+import { splat } from './simd';
 
 const CHUNK: i32 = 16384;
 
 /**
- * unary — one chunk. args: 0 x, 1 y, 2 size, 3 operation (order of UNARY in src/kernels/unary.ts), 4 and 5 its numbers.
+ * unary — one chunk. args: 0 x, 1 y, 2 size, 3 operation (order of UNARY in src/kernels/unary.ts), 4 what Step gives below 0.
  */
 export function unary(chunk: i32, args: usize, scratch: usize): void {
   const first = chunk * CHUNK;
@@ -16,21 +16,19 @@ export function unary(chunk: i32, args: usize, scratch: usize): void {
   const x = pointerArg(args, 0) + (<usize>first << 2);
   const y = pointerArg(args, 1) + (<usize>first << 2);
   const a = splat(floatArg(args, 4));
-  const b = splat(floatArg(args, 5));
   switch (intArg(args, 3)) {
-    case 0: return each<Neg>(x, y, count, a, b);
-    case 1: return each<Square>(x, y, count, a, b);
-    case 2: return each<Sqrt>(x, y, count, a, b);
-    case 3: return each<Rsqrt>(x, y, count, a, b);
-    case 4: return each<Exp>(x, y, count, a, b);
-    case 5: return each<Tanh>(x, y, count, a, b);
-    case 6: return each<Sigmoid>(x, y, count, a, b);
-    case 7: return each<Relu>(x, y, count, a, b);
-    case 8: return each<Abs>(x, y, count, a, b);
-    case 9: return each<Reciprocal>(x, y, count, a, b);
-    case 10: return each<Erf>(x, y, count, a, b);
-    case 11: return each<Affine>(x, y, count, a, b);
-    default: return each<Step>(x, y, count, a, b);
+    case 0: return each<Neg>(x, y, count, a);
+    case 1: return each<Square>(x, y, count, a);
+    case 2: return each<Sqrt>(x, y, count, a);
+    case 3: return each<Rsqrt>(x, y, count, a);
+    case 4: return each<Exp>(x, y, count, a);
+    case 5: return each<Tanh>(x, y, count, a);
+    case 6: return each<Sigmoid>(x, y, count, a);
+    case 7: return each<Relu>(x, y, count, a);
+    case 8: return each<Abs>(x, y, count, a);
+    case 9: return each<Reciprocal>(x, y, count, a);
+    case 10: return each<Erf>(x, y, count, a);
+    default: return each<Step>(x, y, count, a);
   }
 }
 
@@ -46,18 +44,17 @@ class Relu {}
 class Abs {}
 class Reciprocal {}
 class Erf {}
-class Affine {}
 class Step {}
 
-function each<O>(x: usize, y: usize, count: i32, a: v128, b: v128): void {
+function each<O>(x: usize, y: usize, count: i32, a: v128): void {
   let i = 0;
-  for (; i + 4 <= count; i += 4, x += 16, y += 16) v128.store(y, apply<O>(v128.load(x), a, b));
-  for (; i < count; i++, x += 4, y += 4) store<f32>(y, f32x4.extract_lane(apply<O>(v128.load_splat<f32>(x), a, b), 0));
+  for (; i + 4 <= count; i += 4, x += 16, y += 16) v128.store(y, apply<O>(v128.load(x), a));
+  for (; i < count; i++, x += 4, y += 4) store<f32>(y, f32x4.extract_lane(apply<O>(v128.load_splat<f32>(x), a), 0));
 }
 
 // @ts-ignore: decorator
 @inline
-function apply<O>(x: v128, a: v128, b: v128): v128 {
+function apply<O>(x: v128, a: v128): v128 {
   if (idof<O>() == idof<Neg>()) return f32x4.neg(x);
   if (idof<O>() == idof<Square>()) return f32x4.mul(x, x);
   if (idof<O>() == idof<Sqrt>()) return f32x4.sqrt(x);
@@ -69,7 +66,6 @@ function apply<O>(x: v128, a: v128, b: v128): v128 {
   if (idof<O>() == idof<Abs>()) return f32x4.abs(x);
   if (idof<O>() == idof<Reciprocal>()) return f32x4.div(splat(1), x);
   if (idof<O>() == idof<Erf>()) return erf(x);
-  if (idof<O>() == idof<Affine>()) return madd(x, a, b);
   // Step: 1 where x > 0, a elsewhere, NaN for NaN.
   const positive = v128.bitselect(splat(1), a, f32x4.gt(x, splat(0)));
   return v128.bitselect(positive, x, f32x4.eq(x, x));

@@ -1,4 +1,4 @@
-import { engine, tensor, type Tensor } from '@tensorflow/tfjs-core';
+import { engine, fill, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { expectClose, gelu64, randomArray } from '@evenkeel/testing';
 import { expect, it } from 'vitest';
 import { describeVariants } from './variants.ts';
@@ -19,5 +19,12 @@ describeVariants(() => {
     expect([...values].slice(4, 7).map(Math.abs)).toEqual([0, 0, 0]);
     expect(values[7]).toBeNaN();
     expect(values[8]).toBe(0);
+  });
+
+  it.each(['none', 'tanh'] as const)("evenkeel/geluGrad with approximate '%s' is dy for large x and 0 for very negative x", async (approximate) => {
+    const x = tensor([10, 30, 1e14, 3e38, -30, -1e14, -3e38, NaN, 0]);
+    const dx = engine().runKernel('evenkeel/geluGrad', { x, dy: fill([9], 2) }, { approximate }) as Tensor;
+    const values = [...await dx.data()].map((value) => value + 0); // no −0
+    expect(values).toEqual([2, 2, 2, 2, 0, 0, 0, NaN, 1]);
   });
 });

@@ -1,0 +1,51 @@
+import { add, div, engine, mean, mul, sqrt, square, sub, tensor, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { expectNoWorseThan, layerNorm64, randomArray } from '@evenkeel/testing';
+import { describe, it } from 'vitest';
+import { describeVariants } from './variants.ts';
+
+const EPS = 1e-5;
+const ROWS = 5;
+
+/** (x − mean) / √(variance + eps) and, for a dy, its gradient, of tfjs ops. */
+function composed(x: Tensor, dy: Tensor): { y: Tensor; dx: Tensor } {
+  const centred = sub(x, mean(x, -1, true));
+  const deviation = sqrt(add(mean(square(centred), -1, true), EPS));
+  const y = div(centred, deviation);
+  return { y, dx: div(sub(sub(dy, mean(dy, -1, true)), mul(y, mean(mul(dy, y), -1, true))), deviation) };
+}
+
+/** dx = (dy − mean(dy) − y · mean(dy · y)) / √(variance + eps) per row, in float64. */
+function gradient64(x: Float32Array, dy: Float32Array, c: number): Float64Array {
+  const y = layerNorm64(x, c, { eps: EPS });
+  const dx = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += c) {
+    const meanOf = (f: (at: number) => number): number => {
+      let sum = 0;
+      for (let at = start; at < start + c; at++) sum += f(at);
+      return sum / c;
+    };
+    const centre = meanOf((at) => x[at]!);
+    const deviation = Math.sqrt(meanOf((at) => (x[at]! - centre) ** 2) + EPS);
+    const [meanDy, meanProduct] = [meanOf((at) => dy[at]!), meanOf((at) => dy[at]! * y[at]!)];
+    for (let at = start; at < start + c; at++) dx[at] = (dy[at]! - meanDy - y[at]! * meanProduct) / deviation;
+  }
+  return dx;
+}
+
+describeVariants(() => {
+  describe.each([[768, 100], [4096, 1000], [1027, 30]])('with %i channels about %i', (channels, offset) => {
+    it('layerNorm and its gradient are as accurate as the composed ops', async () => {
+      for (const seed of [1, 2, 3]) {
+        const x = randomArray(ROWS * channels, { seed }).map((value) => value + offset);
+        const dy = randomArray(ROWS * channels, { seed: seed + 10 }).map((value) => value + offset);
+        const [xs, dys] = [tensor(x, [ROWS, channels]), tensor(dy, [ROWS, channels])];
+        const theirs = tidy(() => composed(xs, dys));
+        const y = engine().runKernel('evenkeel/layerNorm', { x: xs }, { eps: EPS }) as Tensor;
+        const [dx] = engine().runKernel('evenkeel/layerNormGrad', { x: xs, dy: dys }, { eps: EPS }) as unknown as [Tensor];
+        // Values of y and dx reach 4: a few units in their last place are always allowed.
+        await expectNoWorseThan(y, theirs.y, layerNorm64(x, channels, { eps: EPS }), { floor: 1e-6 });
+        await expectNoWorseThan(dx, theirs.dx, gradient64(x, dy, channels), { floor: 1e-6 });
+      }
+    });
+  });
+}, [{ threads: 1, simd: 'relaxed' }, { threads: 2, simd: 'plain' }]);
