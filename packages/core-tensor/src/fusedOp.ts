@@ -55,7 +55,8 @@ export function runKernel<R extends Tensor | Tensor[] = Tensor>(name: string, in
  *
  * The returned function runs the active backend's kernel, or the reference where there is none. Its gradient runs the fused
  * gradient's kernels, or differentiates the reference where a kernel is missing or a second derivative is being recorded:
- * so every fused op works on every tfjs backend, to every order the reference allows, and under tfjs' own `grad` functions.
+ * so every fused op works on every tfjs backend, with first derivatives also under tfjs' own `grad` functions. For higher orders
+ * nest `valueAndGrad`: it goes as far as the reference allows, where tfjs' own `grad` within `grad` loses paths in silence.
  *
  * @returns  `(inputs, attrs) => result`; the result is what the reference returns, owned by the caller.
  */
