@@ -22,13 +22,40 @@ export async function writeRecord(directory: string, record: RunRecord): Promise
   await atomicWriteFile(join(directory, RECORD), `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** readRecord — the record of the run to resume. */
+/** readRecord — the record of the run to resume, every field checked: people may edit the file. */
 export async function readRecord(directory: string): Promise<RunRecord> {
   const path = join(directory, RECORD);
   if (!existsSync(path)) throw new UsageError(`--resume must find a run in --out, got ${directory}, which has no ${RECORD}`);
-  const record = await readJsonFile(path) as Partial<RunRecord> | null;
-  if (record?.format !== 1 || typeof record.settings !== 'object' || typeof record.vocabSize !== 'number') {
-    throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify(record?.format ?? 'something else')}`);
+  const record: unknown = await readJsonFile(path);
+  if (!isObject(record) || record['format'] !== 1) {
+    throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify((isObject(record) ? record['format'] : undefined) ?? 'something else')}`);
   }
-  return record as RunRecord;
+  checkFields(path, '', record, { device: isDevice, vocabSize: isCount, settings: isObject });
+  checkFields(path, 'settings.', record['settings'] as Fields, SETTINGS);
+  return record as unknown as RunRecord;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+type Test = (value: unknown) => boolean;
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isText: Test = (value) => typeof value === 'string' && value !== '';
+const isCount: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 1;
+const isNatural: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isNumber: Test = (value) => Number.isFinite(value) && (value as number) >= 0;
+const isShare: Test = (value) => isNumber(value) && (value as number) < 1;
+const isDevice: Test = (value) => ['wasm', 'webgpu', 'cpu'].includes(value as string);
+const orNull = (test: Test): Test => (value) => value === null || test(value);
+
+const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
+  data: orNull(isText), tokenizer: isText, vocabSize: orNull(isCount),
+  depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
+  steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: (value) => ['cosine', 'wsd', 'constant'].includes(value as string),
+  weightDecay: isNumber, clip: isNumber, seed: isNatural, valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount,
+};
+
+function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {
+  for (const [name, test] of Object.entries(tests)) {
+    if (!test(object[name])) throw new UsageError(`${path} must be the record of a run, got ${JSON.stringify(object[name]) ?? 'nothing'} for ${prefix}${name}`);
+  }
 }

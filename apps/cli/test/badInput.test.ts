@@ -182,6 +182,17 @@ describe('a checkpoint that is wrong', () => {
     await expectFailure(['train', 'gpt', '--out', directory, '--resume'], /dim: 16 in the checkpoint, 32 now\. What .*other-run holds of step 1 and 2 was left as it is\./, 1);
   });
 
+  it.each([
+    ['null', () => 'null', /run\.json must be the record of a run in format 1, got "something else"/],
+    ['settings null', (text: string) => JSON.stringify({ ...JSON.parse(text) as object, settings: null }), /run\.json must be the record of a run, got null for settings/],
+    ['no seed', (text: string) => text.replace(/"seed": \d+,?/, ''), /got nothing for settings\.seed/],
+    ['a text for depth', (text: string) => text.replace(/"depth": \d+/, '"depth": "deep"'), /got "deep" for settings\.depth/],
+    ['another device', (text: string) => text.replace('"wasm"', '"abacus"'), /got "abacus" for device/],
+  ] as const)('train gpt --resume of a run.json with %s is one line that names the field', async (name, change, message) => {
+    const directory = copyWith(`record-${name}`, 'run.json', (bytes) => change(bytes.toString()));
+    await expectFailure(['train', 'gpt', '--out', directory, '--resume'], message);
+  });
+
   it('eval --debug prints the stack trace after the line', async () => {
     const { code, stderr } = await evenkeel([...evaluate(copyWith('traced', 'model.safetensors', () => 'no')), '--debug']);
     expect(code).toBe(1);
