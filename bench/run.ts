@@ -11,9 +11,12 @@ import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
-const { values } = parseArgs({
-  options: { device: { type: 'string', default: 'auto' }, steps: { type: 'string', default: '30' }, json: { type: 'boolean', default: false } },
-});
+const USAGE = 'Usage: pnpm bench [--device auto|wasm|webgpu|cpu] [--steps 30] [--json]';
+const { values } = readFlags();
+if (values.help) {
+  process.stdout.write(`${USAGE}\n`);
+  process.exit(0);
+}
 const root = fileURLToPath(new URL('..', import.meta.url));
 const say = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 
@@ -53,5 +56,20 @@ function commit(): string {
     return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
     return 'unknown';
+  }
+}
+
+/** The flags, or one line on what is wrong with them. */
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        device: { type: 'string', default: 'auto' }, steps: { type: 'string', default: '30' },
+        json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`error: ${error instanceof Error ? error.message.split('. ')[0] : String(error)}. ${USAGE}\n`);
+    process.exit(2);
   }
 }

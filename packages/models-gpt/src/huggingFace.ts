@@ -71,7 +71,7 @@ function checkDepth({ depth }: GptConfig, { names }: SafetensorsFile, where: str
 /**
  * saveGpt — writes `config.json` and `model.safetensors` so that `transformers` loads the directory as GPT2LMHeadModel.
  *
- * Each file is written atomically; parameters are read back from the device first.
+ * Each file is written atomically into `directory`, which must exist; parameters are read back from the device first.
  *
  * @param options  `dtype` of the file (default F32). `weightsOnly: true` also saves a model that has GPT-2's parameters but
  *                 computes otherwise (another attention, say): whoever loads the directory gets GPT-2's computation.
