@@ -2,7 +2,7 @@ import { ConfigError, checkInteger, foldSeed, randomBits, type Seed } from '@eve
 import { tokenSource, type Tokens } from './tokenSource.ts';
 
 /** Batch — rows of token ids and, for each, the token that follows: `inputs` and `targets` are `b t`, row-major. */
-export type Batch = { readonly inputs: Int32Array; readonly targets: Int32Array; readonly shape: readonly [batchSize: number, seqLen: number] };
+export type Batch = { readonly inputs: Int32Array; readonly targets: Int32Array; readonly shape: [batchSize: number, seqLen: number] };
 
 /** BatchOptions — `contextLength`: tokens in a row; `batchSize`: rows. */
 export type BatchOptions = { contextLength: number; batchSize: number };
