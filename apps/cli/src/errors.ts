@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { stripVTControlCharacters } from 'node:util';
 
 /** UsageError — the command line itself is wrong: a flag, a value, or flags that do not fit together. Ends with exit code 2. */
@@ -5,15 +6,20 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** InterruptedError — the user stopped the command; its message says how to go on. Ends with 130 (Ctrl-C) or 143 (SIGTERM). */
+/** InterruptedError — the user stopped the command; its message says how to go on. Ends with `exitCodeOf` the signal. */
 export class InterruptedError extends Error {
   override name = 'InterruptedError';
   readonly exitCode: number;
 
   constructor(message: string, signal: NodeJS.Signals) {
     super(message);
-    this.exitCode = signal === 'SIGTERM' ? 143 : 130;
+    this.exitCode = exitCodeOf(signal);
   }
+}
+
+/** exitCodeOf — 128 and the signal's number, as a shell has it: 129 for SIGHUP, 130 for SIGINT (Ctrl-C), 143 for SIGTERM. */
+export function exitCodeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
 }
 
 /** Failure — what to print for an error, and how the process ends. */

@@ -6,7 +6,10 @@ enableCompileCache(); // halves the time to the first step from the second start
 
 /** A reader that has seen enough (`evenkeel generate … | head`) ends the program as SIGPIPE ends others: without a word. */
 for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 1));
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (stream.isTTY && error.code === 'EIO') return; // the terminal was closed: SIGHUP decides what becomes of the run
+    process.exit(error.code === 'EPIPE' ? 141 : 1);
+  });
 }
 
 /** Whatever happens, a progress bar must not leave the terminal without its cursor. */

@@ -21,7 +21,7 @@ const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
  * run — parses a command line, runs its command and prints what it says.
  *
  * @param argv  the arguments after the program's name.
- * @returns     the exit code: 0, 1 for a failure, 2 for a wrong command line, 130 or 143 after a signal.
+ * @returns     the exit code: 0, 1 for a failure, 2 for a wrong command line, 129, 130 or 143 after a signal.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const debug = argv.includes('--debug');

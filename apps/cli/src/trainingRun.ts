@@ -20,6 +20,8 @@ export type TrainingRun = {
   readonly device: Device;
   readonly model: Gpt;
   readonly params: Params & GptParams;
+  /** Records settings that were changed on resuming, once the checkpoint has accepted them. */
+  readonly accepted?: () => Promise<void>;
 };
 
 /** Tokens of an evaluation during training: as many as nanoGPT's 20 batches of 12 × 64. */
@@ -77,12 +79,13 @@ function decisive({ evalEvery, checkpointEvery, data, steps, ...settings }: RunS
 }
 
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
-function watcher({ directory, settings: { steps, batchSize, context }, model, params }: TrainingRun, io: Io) {
+function watcher({ directory, settings: { steps, batchSize, context }, model, params, accepted }: TrainingRun, io: Io) {
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
   const callbacks: TrainCallbacks = {
-    onResume: ({ step, skipped }) => {
+    onResume: async ({ step, skipped }) => {
+      await accepted?.();
       checkpointStep = step;
       for (const { path, reason } of skipped) io.line(`skipped ${path}, which is damaged: ${reason}`);
       io.line(`going on after step ${step}`);

@@ -10,6 +10,7 @@ describe('describeFailure', () => {
     expect(describeFailure(new ConfigError('gpt: dim must be 1, got 2'))).toEqual({ line: 'error: gpt: dim must be 1, got 2', exitCode: 1 });
     expect(describeFailure(new InterruptedError('stopped at step 3', 'SIGINT'))).toEqual({ line: 'stopped at step 3', exitCode: 130 });
     expect(describeFailure(new InterruptedError('stopped', 'SIGTERM')).exitCode).toBe(143);
+    expect(describeFailure(new InterruptedError('stopped', 'SIGHUP')).exitCode).toBe(129);
   });
 
   it('describeFailure(system error) says path and meaning', () => {

@@ -50,8 +50,11 @@ describe('evenkeel train gpt --resume', () => {
     expectSameRun('stopped', await evenkeelJson(resume('stopped')));
   });
 
-  it('train gpt ends with 143 at SIGTERM', async () => {
-    expect((await stopEarly('terminated', 'SIGTERM')).code).toBe(143);
+  it.each([['SIGTERM', 143], ['SIGHUP', 129]] as const)('train gpt stops at %s with a checkpoint of that step and ends with %d', async (signal, exitCode) => {
+    const { code, stderr } = await stopEarly(signal, signal);
+    expect(code).toBe(exitCode);
+    const step = /^stopped after step (\d+) of 150/.exec(stderr)?.[1];
+    expect(readdirSync(files.at(`${signal}/state`))).toContain(`step-${String(step).padStart(8, '0')}.safetensors`);
   });
 
   it('train gpt --resume of a finished run gives its result again and changes nothing', async () => {

@@ -84,8 +84,8 @@ async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
   const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName);
   checkMemory(settings, record.vocabSize, device.name);
   const data = await openRunData(settings, directory);
-  await writeRecord(directory, recordOf(settings, data.vocabSize, device));
-  return { directory, settings, data, device, ...makeModel(settings, data.vocabSize) };
+  const accepted = (): Promise<void> => writeRecord(directory, recordOf(settings, data.vocabSize, device));
+  return { directory, settings, data, device, accepted, ...makeModel(settings, data.vocabSize) };
 }
 
 function recordOf(settings: RunSettings, vocabSize: number, { name }: Device): RunRecord {
