@@ -51,7 +51,7 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
   } catch (error) {
     if (error instanceof InterruptedError) throw error;
     watch.stop();
-    await writeRunReport(run, {}).catch(() => undefined); // the first error is the one to tell
+    if (watch.hasBegun()) await writeRunReport(run, {}).catch(() => undefined); // the first error is the one to tell
     throw await withCheckpoint(error, watch.checkpointStep(), directory);
   } finally {
     interrupt.release();
@@ -83,14 +83,18 @@ function watcher({ directory, settings: { steps, batchSize, context }, model, pa
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
+  let hasBegun = false;
   const callbacks: TrainCallbacks = {
-    onResume: async ({ step, skipped }) => {
+    onResume: async ({ step, skipped, missingMetrics }) => {
       await accepted?.();
+      hasBegun = true;
       checkpointStep = step;
+      if (missingMetrics > 0) io.line(`the metrics of ${missingMetrics} steps are lost; report and training loss lack them`);
       for (const { path, reason } of skipped) io.line(`skipped ${path}, which is damaged: ${reason}`);
       io.line(`going on after step ${step}`);
     },
     onStep: ({ step, loss }) => {
+      hasBegun = true;
       progress ??= io.progress({ total: steps, start: step - 1, tokensPerStep: batchSize * context });
       progress.step(step, loss);
     },
@@ -101,7 +105,7 @@ function watcher({ directory, settings: { steps, batchSize, context }, model, pa
       modelStep = step;
     },
   };
-  return { callbacks, modelStep: () => modelStep, checkpointStep: () => checkpointStep, stop: () => progress?.stop() };
+  return { callbacks, modelStep: () => modelStep, checkpointStep: () => checkpointStep, hasBegun: () => hasBegun, stop: () => progress?.stop() };
 }
 
 /** The same error, saying also what remains of the run. */

@@ -80,7 +80,7 @@ async function idsFromJson(path: string, { batchSize }: EvalOptions): Promise<Id
 function* batchesOfRows(rows: readonly number[][], batchSize: number): Generator<Batch> {
   for (let start = 0; start < rows.length; start += batchSize) {
     const group = rows.slice(start, start + batchSize);
-    const shape = [group.length, (group[0] as number[]).length - 1] as const;
+    const shape: Batch['shape'] = [group.length, (group[0] as number[]).length - 1];
     yield { inputs: Int32Array.from(group.flatMap((row) => row.slice(0, -1))), targets: Int32Array.from(group.flatMap((row) => row.slice(1))), shape };
   }
 }
