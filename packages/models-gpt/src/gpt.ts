@@ -1,11 +1,11 @@
 import { add, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
   checkDtype, checkRank, ConfigError, foldSeed, initParams, normal, rematerialise, ShapeError,
-  type ApplyOptions, type AttentionFn, type Initialiser, type LinearFactory, type MlpFactory, type NormFactory, type Params,
+  type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Params,
   type ParamSpec, type Seed, type Tree,
 } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
-import { crossEntropy, dropout, embedding, linear, linearLayer, mlpLayer, transformerBlock, type KvCache, type Placement, type TransformerBlock } from '@evenkeel/layers';
+import { crossEntropy, dropout, embedding, initialiserOfLayers, linear, linearLayer, mlpLayer, transformerBlock, type KvCache, type Placement, type TransformerBlock } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
 import { gptConfig, type GptConfig, type GptSizes } from './gptConfig.ts';
 
@@ -60,6 +60,7 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   const config = gptConfig(options);
   const blocks = makeBlocks(config, options);
   const finalNorm = (options.norm ?? layerNormLayer({ eps: config.normEps, bias: config.bias }))(config.dim);
+  const specs = gptSpecs(config, blocks, finalNorm.specs);
   const applyBlock = blocks.map((block) => (x: Tensor, params: Tree<Tensor>, call: ApplyOptions): Tensor =>
     options.rematerialise ? rematerialise((h: Tensor, p: Tree<Tensor>) => block.apply(h, p, call))(x, params) : block.apply(x, params, call));
 
@@ -90,8 +91,8 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   return Object.freeze({
     config,
     departures: departuresOf(options),
-    specs: gptSpecs(config, blocks, finalNorm.specs),
-    init: ({ seed }) => initParams(gptSpecs(config, blocks, finalNorm.specs), seed, initialiserFor(blocks, finalNorm)) as Params & GptParams,
+    specs,
+    init: ({ seed }) => initParams(specs, seed, initialiserFor(blocks, finalNorm)) as Params & GptParams,
     apply,
     loss: ({ inputs, targets }, params, call) => tidy('gptLoss', () => crossEntropy(apply(inputs, params, call), targets)),
     decode: (tokens, params, cache) => tidy('gptDecode', () => {
@@ -137,13 +138,9 @@ function gptSpecs(config: GptConfig, blocks: readonly TransformerBlock[], norm: 
 }
 
 /** Embeddings and head start as N(0, 0.02²); every other parameter as its layer says. */
-function initialiserFor(blocks: readonly TransformerBlock[], finalNorm: ReturnType<NormFactory>) {
-  return (spec: ParamSpec, path: string): Initialiser => {
-    const [, index, inBlock] = /^blocks\.(\d+)\.(.*)$/.exec(path) ?? [];
-    if (index !== undefined && inBlock !== undefined) return (blocks[Number(index)] as TransformerBlock).initialiserOf(spec, inBlock);
-    if (path.startsWith('norm.')) return finalNorm.initialiserOf(spec, path.slice('norm.'.length));
-    return normal({ std: 0.02 });
-  };
+function initialiserFor(blocks: readonly TransformerBlock[], norm: Layer) {
+  const ofLayers = initialiserOfLayers({ blocks: Object.fromEntries(blocks.entries()), norm });
+  return (spec: ParamSpec, path: string): Initialiser => (/^(blocks|norm)\./.test(path) ? ofLayers(spec, path) : normal({ std: 0.02 }));
 }
 
 function checkTokens(tokens: Tensor2D): void {
