@@ -2,8 +2,6 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJsonFile } from '@evenkeel/checkpoint';
 import { loadTokenizer, type Tokenizer } from '@evenkeel/data';
-import { loadGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
-import type { Params } from '@evenkeel/core-tensor';
 import { UsageError } from './errors.ts';
 
 /** checkCheckpointDirectory — that `--checkpoint` names a directory with a model, before a device is opened for it. */
@@ -15,11 +13,6 @@ export function checkCheckpointDirectory(directory: string): void {
   if (!existsSync(join(directory, 'config.json'))) throw new UsageError(`${expected}, got ${directory}, which has no config.json`);
   const weights = ['model.safetensors', 'model.safetensors.index.json'].some((name) => existsSync(join(directory, name)));
   if (!weights) throw new UsageError(`${expected}, got ${directory}, which has no model.safetensors (yet)`);
-}
-
-/** loadModel — the model of a checked directory; its parameters are the caller's. */
-export function loadModel(directory: string): Promise<{ model: Gpt; params: Params & GptParams }> {
-  return loadGpt(directory);
 }
 
 /** loadTokenizerOf — the tokenizer beside a checkpoint: `tokenizer.json`, or GPT-2's older pair of files. */

@@ -1,3 +1,6 @@
+import type { Variable } from '@tensorflow/tfjs-core';
+import { treeLeaves, type Params } from '@evenkeel/core-tensor';
+
 /** Spread — median and the 10th and 90th percentile of a sample. */
 export type Spread = { readonly median: number; readonly p10: number; readonly p90: number };
 
@@ -16,4 +19,9 @@ function quantile(sorted: Float64Array, share: number): number {
 /** round — `value` with at most `digits` digits after the point. */
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
+}
+
+/** parameterCount — how many numbers a model trains. */
+export function parameterCount(params: Params): number {
+  return treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0);
 }

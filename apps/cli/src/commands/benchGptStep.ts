@@ -1,12 +1,12 @@
-import { dispose, tensor2d, tidy, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
+import { dispose, tensor2d, tidy, type Tensor2D } from '@tensorflow/tfjs-core';
+import { foldSeed, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import { applyUpdates } from '@evenkeel/optimizers';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { optimizerFor } from '../optimizer.ts';
 import type { Io } from '../output.ts';
-import { round, spreadOf, type Spread } from '../statistics.ts';
+import { parameterCount, round, spreadOf, type Spread } from '../statistics.ts';
 
 export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number };
 
@@ -35,7 +35,7 @@ export async function benchGptStep({ device: name, steps, threads }: BenchGptSte
   try {
     const times = await timeSteps(model, params, steps);
     const result = resultOf(device, times, memory.peakBytes());
-    print(result, treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0), io);
+    print(result, parameterCount(params), io);
     return result;
   } finally {
     dispose(params as never);

@@ -2,8 +2,8 @@ import { dispose } from '@tensorflow/tfjs-core';
 import { readJsonFile } from '@evenkeel/checkpoint';
 import { ConfigError } from '@evenkeel/core-tensor';
 import { readText, type Batch } from '@evenkeel/data';
-import type { GptConfig } from '@evenkeel/models-gpt';
-import { checkCheckpointDirectory, loadModel, loadTokenizerOf } from '../checkpointDirectory.ts';
+import { loadGpt, type GptConfig } from '@evenkeel/models-gpt';
+import { checkCheckpointDirectory, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { evaluationBatches, meanLossOf } from '../evaluation.ts';
@@ -43,7 +43,7 @@ export async function evaluateCheckpoint(options: EvalOptions, io: Io): Promise<
   checkCheckpointDirectory(checkpoint);
   const { ids, batches } = data === undefined ? await idsFromJson(tokens as string, options) : await idsFromText(data, options);
   const device = await openDevice(options.device);
-  const { model, params } = await loadModel(checkpoint);
+  const { model, params } = await loadGpt(checkpoint);
   try {
     checkIds(ids, model.config.vocabSize, data ?? tokens as string);
     announceDevice(device, options.device, io.line);

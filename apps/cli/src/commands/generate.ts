@@ -1,7 +1,7 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import type { Tokenizer } from '@evenkeel/data';
-import { generate } from '@evenkeel/models-gpt';
-import { checkCheckpointDirectory, endOfText, loadModel, loadTokenizerOf } from '../checkpointDirectory.ts';
+import { generate, loadGpt } from '@evenkeel/models-gpt';
+import { checkCheckpointDirectory, endOfText, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { printable } from '../format.ts';
@@ -37,7 +37,7 @@ export async function generateText(options: GenerateOptions, io: Io): Promise<Ge
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0) throw new UsageError('--prompt must hold at least one token, got a text that the tokenizer drops');
   const device = await openDevice(options.device);
-  const { model, params } = await loadModel(checkpoint);
+  const { model, params } = await loadGpt(checkpoint);
   try {
     announceDevice(device, options.device, io.note);
     const stopToken = await endOfText(checkpoint, model.config.vocabSize);

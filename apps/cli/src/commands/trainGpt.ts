@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { dispose, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, type Device, type Params } from '@evenkeel/core-tensor';
+import { dispose } from '@tensorflow/tfjs-core';
+import { foldSeed, type Device, type Params } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import type { TrainResult } from '@evenkeel/training';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
@@ -15,7 +15,7 @@ import { checkFresh, defaultRunDirectory, inNewDirectory } from '../runDirectory
 import { readRecord, writeRecord, type RunRecord } from '../runRecord.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { drawSample } from '../sample.ts';
-import { round, type Spread } from '../statistics.ts';
+import { parameterCount, round, type Spread } from '../statistics.ts';
 import { finalLoss, runTraining, writeRunReport, type TrainingRun } from '../trainingRun.ts';
 
 export type TrainGptOptions = TrainGptFlags & { readonly out?: string; readonly resume?: boolean; readonly device: DeviceName };
@@ -102,18 +102,16 @@ function describe({ directory, settings, data, params }: TrainingRun, io: Io): v
   const row = (label: string, text: string): void => wrap(label.padEnd(7), text).forEach((line) => io.line(line));
   row('data', data.name);
   row('', `${formatCount(data.train.length)} tokens to train, ${formatCount(data.val.length)} to validate, vocabulary ${formatCount(data.vocabSize)}`);
-  row('model', `${formatCount(countOf(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
+  row('model', `${formatCount(parameterCount(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
   row('run', `${directory}: ${formatCount(steps)} step${steps === 1 ? '' : 's'} of ${batchSize} × ${context} tokens`);
 }
-
-const countOf = (params: Params): number => treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0);
 
 function resultOf(
   { directory, device, params, settings }: TrainingRun, trained: TrainResult, { final, peakBytes }: { final: MeanLoss | undefined; peakBytes: number },
 ): TrainGptResult {
   const { steps, trainLoss, msPerStep: { median, p10, p90 } } = trained;
   return {
-    command: 'train gpt', device: device.name, params: countOf(params), steps, trainLoss, valLoss: final?.loss ?? null,
+    command: 'train gpt', device: device.name, params: parameterCount(params), steps, trainLoss, valLoss: final?.loss ?? null,
     msPerStep: { median: round(median, 3), p10: round(p10, 3), p90: round(p90, 3) },
     tokensPerSecond: round((1000 * settings.batchSize * settings.context) / median, 1),
     peakBytes: Math.max(peakBytes, trained.peakBytes), checkpoint: directory,
