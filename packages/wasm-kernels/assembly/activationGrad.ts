@@ -66,7 +66,7 @@ function derivative(x: v128, kind: i32): v128 {
 // @ts-ignore: decorator
 @inline
 function geluTanhDerivative(unbounded: v128): v128 {
-  const x = f32x4.max(f32x4.min(unbounded, splat(20)), splat(-20));
+  const x = f32x4.pmax(f32x4.pmin(unbounded, splat(20)), splat(-20)); // in this order a NaN stays
   const square = f32x4.mul(x, x);
   const s = sigmoid4(f32x4.mul(f32x4.mul(splat(1.5957691216057308), x), madd(splat(0.044715), square, splat(1))));
   const slope = f32x4.mul(splat(1.5957691216057308), madd(splat(0.134145), square, splat(1)));

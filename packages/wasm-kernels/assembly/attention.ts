@@ -97,13 +97,16 @@ function softmaxRow(row: usize, columns: i32, low: i32, high: i32, scale: f32, m
   if (shrink != 1) scaleRow(out, d, shrink);
 }
 
-/** The largest score of columns low … high, or the smallest where the scale turns the order round. NaN wins. */
+/**
+ * The largest score of columns low … high, or the smallest where the scale turns the order round. A NaN may be passed over: its
+ * exponential makes the row NaN all the same.
+ */
 function rowMaximum(row: usize, low: i32, high: i32, negative: bool): f32 {
   let j = low;
   let best = load<f32>(row + (<usize>low << 2));
   if (!negative && high - low >= 3) {
     let best4 = v128.load(row + (<usize>low << 2));
-    for (j = low + 4; j + 3 <= high; j += 4) best4 = f32x4.max(best4, v128.load(row + (<usize>j << 2)));
+    for (j = low + 4; j + 3 <= high; j += 4) best4 = f32x4.pmax(best4, v128.load(row + (<usize>j << 2)));
     best = maxLanes(best4);
   }
   for (; j <= high; j++) {

@@ -1,5 +1,17 @@
 // The exponential and sums over vectors.
-import { madd, splat } from './simd';
+import { loadSplat, madd, splat } from './simd';
+
+// Read from memory, not written as constants: the engine builds a vector constant anew at each use, with up to four instructions.
+const TABLE: usize = memory.data<f32>([
+  -87.3365447505531, 88.7228391116729, 1.44269504088896341, 12582912, -0.693359375, 2.12194440e-4,
+  1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, Infinity,
+]);
+
+// @ts-ignore: decorator
+@inline
+function constant(index: usize): v128 {
+  return loadSplat(TABLE, index << 2);
+}
 
 /**
  * exp — eˣ on four lanes, within 2 ulp; 0 below −87.3, +∞ above 88.7, NaN stays NaN.
@@ -8,29 +20,24 @@ import { madd, splat } from './simd';
 // @ts-ignore: decorator
 @inline
 export function exp(x: v128): v128 {
-  const bounded = f32x4.min(f32x4.max(x, splat(-87.3365447505531)), splat(88.7228391116729));
-  const n = f32x4.nearest(f32x4.mul(bounded, splat(1.44269504088896341)));
-  let r = madd(n, splat(-0.693359375), bounded);
-  r = madd(n, splat(2.12194440e-4), r);
-  let p = madd(splat(1.9875691500e-4), r, splat(1.3981999507e-3));
-  p = madd(p, r, splat(8.3334519073e-3));
-  p = madd(p, r, splat(4.1665795894e-2));
-  p = madd(p, r, splat(1.6666665459e-1));
-  p = madd(p, r, splat(5.0000001201e-1));
-  const y = f32x4.add(madd(p, f32x4.mul(r, r), r), splat(1));
-  // 2ⁿ in two factors: n reaches 128, which is no exponent of a finite number.
-  const whole = i32x4.trunc_sat_f32x4_s(n);
-  const half = i32x4.shr_s(whole, 1);
-  const scaled = f32x4.mul(f32x4.mul(y, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
-  const large = v128.bitselect(splat(Infinity), scaled, f32x4.gt(x, splat(88.7228391116729)));
-  const small = v128.andnot(large, f32x4.lt(x, splat(-87.3365447505531)));
+  const lowest = constant(0), highest = constant(1);
+  const bounded = f32x4.pmin(highest, f32x4.pmax(lowest, x)); // pmin and pmax are one instruction each; a NaN is restored below
+  // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the lowest bits.
+  const shifted = f32x4.add(f32x4.mul(bounded, constant(2)), constant(3));
+  const n = f32x4.sub(shifted, constant(3));
+  let r = madd(n, constant(4), bounded);
+  r = madd(n, constant(5), r);
+  let p = madd(constant(6), r, constant(7));
+  p = madd(p, r, constant(8));
+  p = madd(p, r, constant(9));
+  p = madd(p, r, constant(10));
+  p = madd(p, r, constant(11));
+  const y = f32x4.add(madd(p, f32x4.mul(r, r), r), constant(12));
+  // n is added to the exponent of y. It may be 128, where y is below 1, and −126, where y is at least 1: both stay in range.
+  const scaled = i32x4.add(y, i32x4.shl(shifted, 23));
+  const large = v128.bitselect(constant(13), scaled, f32x4.gt(x, highest));
+  const small = v128.andnot(large, f32x4.lt(x, lowest));
   return v128.bitselect(small, x, f32x4.eq(x, x));
-}
-
-// @ts-ignore: decorator
-@inline
-function powerOfTwo(n: v128): v128 {
-  return i32x4.shl(i32x4.add(n, i32x4.splat(127)), 23);
 }
 
 /** exp1 — eˣ of one number, the same as a lane of `exp`. */

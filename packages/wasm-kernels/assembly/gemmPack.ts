@@ -110,7 +110,7 @@ function packColumns(from: usize, to: usize, width: i32, full: i32, kc: i32, str
 }
 
 /** transpose4 — four rows of kc floats, `step` bytes apart, into kc groups of four, `toStep` bytes apart. */
-function transpose4(from: usize, to: usize, kc: i32, step: usize, toStep: usize): void {
+export function transpose4(from: usize, to: usize, kc: i32, step: usize, toStep: usize): void {
   let r0 = from;
   let r1 = r0 + step;
   let r2 = r1 + step;

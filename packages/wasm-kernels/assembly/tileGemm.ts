@@ -1,4 +1,5 @@
 // Small matrix products on operands that lie unpacked in the cache: the tiles of attention.
+import { transpose4 } from './gemmPack';
 import { loadSplat, madd } from './simd';
 
 /**
@@ -92,7 +93,9 @@ function rest(n: i32, k: i32, a: usize, aColumn: usize, b: usize, bRow: usize, c
 
 /** transposeInto — out[j][i] = x[i][j] for `rows` × `columns`; rows of x are `xRow` bytes apart, of out `outRow`. */
 export function transposeInto(rows: i32, columns: i32, x: usize, xRow: usize, out: usize, outRow: usize): void {
-  for (let i = 0; i < rows; i++, x += xRow, out += 4) {
+  let i = 0;
+  for (; i + 4 <= rows; i += 4, x += 4 * xRow, out += 16) transpose4(x, out, columns, xRow, outRow);
+  for (; i < rows; i++, x += xRow, out += 4) {
     let to = out;
     for (let j = 0; j < columns; j++, to += outRow) store<f32>(to, load<f32>(x + (<usize>j << 2)));
   }
