@@ -7,6 +7,8 @@ import { tileGemm, transposeInto } from './tileGemm';
 
 /** Queries, keys per tile. */
 export const BLOCK: i32 = 64;
+/** Queries of a tile taken together: each such strip leaves out the keys that none of its queries sees. */
+export const STRIP: i32 = 16;
 
 /** Visible keys of query `i`: [firstKey, lastKey] ∩ [0, s); bottom-right aligned. */
 // @ts-ignore: decorator
@@ -19,6 +21,13 @@ export function firstKey(i: i32, offset: i32, left: i32): i32 {
 @inline
 export function lastKey(i: i32, offset: i32, right: i32, s: i32): i32 {
   return right < 0 ? s - 1 : min(s - 1, i + offset + right);
+}
+
+/** seenColumns — how many of a tile's `columns` keys, from the first on, the queries up to `i` see; a multiple of 8 where it can be. */
+// @ts-ignore: decorator
+@inline
+export function seenColumns(i: i32, offset: i32, right: i32, s: i32, start: i32, columns: i32): i32 {
+  return max(0, min(columns, (lastKey(i, offset, right, s) - start + 8) & ~7));
 }
 
 /**
@@ -60,14 +69,21 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
   for (let start = (firstKey(first, offset, left) / BLOCK) * BLOCK; start <= end; start += BLOCK) {
     const columns = min(BLOCK, s - start);
     transposeInto(columns, d, k + <usize>start * kvRow, kvRow, keys, BLOCK << 2);
-    memory.fill(scores, 0, (BLOCK * BLOCK) << 2);
-    tileGemm(rows, columns, d, q, qRow, 4, keys, BLOCK << 2, scores, BLOCK << 2);
-    for (let i = 0; i < rows; i++) {
-      const low = max(0, firstKey(first + i, offset, left) - start);
-      const high = min(columns - 1, lastKey(first + i, offset, right, s) - start);
-      softmaxRow(scores + (<usize>(i * BLOCK) << 2), columns, low, high, scale, maxima + (<usize>i << 2), sums + (<usize>i << 2), out + <usize>i * qRow, d);
+    for (let strip = 0; strip < rows; strip += STRIP) {
+      const count = min(STRIP, rows - strip);
+      const seen = seenColumns(first + strip + count - 1, offset, right, s, start, columns);
+      if (seen == 0) continue;
+      const tile = scores + (<usize>(strip * BLOCK) << 2);
+      const mixed = out + <usize>strip * qRow;
+      memory.fill(tile, 0, <usize>(count * BLOCK) << 2);
+      tileGemm(count, seen, d, q + <usize>strip * qRow, qRow, 4, keys, BLOCK << 2, tile, BLOCK << 2);
+      for (let i = strip; i < strip + count; i++) {
+        const low = max(0, firstKey(first + i, offset, left) - start);
+        const high = min(seen - 1, lastKey(first + i, offset, right, s) - start);
+        softmaxRow(scores + (<usize>(i * BLOCK) << 2), seen, low, high, scale, maxima + (<usize>i << 2), sums + (<usize>i << 2), out + <usize>i * qRow, d);
+      }
+      tileGemm(count, d, seen, tile, BLOCK << 2, 4, v + <usize>start * kvRow, kvRow, mixed, qRow);
     }
-    tileGemm(rows, d, columns, scores, BLOCK << 2, 4, v + <usize>start * kvRow, kvRow, out, qRow);
   }
   for (let i = 0; i < rows; i++) {
     const sum = load<f32>(sums + (<usize>i << 2));

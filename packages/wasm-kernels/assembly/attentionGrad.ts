@@ -1,7 +1,7 @@
 // The gradient of exact attention in linear memory (FlashAttention, arXiv:2205.14135, algorithm 4).
 // A chunk is one key-value head of one sequence: its dk and dv belong to it alone, and so do the dq of its query heads, so the
 // result does not depend on how chunks are spread over threads.
-import { BLOCK, exponentials, firstKey, lastKey } from './attention';
+import { BLOCK, exponentials, firstKey, lastKey, seenColumns, STRIP } from './attention';
 import { floatArg, intArg, pointerArg } from './args';
 import { sumLanes } from './exp';
 import { madd, splat } from './simd';
@@ -54,9 +54,22 @@ export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
 
 /**
  * One tile: p = e^(scale·q·kᵀ − lse), dp = dy·vᵀ, ds = scale · p ∘ (dp − rowsum(dy ∘ out)); then dv += pᵀ·dy, dq += ds·k,
- * dk += dsᵀ·q.
+ * dk += dsᵀ·q. In strips of queries, each with the keys it sees.
  */
 function gradTile(
+  args: usize, tiles: usize, keys: usize, values: usize, rows: i32, columns: i32, first: i32, start: i32,
+  qAt: usize, kvAt: usize, lse: usize, qRow: usize, kvRow: usize,
+): void {
+  const offset = intArg(args, 10) - intArg(args, 9);
+  for (let strip = 0; strip < rows; strip += STRIP) {
+    const count = min(STRIP, rows - strip);
+    const seen = seenColumns(first + strip + count - 1, offset, intArg(args, 16), intArg(args, 10), start, columns);
+    if (seen == 0) continue;
+    gradStrip(args, tiles, keys, values, count, seen, first + strip, start, qAt + <usize>strip * qRow, kvAt, lse + (<usize>strip << 2), qRow, kvRow);
+  }
+}
+
+function gradStrip(
   args: usize, tiles: usize, keys: usize, values: usize, rows: i32, columns: i32, first: i32, start: i32,
   qAt: usize, kvAt: usize, lse: usize, qRow: usize, kvRow: usize,
 ): void {
@@ -65,11 +78,11 @@ function gradTile(
   const left = intArg(args, 15), right = intArg(args, 16);
   const tileRow: usize = BLOCK << 2;
   const p = tiles;
-  const ds = tiles + <usize>BLOCK * tileRow;
+  const ds = tiles + <usize>STRIP * tileRow;
   const q = pointerArg(args, 0) + qAt;
   const dy = pointerArg(args, 5) + qAt;
   const out = pointerArg(args, 3) + qAt;
-  memory.fill(tiles, 0, <usize>(2 * BLOCK) * tileRow);
+  memory.fill(tiles, 0, <usize>(2 * STRIP) * tileRow);
   tileGemm(rows, columns, d, q, qRow, 4, keys, tileRow, p, tileRow);
   tileGemm(rows, columns, d, dy, qRow, 4, values, tileRow, ds, tileRow);
   for (let i = 0; i < rows; i++) {
@@ -93,7 +106,13 @@ function gradRow(p: usize, ds: usize, columns: i32, low: i32, high: i32, scale: 
   memory.fill(p + (<usize>to << 2), 0, <usize>(columns - to) << 2);
   memory.fill(ds + (<usize>to << 2), 0, <usize>(columns - to) << 2);
   exponentials(p, from, to - 1, scale, lse);
-  for (let j = from; j < to; j++) {
+  let j = from;
+  const scale4 = splat(scale), delta4 = splat(delta);
+  for (; j + 4 <= to; j += 4) {
+    const at = <usize>j << 2;
+    v128.store(ds + at, f32x4.mul(f32x4.mul(scale4, v128.load(p + at)), f32x4.sub(v128.load(ds + at), delta4)));
+  }
+  for (; j < to; j++) {
     const at = <usize>j << 2;
     store<f32>(ds + at, scale * load<f32>(p + at) * (load<f32>(ds + at) - delta));
   }
