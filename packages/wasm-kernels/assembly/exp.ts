@@ -3,7 +3,7 @@ import { loadSplat, madd, splat } from './simd';
 
 // Read from memory, not written as constants: the engine builds a vector constant anew at each use, with up to four instructions.
 const TABLE: usize = memory.data<f32>([
-  -87.3365447505531, 88.7228391116729, 1.44269504088896341, 12582912, -0.693359375, 2.12194440e-4,
+  -87.3365447505531, 88.72283172607422, 1.44269504088896341, 12582912, -0.693359375, 2.12194440e-4,
   1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, Infinity,
 ]);
 
@@ -33,7 +33,7 @@ export function exp(x: v128): v128 {
   p = madd(p, r, constant(10));
   p = madd(p, r, constant(11));
   const y = f32x4.add(madd(p, f32x4.mul(r, r), r), constant(12));
-  // n is added to the exponent of y. It may be 128, where y is below 1, and −126, where y is at least 1: both stay in range.
+  // n is added to the exponent of y. Up to the largest x whose eˣ is finite it may be 128, where y is below 1, and −126, where y is at least 1: both stay in range.
   const scaled = i32x4.add(y, i32x4.shl(shifted, 23));
   const large = v128.bitselect(constant(13), scaled, f32x4.gt(x, highest));
   const small = v128.andnot(large, f32x4.lt(x, lowest));

@@ -1,4 +1,4 @@
-import { backend_util, Concat, Fill, OnesLike, Pack, Slice, slice_util, SplitV, Transpose, Unpack, util, ZerosLike, type TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util, Concat, Fill, OnesLike, Pack, PadV2, Slice, slice_util, SplitV, Transpose, Unpack, util, ZerosLike, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from '../wasmBackend.ts';
 import { chunksFor, listOnCpu, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
 
@@ -9,6 +9,7 @@ export const moveKernels: readonly WasmKernel[] = [
   { name: Concat, run: (call) => concat(Concat, call, (shape, axis) => shape[axis] as number) },
   { name: Pack, run: (call) => concat(Pack, call, () => 1) },
   { name: Unpack, run: unpack },
+  { name: PadV2, run: pad },
   { name: Transpose, run: transpose },
   { name: ZerosLike, run: (call) => fillLike(ZerosLike, call, 0) },
   { name: OnesLike, run: (call) => fillLike(OnesLike, call, 1) },
@@ -89,6 +90,23 @@ function concat(name: string, call: KernelCall, lengthOf: (shape: number[], axis
     copyBlocks(backend, backend.pointer(x), to, outer, bytes, bytes, total * inner);
     to += bytes;
   });
+  return y;
+}
+
+/** PadV2 along at most one axis: the gradient of a slice. */
+function pad(call: KernelCall): TensorInfo {
+  const { inputs: { x }, attrs, backend } = call;
+  const paddings = attrs.paddings as [number, number][];
+  const padded = paddings.flatMap(([before, after], axis) => (before !== 0 || after !== 0 ? [axis] : []));
+  if (!backend.holds(x, 'float32') || x.shape.length === 0 || padded.length > 1) return onCpu(PadV2, call);
+  const axis = padded[0] ?? 0;
+  const [before, after] = paddings[axis] as [number, number];
+  const length = x.shape[axis] as number;
+  const total = before + length + after;
+  const y = filled(backend, x.shape.with(axis, total), attrs.constantValue as number);
+  const inner = util.sizeFromShape(x.shape.slice(axis + 1)) * 4;
+  const outer = util.sizeFromShape(x.shape.slice(0, axis));
+  copyBlocks(backend, backend.pointer(x), backend.pointer(y) + before * inner, outer, length * inner, length * inner, total * inner);
   return y;
 }
 
