@@ -1,0 +1,118 @@
+"""PyTorch as a contender of `pnpm bench:peers`: one JSON request per line on standard input, the times in ms on standard output.
+
+    {"workload": "reference", "warmup": 5, "samples": 20}  ->  {"times": [...], "version": "..."}
+
+The first argument is the number of threads. The model is the same as ours: pre-norm GPT-2, tied head, GELU.
+"""
+import json
+import math
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+SIZES = {  # vocabulary, context, layers, width, heads, batch
+    "reference": (65, 64, 4, 128, 4, 12),
+    "gpt-10m": (65, 256, 6, 384, 6, 8),
+}
+
+
+class Block(nn.Module):
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+
+    def forward(self, x, hidden):
+        B, T, C = x.shape
+        q, k, v = [z.view(B, T, self.heads, -1).transpose(1, 2) for z in self.qkv(self.norm1(x)).split(C, 2)]
+        scores = (q @ k.transpose(-2, -1)) / math.sqrt(C // self.heads)
+        mixed = F.softmax(scores.masked_fill(hidden, float("-inf")), -1) @ v
+        x = x + self.proj(mixed.transpose(1, 2).reshape(B, T, C))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Gpt(nn.Module):
+    def __init__(self, vocabulary, context, layers, dim, heads):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, dim), nn.Embedding(context, dim)
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        self.register_buffer("hidden", torch.ones(context, context).triu(1).bool())
+        for weight in (self.tokens.weight, self.positions.weight):
+            nn.init.normal_(weight, std=0.02)
+
+    def loss(self, inputs, targets):
+        x = self.tokens(inputs) + self.positions.weight
+        for block in self.blocks:
+            x = block(x, self.hidden)
+        logits = self.norm(x) @ self.tokens.weight.t()
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def training_step(name):
+    vocabulary, context, layers, dim, heads, batch = SIZES[name]
+    model = Gpt(vocabulary, context, layers, dim, heads)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    inputs, targets = torch.randint(0, vocabulary, (2, batch, context))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = model.loss(inputs, targets)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def product(size):
+    a, b = torch.rand(size, size), torch.rand(size, size)
+
+    def run():
+        a @ b
+
+    return run
+
+
+def attention():
+    q, k, v = torch.randn(3, 1, 6, 1024, 64, requires_grad=True)
+    hidden = torch.ones(1024, 1024).triu(1).bool()
+
+    def run():
+        weights = F.softmax((q @ k.transpose(-2, -1) / 8).masked_fill(hidden, float("-inf")), -1)
+        torch.autograd.grad((weights @ v).sum(), (q, k, v))
+
+    return run
+
+
+def make(name):
+    if name.startswith("matmul-"):
+        return product(int(name.split("-")[1]))
+    return attention() if name == "attention" else training_step(name)
+
+
+def main():
+    torch.manual_seed(1)
+    torch.set_num_threads(int(sys.argv[1]))
+    made = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        name = request["workload"]
+        if name not in made:
+            made[name] = make(name)
+        times = []
+        for i in range(request["warmup"] + request["samples"]):
+            start = time.perf_counter()
+            made[name]()
+            if i >= request["warmup"]:
+                times.append((time.perf_counter() - start) * 1000)
+        print(json.dumps({"times": times, "version": torch.__version__}), flush=True)
+
+
+main()
