@@ -1,72 +1,59 @@
-/** Evenkeel on WASM as a contender of `pnpm bench:peers`: one JSON request per line in, the times in ms out. The argument: threads. */
-import { createInterface } from 'node:readline';
+/** Evenkeel on WASM as a contender of `pnpm bench:peers`. The argument: threads. */
 import { dispose, matMul, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
-import { uniformValues, valueAndGrad, vjp } from '@evenkeel/core-tensor';
+import { valueAndGrad, vjp } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
 import { gpt } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
 import { BACKEND_NAME, createWasmBackend } from '@evenkeel/wasm-kernels';
+import { serve, type Run } from './serve.ts';
+import { ADAM, ATTENTION, checkAttention, checkProduct, tokenIds, uniform, type GptSizes } from './workloads.ts';
 
-const SIZES = {
-  reference: { batchSize: 12, vocabSize: 65, contextLength: 64, depth: 4, dim: 128, numHeads: 4 },
-  'gpt-10m': { batchSize: 8, vocabSize: 65, contextLength: 256, depth: 6, dim: 384, numHeads: 6 },
-} as const;
-
-await createWasmBackend({ threads: Number(process.argv[2]) });
+const { runtime } = await createWasmBackend({ threads: Number(process.argv[2]) });
 await setBackend(BACKEND_NAME);
 await ready();
-const made = new Map<string, () => Promise<void>>();
-for await (const line of createInterface({ input: process.stdin })) {
-  const { workload, warmup, samples } = JSON.parse(line) as { workload: string; warmup: number; samples: number };
-  const run = made.get(workload) ?? make(workload);
-  made.set(workload, run);
-  const times: number[] = [];
-  for (let i = 0; i < warmup + samples; i++) {
-    const start = performance.now();
-    await run();
-    if (i >= warmup) times.push(performance.now() - start);
-  }
-  process.stdout.write(`${JSON.stringify({ times, version: process.version })}\n`);
-}
-process.exit(0);
+await serve(`Evenkeel, ${runtime.variant} SIMD, ${runtime.pool.threads} thread(s)`, { product, attention, trainingStep });
 
-function make(name: string): () => Promise<void> {
-  if (name.startsWith('matmul-')) return product(Number(name.split('-')[1]));
-  return name === 'attention' ? attention() : trainingStep(SIZES[name as keyof typeof SIZES]);
-}
-
-function trainingStep({ batchSize, ...sizes }: (typeof SIZES)[keyof typeof SIZES]): () => Promise<void> {
-  const model = gpt(sizes);
+function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
+  const model = gpt({ ...sizes, activation: 'gelu' }); // the exact form, as the others have it
   const params = model.init({ seed: 1 });
-  const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate: 1e-3, weightDecay: 0.1 }));
+  const { learningRate, beta2, weightDecay } = ADAM;
+  const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate, beta2, weightDecay }));
   const state = optimizer.init(params);
-  const count = batchSize * sizes.contextLength;
-  const ids = (seed: number): Tensor2D =>
-    tensor2d(Int32Array.from(uniformValues(count, seed, 0, sizes.vocabSize)), [batchSize, sizes.contextLength], 'int32');
-  const batch = { inputs: ids(1), targets: ids(2) };
-  return () => awaited(() => {
-    const { value, grads } = valueAndGrad((p: typeof params) => model.loss(batch, p, { train: true, seed: 1 }), params);
-    applyUpdates(params, optimizer.update(grads, state, params));
-    return value;
-  });
-}
-
-function product(size: number): () => Promise<void> {
-  const [a, b] = [1, 2].map((seed) => tensor2d(uniformValues(size * size, seed, 0, 1), [size, size])) as [Tensor2D, Tensor2D];
-  return async () => { matMul(a, b).dispose(); }; // a kernel has finished when the call returns
-}
-
-function attention(): () => Promise<void> {
-  const [q, k, v] = [1, 2, 3].map((seed) => tensor4d(uniformValues(1024 * 384, seed, -1, 1), [1, 1024, 6, 64])) as [Tensor, Tensor, Tensor];
-  const dy = ones(q.shape);
+  const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes } as GptSizes, seed), [batchSize, sizes.contextLength], 'int32'));
+  const batch = { inputs, targets } as { inputs: Tensor2D; targets: Tensor2D };
   return async () => {
-    const { value, grads } = vjp(() => flashAttention(q, k, v, { causal: true }), [q, k, v], dy);
-    dispose([value, ...grads]);
+    const loss = tidy(() => {
+      const { value, grads } = valueAndGrad((p: typeof params) => model.loss(batch, p, { train: true, seed: 1 }), params);
+      applyUpdates(params, optimizer.update(grads, state, params));
+      return value;
+    });
+    const [value] = await loss.data();
+    loss.dispose();
+    return value as number;
   };
 }
 
-async function awaited(f: () => Tensor): Promise<void> {
-  const result = tidy(f);
-  await result.data();
-  result.dispose();
+async function product(size: number): Promise<Run> {
+  const [x, y] = [uniform(size * size, 1, 0, 1), uniform(size * size, 2, 0, 1)];
+  const [a, b] = [tensor2d(x, [size, size]), tensor2d(y, [size, size])];
+  const c = matMul(a, b);
+  checkProduct(x, y, await c.data(), size);
+  c.dispose();
+  return async () => { matMul(a, b).dispose(); }; // a kernel has finished when the call returns
+}
+
+async function attention(): Promise<Run> {
+  const { tokens, heads, headDim } = ATTENTION;
+  const width = heads * headDim;
+  const inputs = [1, 2, 3].map((seed) => uniform(tokens * width, seed, -1, 1)) as [Float32Array, Float32Array, Float32Array];
+  const [q, k, v] = inputs.map((values) => tensor4d(values, [1, tokens, heads, headDim])) as [Tensor, Tensor, Tensor];
+  const dy = ones(q.shape);
+  const both = () => vjp(() => flashAttention(q, k, v, { causal: true }), [q, k, v], dy);
+  const { value, grads } = both();
+  checkAttention(...inputs, await value.data(), await (grads[2] as Tensor).data(), (token) => token * width);
+  dispose([value, ...grads]);
+  return async () => {
+    const result = both();
+    dispose([result.value, ...result.grads]);
+  };
 }

@@ -1,6 +1,6 @@
 """PyTorch as a contender of `pnpm bench:peers`: one JSON request per line on standard input, the times in ms on standard output.
 
-    {"workload": "reference", "warmup": 5, "samples": 20}  ->  {"times": [...], "version": "..."}
+    {"workload": "reference", "warmup": 5, "samples": 20}  ->  {"times": [...], "about": "..."} or {"error": "..."}
 
 The first argument is the number of threads. The model is the same as ours: pre-norm GPT-2, tied head, GELU.
 """
@@ -73,6 +73,9 @@ def training_step(name):
 
 def product(size):
     a, b = torch.rand(size, size), torch.rand(size, size)
+    wanted = (a.double() * b.double().t()).sum(1)
+    if not torch.allclose((a @ b).diagonal().double(), wanted, rtol=1e-4):
+        raise ValueError("wrong product")
 
     def run():
         a @ b
@@ -84,10 +87,19 @@ def attention():
     q, k, v = torch.randn(3, 1, 6, 1024, 64, requires_grad=True)
     hidden = torch.ones(1024, 1024).triu(1).bool()
 
-    def run():
-        weights = F.softmax((q @ k.transpose(-2, -1) / 8).masked_fill(hidden, float("-inf")), -1)
-        torch.autograd.grad((weights @ v).sum(), (q, k, v))
+    def forward(a, b, c):
+        return F.softmax((a @ b.transpose(-2, -1) / 8).masked_fill(hidden, float("-inf")), -1) @ c
 
+    def run():
+        return torch.autograd.grad(forward(q, k, v).sum(), (q, k, v))
+
+    with torch.no_grad():
+        wanted = forward(q.double(), k.double(), v.double())
+        if not torch.allclose(forward(q, k, v).double(), wanted, atol=1e-4):
+            raise ValueError("wrong attention")
+    run_result = run()[2].sum().item()  # every query shares out a gradient of ones
+    if abs(run_result / (1024 * 384) - 1) > 1e-3:
+        raise ValueError("wrong gradient of attention")
     return run
 
 
@@ -97,22 +109,36 @@ def make(name):
     return attention() if name == "attention" else training_step(name)
 
 
+def timed(run, losses, warmup, samples):
+    times = []
+    for i in range(warmup + samples):
+        start = time.perf_counter()
+        loss = run()
+        if i >= warmup:
+            times.append((time.perf_counter() - start) * 1000)
+        if isinstance(loss, float):
+            losses.append(loss)
+    if losses and not losses[-1] < losses[0]:
+        raise ValueError(f"the loss must fall, got {losses[0]} at first and {losses[-1]} at last")
+    return times
+
+
 def main():
+    threads = int(sys.argv[1])
     torch.manual_seed(1)
-    torch.set_num_threads(int(sys.argv[1]))
+    torch.set_num_threads(threads)
     made = {}
     for line in sys.stdin:
         request = json.loads(line)
         name = request["workload"]
-        if name not in made:
-            made[name] = make(name)
-        times = []
-        for i in range(request["warmup"] + request["samples"]):
-            start = time.perf_counter()
-            made[name]()
-            if i >= request["warmup"]:
-                times.append((time.perf_counter() - start) * 1000)
-        print(json.dumps({"times": times, "version": torch.__version__}), flush=True)
+        try:  # what goes wrong is the answer, not the end of the process
+            if name not in made:
+                made[name] = (make(name), [])
+            times = timed(*made[name], request["warmup"], request["samples"])
+            answer = {"times": times, "about": f"PyTorch {torch.__version__}, {threads} thread(s)"}
+        except Exception as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
 
 
 main()

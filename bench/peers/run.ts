@@ -1,64 +1,99 @@
 /**
- * `pnpm bench:peers` — Evenkeel on WASM and PyTorch in one run: the contenders take turns, each in a process that stays alive, never
- * two at a time.
+ * `pnpm bench:peers` — Evenkeel on WASM, TensorFlow.js on WASM, jax-js on WASM and PyTorch in one run: the contenders take turns, each in
+ * a process that stays alive, never two at a time.
  *
  *     pnpm bench:peers [--only reference,matmul-512] [--rounds 3] [--json]
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { availableParallelism, cpus } from 'node:os';
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
+import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { Contender } from './contender.ts';
+import { HEADER, lineOf, quantile, rowOf, type Row } from './table.ts';
+import { PLANS, type Plan } from './workloads.ts';
 
-type Contender = { readonly name: string; readonly ask: (request: object) => Promise<number[]>; readonly end: () => void };
+const USAGE = `Usage: pnpm bench:peers [--only ${Object.keys(PLANS).join()}] [--rounds 3] [--json]`;
 
-/** Samples per contender and round: more of what is short. */
-const WORKLOADS: Readonly<Record<string, { warmup: number; samples: number }>> = {
-  reference: { warmup: 5, samples: 15 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
-  'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
-};
+/** A round of one contender should not take longer than this; what is slower gets fewer samples. */
+const ROUND_MS = 8000;
 
-const { values: flags } = parseArgs({
-  options: { only: { type: 'string', default: Object.keys(WORKLOADS).join() }, rounds: { type: 'string', default: '3' }, json: { type: 'boolean' } },
-});
+const flags = readFlags();
+if (flags.help) {
+  process.stdout.write(`${USAGE}\n`);
+  process.exit(0);
+}
+const say = (line: string): void => void (flags.json ? process.stderr : process.stdout).write(`${line}\n`);
 const names = flags.only.split(',');
-const unknown = names.find((name) => !(name in WORKLOADS));
-if (unknown !== undefined) throw new Error(`bench:peers: --only must name ${Object.keys(WORKLOADS).join(', ')}, got ${unknown}`);
+const unknown = names.find((name) => !Object.hasOwn(PLANS, name));
+if (unknown !== undefined) fail(`--only must name ${Object.keys(PLANS).join(', ')}, got ${unknown}`);
 const rounds = Number(flags.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`bench:peers: --rounds must be a positive integer, got ${flags.rounds}`);
+if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a positive integer, got ${flags.rounds}`);
 
-const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const cores = availableParallelism();
-const python = ['python3', '/usr/bin/python3'].find((each) => runs(each, ['-c', 'import torch']));
-if (python === undefined) process.stdout.write('PyTorch is left out: no python3 here can import torch.\n');
-const threads = [...new Set([1, cores])];
-const contenders = [
-  start(`Evenkeel, ${cores} threads`, process.execPath, ['--conditions=@evenkeel/source', here('ours.ts'), String(cores)]),
-  ...(python === undefined ? [] : threads.map((count) => start(`PyTorch, ${count} thread${count === 1 ? '' : 's'}`, python, [here('pytorch.py'), String(count)]))),
-];
-process.stdout.write(`${cpus()[0]?.model}, ${cores} cores, Node ${process.version}\n`);
-process.stdout.write(`${'ms'.padEnd(36)} ${'median'.padStart(9)} ${'p10'.padStart(9)} ${'p90'.padStart(9)} ${'× ours'.padStart(8)}\n`);
-const rows: object[] = [];
-for (const workload of names) await compare(workload);
-for (const { end } of contenders) end();
-if (flags.json) process.stdout.write(`${JSON.stringify(rows)}\n`);
+const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores, node: process.version, load: loadavg()[0] as number };
+say(`${machine.cpu}, ${cores} cores, Node ${machine.node}`);
+if (machine.load > 0.3 * cores) say(`The machine is busy (load ${machine.load.toFixed(1)}): times will be too long.`);
+const contenders = listContenders();
+const about = new Map<string, string>();
+const rows: Row[] = [];
+say(HEADER);
+for (const workload of names) rows.push(...await compare(workload, PLANS[workload] as Plan));
+for (const contender of contenders) contender.end();
+say('');
+for (const [name, text] of about) say(`${name}: ${text}`);
+for (const { workload, contender, reason } of rows) if (reason !== undefined) say(`— ${workload}, ${contender}: ${reason}`);
+if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers', machine, contenders: Object.fromEntries(about), rows })}\n`);
 
-async function compare(workload: string): Promise<void> {
-  const times = contenders.map((): number[] => []);
+/** All contenders with one workload, in turns; one that fails once is not asked again. */
+async function compare(workload: string, plan: Plan): Promise<Row[]> {
+  const states = contenders.map((contender) => ({ contender, times: [] as number[], plan, reason: undefined as string | undefined }));
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { ask }] of contenders.entries()) times[i]?.push(...await ask({ workload, ...WORKLOADS[workload] }));
+    for (const state of states) {
+      if (round === 0) {
+        // The first runs compile and check; the second says how many samples there is time for.
+        const first = await ask(state, { warmup: 1, samples: 1 });
+        state.plan = fitted(plan, first[0] ?? 0);
+      }
+      state.times.push(...await ask(state, state.plan));
+    }
   }
-  const ours = quantile(times[0] as number[], 0.5);
-  for (const [i, { name }] of contenders.entries()) {
-    const [median, p10, p90] = [0.5, 0.1, 0.9].map((share) => quantile(times[i] as number[], share)) as [number, number, number];
-    rows.push({ workload, contender: name, median, p10, p90, ratio: median / ours });
-    const numbers = [median, p10, p90].map((ms) => ms.toFixed(2).padStart(9)).join(' ');
-    process.stdout.write(`${workload.padEnd(14)} ${name.padEnd(21)} ${numbers} ${(median / ours).toFixed(2).padStart(8)}\n`);
+  const ours = states[0]?.reason === undefined ? quantile(states[0]?.times ?? [], 0.5) : undefined;
+  return states.map(({ contender, times, reason }) => {
+    const row = rowOf(workload, contender.name, times, ours, reason);
+    say(lineOf(row));
+    return row;
+  });
+
+  async function ask(state: (typeof states)[number], { warmup, samples }: Plan): Promise<number[]> {
+    if (state.reason !== undefined) return [];
+    const answer = await state.contender.ask({ workload, warmup, samples });
+    if ('error' in answer) {
+      state.reason = answer.error;
+      return [];
+    }
+    about.set(state.contender.name, answer.about);
+    return answer.times;
   }
 }
 
-function quantile(values: readonly number[], share: number): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(share * (values.length - 1))] as number;
+function fitted({ warmup, samples }: Plan, ms: number): Plan {
+  const affordable = Math.max(1, Math.floor(ROUND_MS / Math.max(ms, 1e-3)));
+  return { warmup: Math.min(warmup, Math.floor(affordable / 3)), samples: Math.min(samples, affordable) };
+}
+
+function listContenders(): Contender[] {
+  const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+  const node = (file: string, ...args: string[]): string[] => [process.execPath, '--conditions=@evenkeel/source', here(file), ...args];
+  const threads = [...new Set([cores, 1])];
+  const label = (name: string, count: number): string => `${name}, ${count} thread${count === 1 ? '' : 's'}`;
+  const python = ['python3', '/usr/bin/python3'].find((each) => runs(each, ['-c', 'import torch']));
+  if (python === undefined) say('PyTorch is left out: no python3 here can import torch.');
+  return [
+    ...threads.map((count) => new Contender(label('Evenkeel', count), node('ours.ts', String(count)))),
+    new Contender('tfjs WASM', node('tfjs.ts')),
+    new Contender('jax-js WASM', node('jaxJs.ts')),
+    ...(python === undefined ? [] : threads.map((count) => new Contender(label('PyTorch', count), [python, here('pytorch.py'), String(count)]))),
+  ];
 }
 
 function runs(command: string, args: string[]): boolean {
@@ -70,18 +105,21 @@ function runs(command: string, args: string[]): boolean {
   }
 }
 
-/** Starts a contender; one that ends before it has answered fails the whole run. */
-function start(name: string, command: string, args: string[]): Contender {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    name,
-    async ask(request) {
-      child.stdin.write(`${JSON.stringify(request)}\n`);
-      const { value, done } = await lines.next();
-      if (done === true) throw new Error(`bench:peers: ${name} must answer, got its end`);
-      return (JSON.parse(value) as { times: number[] }).times;
-    },
-    end: () => child.stdin.end(),
-  };
+function fail(message: string): never {
+  process.stderr.write(`error: bench:peers: ${message}. ${USAGE}\n`);
+  process.exit(2);
+}
+
+/** The flags, or one line on what is wrong with them. */
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: 'string', default: Object.keys(PLANS).join() }, rounds: { type: 'string', default: '3' },
+        json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return fail(error instanceof Error ? error.message.split('. ')[0] as string : String(error));
+  }
 }
