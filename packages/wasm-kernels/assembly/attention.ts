@@ -7,7 +7,7 @@ import { tileGemm, transposeInto } from './tileGemm';
 
 /** Queries, keys per tile. */
 export const BLOCK: i32 = 64;
-/** Queries of a tile taken together: each such strip leaves out the keys that none of its queries sees. */
+/** Queries that meet a tile's keys together: each such strip leaves out the keys after the last that its queries see. */
 export const STRIP: i32 = 16;
 
 /** Visible keys of query `i`: [firstKey, lastKey] ∩ [0, s); bottom-right aligned. */
@@ -55,8 +55,8 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
   const out = pointerArg(args, 3) + qStart;
   const lse = pointerArg(args, 4) + (<usize>((batch * heads + head) * t + first) << 2);
 
-  const scores = scratch; // 64 × 64
-  const maxima = scores + ((BLOCK * BLOCK) << 2); // 64
+  const scores = scratch; // 16 × 64
+  const maxima = scores + ((STRIP * BLOCK) << 2); // 64
   const sums = maxima + (BLOCK << 2); // 64
   const keys = sums + (BLOCK << 2); // d × 64, transposed
   for (let i = 0; i < rows; i++) {
@@ -73,16 +73,14 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
       const count = min(STRIP, rows - strip);
       const seen = seenColumns(first + strip + count - 1, offset, right, s, start, columns);
       if (seen == 0) continue;
-      const tile = scores + (<usize>(strip * BLOCK) << 2);
-      const mixed = out + <usize>strip * qRow;
-      memory.fill(tile, 0, <usize>(count * BLOCK) << 2);
-      tileGemm(count, seen, d, q + <usize>strip * qRow, qRow, 4, keys, BLOCK << 2, tile, BLOCK << 2);
-      for (let i = strip; i < strip + count; i++) {
+      memory.fill(scores, 0, <usize>(count * BLOCK) << 2);
+      tileGemm(count, seen, d, q + <usize>strip * qRow, qRow, 4, keys, BLOCK << 2, scores, BLOCK << 2);
+      for (let i = strip, row = scores; i < strip + count; i++, row += BLOCK << 2) {
         const low = max(0, firstKey(first + i, offset, left) - start);
         const high = min(seen - 1, lastKey(first + i, offset, right, s) - start);
-        softmaxRow(scores + (<usize>(i * BLOCK) << 2), seen, low, high, scale, maxima + (<usize>i << 2), sums + (<usize>i << 2), out + <usize>i * qRow, d);
+        softmaxRow(row, seen, low, high, scale, maxima + (<usize>i << 2), sums + (<usize>i << 2), out + <usize>i * qRow, d);
       }
-      tileGemm(count, d, seen, tile, BLOCK << 2, 4, v + <usize>start * kvRow, kvRow, mixed, qRow);
+      tileGemm(count, d, seen, scores, BLOCK << 2, 4, v + <usize>start * kvRow, kvRow, out + <usize>strip * qRow, qRow);
     }
   }
   for (let i = 0; i < rows; i++) {

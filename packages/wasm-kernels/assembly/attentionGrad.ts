@@ -41,12 +41,12 @@ export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
       const columns = min(BLOCK, s - start);
       transposeInto(columns, d, pointerArg(args, 1) + kvStart + <usize>start * kvRow, kvRow, keys, BLOCK << 2);
       transposeInto(columns, d, pointerArg(args, 2) + kvStart + <usize>start * kvRow, kvRow, values, BLOCK << 2);
-      for (let first = 0; first < t; first += BLOCK) {
-        const rows = min(BLOCK, t - first);
-        if (lastKey(first + rows - 1, offset, right, s) < start) continue;
-        if (firstKey(first, offset, left) >= start + columns) continue;
+      for (let first = 0; first < t; first += STRIP) {
+        const rows = min(STRIP, t - first);
+        const seen = seenColumns(first + rows - 1, offset, right, s, start, columns);
+        if (seen == 0 || firstKey(first, offset, left) >= start + seen) continue;
         const at = qStart + <usize>first * qRow;
-        gradTile(args, tiles, keys, values, rows, columns, first, start, at, kvStart + <usize>start * kvRow, lse + (<usize>first << 2), qRow, kvRow);
+        gradTile(args, tiles, keys, values, rows, seen, first, start, at, kvStart + <usize>start * kvRow, lse + (<usize>first << 2), qRow, kvRow);
       }
     }
   }
@@ -54,22 +54,9 @@ export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
 
 /**
  * One tile: p = e^(scale·q·kᵀ − lse), dp = dy·vᵀ, ds = scale · p ∘ (dp − rowsum(dy ∘ out)); then dv += pᵀ·dy, dq += ds·k,
- * dk += dsᵀ·q. In strips of queries, each with the keys it sees.
+ * dk += dsᵀ·q. At most 16 queries with the keys they see.
  */
 function gradTile(
-  args: usize, tiles: usize, keys: usize, values: usize, rows: i32, columns: i32, first: i32, start: i32,
-  qAt: usize, kvAt: usize, lse: usize, qRow: usize, kvRow: usize,
-): void {
-  const offset = intArg(args, 10) - intArg(args, 9);
-  for (let strip = 0; strip < rows; strip += STRIP) {
-    const count = min(STRIP, rows - strip);
-    const seen = seenColumns(first + strip + count - 1, offset, intArg(args, 16), intArg(args, 10), start, columns);
-    if (seen == 0) continue;
-    gradStrip(args, tiles, keys, values, count, seen, first + strip, start, qAt + <usize>strip * qRow, kvAt, lse + (<usize>strip << 2), qRow, kvRow);
-  }
-}
-
-function gradStrip(
   args: usize, tiles: usize, keys: usize, values: usize, rows: i32, columns: i32, first: i32, start: i32,
   qAt: usize, kvAt: usize, lse: usize, qRow: usize, kvRow: usize,
 ): void {

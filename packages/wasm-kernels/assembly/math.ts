@@ -1,18 +1,12 @@
 // Error function, normal distribution and hyperbolic tangent on four lanes.
 import { exp } from './exp';
-import { loadSplat, madd, splat } from './simd';
+import { constant, madd, splat } from './simd';
 
-/** Coefficients of scaledErfc, highest power first; then numbers used beside them. In memory for the reason given in exp.ts. */
+/** Coefficients of scaledErfc, highest power first; then numbers used beside them. */
 const TABLE: usize = memory.data<f32>([
   -0.05906902253627777, 0.2845752537250519, -0.4872004985809326, 0.27806779742240906, -0.026626085862517357, 0.20268703997135162,
   0.2431037276983261, 0.282375305891037, 0.28208643198013306, 1, 0.5, 0.7071067811865476,
 ]);
-
-// @ts-ignore: decorator
-@inline
-function constant(index: usize): v128 {
-  return loadSplat(TABLE, index << 2);
-}
 
 /**
  * normalCdf — Φ(x), given `e` = exp(−x²/2), which the density needs too. Absolute error below 1.7e-7, and relative error
@@ -24,23 +18,23 @@ function constant(index: usize): v128 {
 // @ts-ignore: decorator
 @inline
 export function normalCdf(x: v128, e: v128): v128 {
-  const tail = f32x4.mul(f32x4.mul(constant(10), e), scaledErfc(f32x4.mul(f32x4.abs(x), constant(11))));
-  return v128.bitselect(tail, f32x4.sub(constant(9), tail), f32x4.lt(x, splat(0)));
+  const tail = f32x4.mul(f32x4.mul(constant(TABLE, 10), e), scaledErfc(f32x4.mul(f32x4.abs(x), constant(TABLE, 11))));
+  return v128.bitselect(tail, f32x4.sub(constant(TABLE, 9), tail), f32x4.lt(x, splat(0)));
 }
 
 /** scaledErfc — erfc(z)·exp(z²) for z ≥ 0. */
 // @ts-ignore: decorator
 @inline
 function scaledErfc(z: v128): v128 {
-  const t = f32x4.div(constant(9), madd(z, constant(10), constant(9)));
-  let p = madd(t, constant(0), constant(1));
-  p = madd(t, p, constant(2));
-  p = madd(t, p, constant(3));
-  p = madd(t, p, constant(4));
-  p = madd(t, p, constant(5));
-  p = madd(t, p, constant(6));
-  p = madd(t, p, constant(7));
-  p = madd(t, p, constant(8));
+  const t = f32x4.div(constant(TABLE, 9), madd(z, constant(TABLE, 10), constant(TABLE, 9)));
+  let p = madd(t, constant(TABLE, 0), constant(TABLE, 1));
+  p = madd(t, p, constant(TABLE, 2));
+  p = madd(t, p, constant(TABLE, 3));
+  p = madd(t, p, constant(TABLE, 4));
+  p = madd(t, p, constant(TABLE, 5));
+  p = madd(t, p, constant(TABLE, 6));
+  p = madd(t, p, constant(TABLE, 7));
+  p = madd(t, p, constant(TABLE, 8));
   return f32x4.mul(t, p);
 }
 

@@ -25,11 +25,16 @@ function copyBlocks(backend: WasmBackend, from: number, to: number, count: numbe
   backend.run('copyBlocks', Math.ceil(count / perChunk), from, to, count, bytes, fromStride, toStride, perChunk);
 }
 
+/** The number of slices that stand before `axis`, and the bytes of one element of it. */
+function around(shape: readonly number[], axis: number): { outer: number; inner: number } {
+  const size = (from: number, to?: number): number => util.sizeFromShape(shape.slice(from, to));
+  return { outer: size(0, axis), inner: 4 * size(axis + 1) };
+}
+
 /** Part of `x` along one axis, from index `begin` on. */
 function part(backend: WasmBackend, x: TensorInfo, axis: number, begin: number, shape: number[], length: number): TensorInfo {
   const y = backend.allocate(shape);
-  const inner = util.sizeFromShape(x.shape.slice(axis + 1)) * 4;
-  const outer = util.sizeFromShape(x.shape.slice(0, axis));
+  const { outer, inner } = around(x.shape, axis);
   copyBlocks(backend, backend.pointer(x) + begin * inner, backend.pointer(y), outer, length * inner, (x.shape[axis] as number) * inner, length * inner);
   return y;
 }
@@ -82,8 +87,7 @@ function concat(name: string, call: KernelCall, lengthOf: (shape: number[], axis
   const same = inputs.every((x, i) => x.shape.length === first.shape.length && x.shape.every((length, at) => length === first.shape[at] || (name === Concat && at === axis && length === lengths[i])));
   if (!same) return onCpu(name, call); // throws, with tfjs' own message
   const y = backend.allocate(shape);
-  const inner = util.sizeFromShape(shape.slice(axis + 1)) * 4;
-  const outer = util.sizeFromShape(shape.slice(0, axis));
+  const { outer, inner } = around(shape, axis);
   let to = backend.pointer(y);
   inputs.forEach((x, i) => {
     const bytes = (lengths[i] as number) * inner;
@@ -104,8 +108,7 @@ function pad(call: KernelCall): TensorInfo {
   const length = x.shape[axis] as number;
   const total = before + length + after;
   const y = filled(backend, x.shape.with(axis, total), attrs.constantValue as number);
-  const inner = util.sizeFromShape(x.shape.slice(axis + 1)) * 4;
-  const outer = util.sizeFromShape(x.shape.slice(0, axis));
+  const { outer, inner } = around(x.shape, axis);
   copyBlocks(backend, backend.pointer(x), backend.pointer(y) + before * inner, outer, length * inner, length * inner, total * inner);
   return y;
 }
