@@ -6,40 +6,37 @@ import type { Answer, Request } from './serve.ts';
 /** LIMIT_MS — longest wait for one answer. */
 const LIMIT_MS = 90_000;
 
+/** Contender — `ask` gives its answer; one that dies or is too slow is ended, and starts afresh when it is asked again. */
+export type Contender = { readonly name: string; readonly ask: (request: Request) => Promise<Answer>; readonly end: () => void };
+
 type Live = { readonly child: ChildProcess; readonly lines: AsyncIterator<string> };
 
-export class Contender {
-  readonly name: string;
-  readonly #command: readonly string[];
-  #live: Live | undefined;
+/** contender — its process starts with the first question. */
+export function contender(name: string, command: readonly string[]): Contender {
+  let live: Live | undefined;
+  const end = (): void => {
+    live?.child.kill();
+    live = undefined;
+  };
+  return {
+    name,
+    end,
+    async ask(request) {
+      const { child, lines } = (live ??= start(command));
+      child.stdin?.write(`${JSON.stringify(request)}\n`);
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<'late'>((resolve) => { timer = setTimeout(() => resolve('late'), LIMIT_MS); });
+      const next = await Promise.race([lines.next(), late]);
+      clearTimeout(timer);
+      if (next !== 'late' && next.done !== true) return JSON.parse(next.value) as Answer;
+      end();
+      return { error: next === 'late' ? `no answer within ${LIMIT_MS / 1000} s` : 'its process ended' };
+    },
+  };
+}
 
-  constructor(name: string, command: readonly string[]) {
-    this.name = name;
-    this.#command = command;
-  }
-
-  /** Its answer. One that dies or is too slow is ended, and starts afresh when it is asked again. */
-  async ask(request: Request): Promise<Answer> {
-    const { child, lines } = (this.#live ??= this.#start());
-    child.stdin?.write(`${JSON.stringify(request)}\n`);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => { timer = setTimeout(() => resolve('late'), LIMIT_MS); });
-    const next = await Promise.race([lines.next(), late]);
-    clearTimeout(timer);
-    if (next !== 'late' && next.done !== true) return JSON.parse(next.value) as Answer;
-    this.end();
-    return { error: next === 'late' ? `no answer within ${LIMIT_MS / 1000} s` : 'its process ended' };
-  }
-
-  end(): void {
-    this.#live?.child.kill();
-    this.#live = undefined;
-  }
-
-  #start(): Live {
-    const [file, ...args] = this.#command as [string, ...string[]];
-    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin.on('error', () => {}); // a dead process shows in the end of its output
-    return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
-  }
+function start([file, ...args]: readonly string[]): Live {
+  const child = spawn(file as string, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdin.on('error', () => {}); // a dead process shows in the end of its output
+  return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
 }

@@ -1,12 +1,13 @@
 /** Evenkeel on WASM as a contender of `pnpm bench:peers`. The argument: threads. */
-import { dispose, matMul, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { valueAndGrad, vjp } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
 import { gpt } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
 import { BACKEND_NAME, createWasmBackend } from '@evenkeel/wasm-kernels';
 import { serve, type Run } from './serve.ts';
-import { ADAM, ATTENTION, checkAttention, checkProduct, tokenIds, uniform, type GptSizes } from './workloads.ts';
+import { product } from './tfjsProduct.ts';
+import { ADAM, ATTENTION, checkAttention, tokenIds, uniform, type GptSizes } from './workloads.ts';
 
 const { runtime } = await createWasmBackend({ threads: Number(process.argv[2]) });
 await setBackend(BACKEND_NAME);
@@ -19,7 +20,7 @@ function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
   const { learningRate, beta2, weightDecay } = ADAM;
   const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate, beta2, weightDecay }));
   const state = optimizer.init(params);
-  const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes } as GptSizes, seed), [batchSize, sizes.contextLength], 'int32'));
+  const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes }, seed), [batchSize, sizes.contextLength], 'int32'));
   const batch = { inputs, targets } as { inputs: Tensor2D; targets: Tensor2D };
   return async () => {
     const loss = tidy(() => {
@@ -31,15 +32,6 @@ function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
     loss.dispose();
     return value as number;
   };
-}
-
-async function product(size: number): Promise<Run> {
-  const [x, y] = [uniform(size * size, 1, 0, 1), uniform(size * size, 2, 0, 1)];
-  const [a, b] = [tensor2d(x, [size, size]), tensor2d(y, [size, size])];
-  const c = matMul(a, b);
-  checkProduct(x, y, await c.data(), size);
-  c.dispose();
-  return async () => { matMul(a, b).dispose(); }; // a kernel has finished when the call returns
 }
 
 async function attention(): Promise<Run> {

@@ -1,6 +1,6 @@
 """PyTorch as a contender of `pnpm bench:peers`: one JSON request per line on standard input, the times in ms on standard output.
 
-    {"workload": "reference", "warmup": 5, "samples": 20}  ->  {"times": [...], "about": "..."} or {"error": "..."}
+    {"workload": "reference", "warmup": 5, "samples": 20, "sizes": {...}, "adam": {...}}  ->  {"times": [...], "about": "..."} or {"error": "..."}
 
 The first argument is the number of threads. The model is the same as ours: pre-norm GPT-2, tied head, GELU.
 """
@@ -16,11 +16,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-
-SIZES = {  # vocabulary, context, layers, width, heads, batch
-    "reference": (65, 64, 4, 128, 4, 12),
-    "gpt-10m": (65, 256, 6, 384, 6, 8),
-}
 
 
 class Block(nn.Module):
@@ -58,11 +53,12 @@ class Gpt(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def training_step(name):
-    vocabulary, context, layers, dim, heads, batch = SIZES[name]
-    model = Gpt(vocabulary, context, layers, dim, heads)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1)
-    inputs, targets = torch.randint(0, vocabulary, (2, batch, context))
+def training_step(sizes, adam):
+    vocabulary, context = sizes["vocabSize"], sizes["contextLength"]
+    model = Gpt(vocabulary, context, sizes["depth"], sizes["dim"], sizes["numHeads"])
+    betas = adam["beta1"], adam["beta2"]
+    optimizer = torch.optim.AdamW(model.parameters(), adam["learningRate"], betas, adam["epsilon"], adam["weightDecay"])
+    inputs, targets = torch.randint(0, vocabulary, (2, sizes["batchSize"], context))
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -107,10 +103,11 @@ def attention():
     return run
 
 
-def make(name):
+def make(request):
+    name = request["workload"]
     if name.startswith("matmul-"):
         return product(int(name.split("-")[1]))
-    return attention() if name == "attention" else training_step(name)
+    return training_step(request["sizes"], request["adam"]) if "sizes" in request else attention()
 
 
 def timed(run, losses, warmup, samples):
@@ -137,7 +134,7 @@ def main():
         name = request["workload"]
         try:  # what goes wrong is the answer, not the end of the process
             if name not in made:
-                made[name] = (make(name), [])
+                made[name] = (make(request), [])
             times = timed(*made[name], request["warmup"], request["samples"])
             answer = {"times": times, "about": f"PyTorch {torch.__version__}, {threads} thread(s), OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}"}
         except Exception as error:

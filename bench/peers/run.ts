@@ -8,9 +8,10 @@ import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { Contender } from './contender.ts';
-import { HEADER, lineOf, quantile, rowOf, type Row } from './table.ts';
-import { PLANS, type Plan } from './workloads.ts';
+import { median } from 'd3-array';
+import { contender, type Contender } from './contender.ts';
+import { HEADER, lineOf, rowOf, type Row } from './table.ts';
+import { ADAM, GPT_SIZES, PLANS, type Plan } from './workloads.ts';
 
 const USAGE = `Usage: pnpm bench:peers [--only ${Object.keys(PLANS).join()}] [--rounds 3] [--json]`;
 
@@ -38,15 +39,15 @@ const about = new Map<string, string>();
 const rows: Row[] = [];
 say(HEADER);
 for (const workload of names) rows.push(...await compare(workload, PLANS[workload] as Plan));
-for (const contender of contenders) contender.end();
+for (const { end } of contenders) end();
 say('');
 for (const [name, text] of about) say(`${name}: ${text}`);
-for (const { workload, contender, reason } of rows) if (reason !== undefined) say(`— ${workload}, ${contender}: ${reason}`);
+for (const row of rows) if (row.reason !== undefined) say(`— ${row.workload}, ${row.contender}: ${row.reason}`);
 if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers', machine, contenders: Object.fromEntries(about), rows })}\n`);
 
 /** All contenders with one workload, in turns; one that fails once is not asked again. */
 async function compare(workload: string, plan: Plan): Promise<Row[]> {
-  const states = contenders.map((contender) => ({ contender, times: [] as number[], plan, reason: undefined as string | undefined }));
+  const states = contenders.map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const state of states) {
       if (round === 0) {
@@ -57,16 +58,16 @@ async function compare(workload: string, plan: Plan): Promise<Row[]> {
       state.times.push(...await ask(state, state.plan));
     }
   }
-  const ours = states[0]?.reason === undefined ? quantile(states[0]?.times ?? [], 0.5) : undefined;
-  return states.map(({ contender, times, reason }) => {
-    const row = rowOf(workload, contender.name, times, ours, reason);
+  const ours = states[0]?.reason === undefined ? median(states[0]?.times ?? []) : undefined;
+  return states.map((state) => {
+    const row = rowOf(workload, state.contender.name, state.times, ours, state.reason);
     say(lineOf(row));
     return row;
   });
 
   async function ask(state: (typeof states)[number], { warmup, samples }: Plan): Promise<number[]> {
     if (state.reason !== undefined) return [];
-    const answer = await state.contender.ask({ workload, warmup, samples });
+    const answer = await state.contender.ask({ workload, warmup, samples, sizes: GPT_SIZES[workload], adam: ADAM });
     if ('error' in answer) {
       state.reason = answer.error;
       return [];
@@ -89,10 +90,10 @@ function listContenders(): Contender[] {
   const python = ['python3', '/usr/bin/python3'].find((each) => runs(each, ['-c', 'import torch']));
   if (python === undefined) say('PyTorch is left out: no python3 here can import torch.');
   return [
-    ...threads.map((count) => new Contender(label('Evenkeel', count), node('ours.ts', String(count)))),
-    new Contender('tfjs WASM', node('tfjs.ts')),
-    new Contender('jax-js WASM', node('jaxJs.ts')),
-    ...(python === undefined ? [] : threads.map((count) => new Contender(label('PyTorch', count), [python, here('pytorch.py'), String(count)]))),
+    ...threads.map((count) => contender(label('Evenkeel', count), node('ours.ts', String(count)))),
+    contender('tfjs WASM', node('tfjs.ts')),
+    contender('jax-js WASM', node('jaxJs.ts')),
+    ...(python === undefined ? [] : threads.map((count) => contender(label('PyTorch', count), [python, here('pytorch.py'), String(count)]))),
   ];
 }
 

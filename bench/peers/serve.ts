@@ -1,8 +1,11 @@
 /** What every contender written in TypeScript does: one JSON request per line in, one JSON answer per line out. */
 import { createInterface } from 'node:readline';
-import { GPT_SIZES, type GptSizes } from './workloads.ts';
+import type { ADAM, GptSizes } from './workloads.ts';
 
-export type Request = { readonly workload: string; readonly warmup: number; readonly samples: number };
+/** Request — `sizes` where the workload is a training step; `adam` for contenders that cannot import it. */
+export type Request = {
+  readonly workload: string; readonly warmup: number; readonly samples: number; readonly sizes?: GptSizes; readonly adam: typeof ADAM;
+};
 export type Answer = { readonly times: number[]; readonly about: string } | { readonly error: string };
 
 /** Run — does the work once; a training step gives its loss. */
@@ -22,7 +25,7 @@ export async function serve(about: string, makers: Makers): Promise<void> {
     let answer: Answer;
     try {
       const request = JSON.parse(line) as Request;
-      const job = made.get(request.workload) ?? { run: await make(request.workload, makers), losses: [] };
+      const job = made.get(request.workload) ?? { run: await make(request, makers), losses: [] };
       made.set(request.workload, job);
       answer = { times: await timed(job, request), about };
     } catch (error) {
@@ -33,9 +36,9 @@ export async function serve(about: string, makers: Makers): Promise<void> {
   process.exit(0); // workers of a contender may still be waiting
 }
 
-function make(workload: string, { product, attention, trainingStep }: Makers): Run | Promise<Run> {
+function make({ workload, sizes }: Request, { product, attention, trainingStep }: Makers): Run | Promise<Run> {
   if (workload.startsWith('matmul-')) return product(Number(workload.split('-')[1]));
-  return workload === 'attention' ? attention() : trainingStep(GPT_SIZES[workload as keyof typeof GPT_SIZES]);
+  return sizes === undefined ? attention() : trainingStep(sizes);
 }
 
 async function timed({ run, losses }: { run: Run; losses: number[] }, { warmup, samples }: Request): Promise<number[]> {

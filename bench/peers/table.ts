@@ -1,4 +1,5 @@
 /** The table of `pnpm bench:peers`: one row per workload and contender, at most 80 columns wide. */
+import { quantile } from 'd3-array';
 
 export type Row = {
   readonly workload: string; readonly contender: string; readonly samples: number;
@@ -19,8 +20,4 @@ export function rowOf(workload: string, contender: string, times: readonly numbe
 
 export function lineOf({ workload, contender, median, p10, p90, ratio }: Row): string {
   return columns(workload, contender, [median, p10, p90, ratio].map((value) => value?.toFixed(2) ?? '—'));
-}
-
-export function quantile(values: readonly number[], share: number): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(share * (values.length - 1))] as number;
 }

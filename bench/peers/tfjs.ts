@@ -5,13 +5,14 @@
  * package only. The walk over the tape and the optimiser are tfjs' own.
  */
 import {
-  add, env, grads as gradsOf, matMul, mul, ready, setBackend, softmax, tensor2d, tensor3d, tidy, type Tensor, type Tensor3D,
+  add, env, grads as gradsOf, matMul, mul, ready, setBackend, softmax, tensor3d, tidy, type Tensor, type Tensor3D,
 } from '@tensorflow/tfjs-core';
 import { getThreadsCount, version_wasm as version } from '@tensorflow/tfjs-backend-wasm';
 import '@evenkeel/core-tensor';
 import { serve, type Run } from './serve.ts';
 import { causalMask, trainingStep } from './tfjsGpt.ts';
-import { ATTENTION, checkAttention, checkProduct, uniform } from './workloads.ts';
+import { product } from './tfjsProduct.ts';
+import { ATTENTION, checkAttention, uniform } from './workloads.ts';
 
 if (!(await setBackend('wasm'))) throw new Error('the WASM backend of tfjs did not start');
 await ready();
@@ -25,15 +26,6 @@ function threads(): number {
   } catch {
     return 1;
   }
-}
-
-async function product(size: number): Promise<Run> {
-  const [x, y] = [uniform(size * size, 1, 0, 1), uniform(size * size, 2, 0, 1)];
-  const [a, b] = [tensor2d(x, [size, size]), tensor2d(y, [size, size])];
-  const c = matMul(a, b);
-  checkProduct(x, y, await c.data(), size);
-  c.dispose();
-  return async () => { matMul(a, b).dispose(); };
 }
 
 /** Heads first: tfjs has no attention of its own, and its batched product wants them there. */

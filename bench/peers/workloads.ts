@@ -1,4 +1,5 @@
 /** The workloads of `pnpm bench:peers`: sizes, deterministic inputs, and the float64 sums that every contender is checked against. */
+import { uniformValues } from '@evenkeel/core-tensor';
 
 export type Plan = { readonly warmup: number; readonly samples: number };
 
@@ -8,26 +9,25 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
 };
 
-export const GPT_SIZES = {
+export type GptSizes = {
+  readonly batchSize: number; readonly vocabSize: number; readonly contextLength: number; readonly depth: number; readonly dim: number;
+  readonly numHeads: number;
+};
+
+/** GPT_SIZES — of the workloads that are training steps. */
+export const GPT_SIZES: Readonly<Record<string, GptSizes>> = {
   reference: { batchSize: 12, vocabSize: 65, contextLength: 64, depth: 4, dim: 128, numHeads: 4 },
   'gpt-10m': { batchSize: 8, vocabSize: 65, contextLength: 256, depth: 6, dim: 384, numHeads: 6 },
-} as const;
-export type GptSizes = (typeof GPT_SIZES)[keyof typeof GPT_SIZES];
+};
 
 export const ATTENTION = { tokens: 1024, heads: 6, headDim: 64 } as const;
 
 /** ADAM — the settings of the optimiser, everywhere the same; the rate is so low that the loss falls from the first step on, without warm-up. */
 export const ADAM = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 } as const;
 
-/** uniform — numbers between `low` and `high`; the same for everyone who asks with the same seed (mulberry32). */
+/** uniform — numbers between `low` and `high`; the same for everyone who asks with the same seed. */
 export function uniform(count: number, seed: number, low: number, high: number): Float32Array<ArrayBuffer> {
-  let state = seed * 0x9e3779b9;
-  return Float32Array.from({ length: count }, () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return low + (high - low) * (((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32);
-  });
+  return uniformValues(count, seed, low, high) as Float32Array<ArrayBuffer>;
 }
 
 /** tokenIds — one batch of random tokens. */
