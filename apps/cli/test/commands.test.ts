@@ -36,6 +36,21 @@ describe('evenkeel bench', () => {
     expect(p90).toBeGreaterThanOrEqual(median as number);
   });
 
+  it('bench gpt-step --profile --json gives the time of each kernel per step', async () => {
+    const { kernels, msPerStep } = await evenkeelJson(['bench', 'gpt-step', '--device', 'wasm', '--steps', '2', '--profile']) as {
+      kernels: { name: string; ms: number; calls: number }[]; msPerStep: { p90: number };
+    };
+    expect(kernels.find(({ name }) => name === 'attention')).toMatchObject({ calls: 4 });
+    expect(kernels.every(({ ms }) => ms >= 0 && ms < msPerStep.p90 * 2)).toBe(true);
+    expect(kernels.map(({ ms }) => ms)).toEqual(kernels.map(({ ms }) => ms).toSorted((a, b) => b - a));
+  });
+
+  it('bench gpt-step --profile refuses a device that it cannot time', async () => {
+    expect(await evenkeel(['bench', 'gpt-step', '--device', 'cpu', '--profile'])).toMatchObject({
+      code: 1, stderr: expect.stringContaining('--profile must be used with the wasm device, got cpu') as string,
+    });
+  });
+
   it('bench matmul --json gives GFLOP/s per size', async () => {
     const { sizes } = await evenkeelJson(['bench', 'matmul', '--device', 'wasm', '--sizes', '65,130', '--threads', '1']);
     expect(sizes).toEqual([65, 130].map((size) => ({ size, gflops: expect.any(Number) as number, ms: expect.any(Number) as number })));

@@ -4,11 +4,12 @@ import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import { applyUpdates } from '@evenkeel/optimizers';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
 import { formatBytes, formatCount } from '../format.ts';
+import { kernelClock, type KernelClock, type KernelTime } from '../kernelClock.ts';
 import { optimizerFor } from '../optimizer.ts';
 import type { Io } from '../output.ts';
 import { parameterCount, round, spreadOf, type Spread } from '../statistics.ts';
 
-export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number };
+export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number; readonly profile?: boolean };
 
 export type BenchGptStepResult = {
   readonly command: 'bench gpt-step';
@@ -17,6 +18,8 @@ export type BenchGptStepResult = {
   readonly steps: number;
   readonly tokensPerSecond: number;
   readonly peakBytes: number;
+  /** With `--profile`: what a step spends in each kernel. */
+  readonly kernels?: readonly KernelTime[];
 };
 
 /** NANO_GPT — the configuration of nanoGPT's published CPU run: 4 layers, width 128, 4 heads, context 64, batch 12. */
@@ -26,23 +29,25 @@ export const NANO_GPT = { vocabSize: 65, contextLength: 64, depth: 4, dim: 128, 
 const WARM_UP = 10;
 
 /** benchGptStep — time of one training step: forward, backward, clipping and AdamW, the loss awaited every time. */
-export async function benchGptStep({ device: name, steps, threads }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
+export async function benchGptStep({ device: name, steps, threads, profile = false }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
   const device = await openDevice(name, { threads });
   announceDevice(device, name, io.line);
+  const clock = profile ? kernelClock(device) : undefined;
   const model = gpt(NANO_GPT);
   const params = model.init({ seed: 1 });
   const memory = peakMemory();
   try {
-    const times = await timeSteps(model, params, steps);
-    const result = resultOf(device, times, memory.peakBytes());
+    const times = await timeSteps(model, params, steps, clock);
+    const result = { ...resultOf(device, times, memory.peakBytes()), ...(clock === undefined ? {} : { kernels: clock.perStep(steps) }) };
     print(result, parameterCount(params), io);
+    if (result.kernels !== undefined) printKernels(result.kernels, mean(times), io);
     return result;
   } finally {
     dispose(params as never);
   }
 }
 
-async function timeSteps(model: Gpt, params: Params & GptParams, steps: number): Promise<number[]> {
+async function timeSteps(model: Gpt, params: Params & GptParams, steps: number, clock: KernelClock | undefined): Promise<number[]> {
   const settings = { steps: WARM_UP + steps, learningRate: 1e-3, warmup: 0, schedule: 'constant', weightDecay: 0.1, clip: 1 } as const;
   const { optimizer } = optimizerFor(settings, model.specs);
   const state = optimizer.init(params);
@@ -51,6 +56,7 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number):
   const losses: number[] = [];
   try {
     for (let i = 0; i < WARM_UP + steps; i++) {
+      if (i === WARM_UP) clock?.reset();
       const start = performance.now();
       const loss = tidy(() => {
         const { value, grads } = valueAndGrad((p: Params & GptParams) => model.loss(batch, p, { train: true, seed: i }), params);
@@ -95,4 +101,17 @@ function print({ msPerStep, steps, tokensPerSecond, peakBytes }: BenchGptStepRes
   io.line(`batch ${batchSize}, vocabulary ${vocabSize}; forward, backward, clipping, AdamW`);
   io.line(`median ${msPerStep.median.toFixed(1)} ms per step (p10 ${msPerStep.p10.toFixed(1)}, p90 ${msPerStep.p90.toFixed(1)}) over ${steps} steps`);
   io.line(`${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
+}
+
+/** The kernels' shares of a mean step, and as the last line what is left for JavaScript. */
+function printKernels(kernels: readonly KernelTime[], msPerStep: number, io: Io): void {
+  const line = (name: string, ms: number, calls = ''): void =>
+    io.line(`  ${name.padEnd(18)} ${ms.toFixed(2).padStart(8)} ms ${((100 * ms) / msPerStep).toFixed(1).padStart(6)} % ${calls.padStart(6)}`);
+  io.line(`Per step, of ${msPerStep.toFixed(1)} ms (mean), with the number of calls:`);
+  for (const { name, ms, calls } of kernels) line(name, ms, String(calls));
+  line('JavaScript', msPerStep - kernels.reduce((sum, { ms }) => sum + ms, 0));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
