@@ -1,10 +1,12 @@
-import { rematerialise, treeEntries, valueAndGrad, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { rematerialise, treeEntries, valueAndGrad, type NormFactory, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { layerNormLayer, rmsNormLayer } from '@evenkeel/norms';
 import { linearLayer, transformerBlock, type KvCache } from '@evenkeel/layers';
 import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, randomArray, randomTensor } from '@evenkeel/testing';
-import { concat, dispose, slice, sum, tensor, type Tensor } from '@tensorflow/tfjs-core';
+import { concat, dispose, slice, square, sum, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { block64, initialised, makeBlock, makeParams, nest, slowAttention, type BlockSizes } from './blockOracle.ts';
+
+type ValueAndGrads = { value: Tensor; grads: Record<string, Tensor> };
 
 const base: BlockSizes = { dim: 8, numHeads: 2, numKvHeads: 2, causal: true, placement: 'pre' };
 
@@ -128,6 +130,18 @@ forEachBackend((backend) => {
     await expectNoLeak(() => block.apply(x, params, { train: true }), { throws: 'dropout: seed must be given' });
     await expectNoLeak(() => valueAndGrad((p: Record<string, Tensor>) => sum(block.apply(x, nest(block, p), { train: true, seed: 1 })), flat));
     dispose([x, wrong, first, flat]);
+  });
+
+  it('transformerBlock({ norm }) gives the same for a norm that cannot add, gradients included', async () => {
+    const plainNorm: NormFactory = (dim, place) => { const { applyToSum: _, ...layer } = layerNormLayer()(dim, place); return layer; };
+    const [block, plain] = [makeBlock(base, { dropout: 0.1 }), makeBlock(base, { dropout: 0.1, norm: plainNorm })];
+    const flat = makeParams(block);
+    const x = randomTensor([2, 5, 8]);
+    const [a, b] = [block, plain].map((each) =>
+      valueAndGrad((p: Record<string, Tensor>) => sum(square(each.apply(x, nest(each, p), { train: true, seed: 1 }))), flat)) as [ValueAndGrads, ValueAndGrads];
+    await expectClose(a.value, b.value);
+    for (const path of Object.keys(flat)) await expectClose(a.grads[path]!, b.grads[path]!, { rtol: 1e-5, atol: 1e-5 });
+    dispose([x, flat, a as never, b as never]);
   });
 
   if (backend === 'cpu') {
