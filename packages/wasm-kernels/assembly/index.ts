@@ -13,6 +13,7 @@ export { crossEntropy, crossEntropyGrad, softmax } from './crossEntropy';
 export { embedding, embeddingGrad } from './embedding';
 export { adamw } from './adamw';
 export { activationGrad, silu } from './activationGrad';
+export { glu, gluGrad } from './glu';
 export { unary } from './unary';
 export { maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';

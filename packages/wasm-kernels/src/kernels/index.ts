@@ -9,6 +9,7 @@ import { crossEntropyKernels } from './crossEntropy.ts';
 import { dropoutKernels } from './dropout.ts';
 import { embeddingKernels } from './embedding.ts';
 import { geluKernels } from './gelu.ts';
+import { gluKernels } from './glu.ts';
 import type { WasmKernel } from './kernel.ts';
 import { linearKernels } from './linear.ts';
 import { matMulKernels } from './matMul.ts';
@@ -20,7 +21,7 @@ import { unaryKernels } from './unary.ts';
 /** Every kernel of this package: one list per family. */
 const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
-  ...activationKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
+  ...activationKernels, ...gluKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */
