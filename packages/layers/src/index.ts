@@ -3,6 +3,7 @@ export { embedding, type EmbeddingParams } from './embedding.ts';
 export { gelu, type GeluOptions } from './gelu.ts';
 export { silu } from './silu.ts';
 export { glu, type GluActivation, type GluOptions } from './glu.ts';
+export { rotary, rotaryAttention, type RotaryAttentionOptions, type RotaryOptions } from './rotary.ts';
 export { dropout, type DropoutOptions } from './dropout.ts';
 export { mlpLayer, type Activation, type MlpLayerOptions } from './mlp.ts';
 export { gatedMlpLayer, type GatedMlpLayerOptions } from './gatedMlp.ts';

@@ -14,6 +14,7 @@ export { embedding, embeddingGrad } from './embedding';
 export { adamw } from './adamw';
 export { activationGrad, silu } from './activationGrad';
 export { glu, gluGrad } from './glu';
+export { rotary } from './rotary';
 export { unary } from './unary';
 export { maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';

@@ -16,12 +16,14 @@ import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
 import { reduceKernels } from './reduce.ts';
+import { rotaryKernels } from './rotary.ts';
 import { unaryKernels } from './unary.ts';
 
 /** Every kernel of this package: one list per family. */
 const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
-  ...activationKernels, ...gluKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
+  ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
+  ...reduceKernels, ...moveKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */
