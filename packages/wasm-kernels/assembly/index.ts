@@ -16,6 +16,7 @@ export { activationGrad, silu } from './activationGrad';
 export { glu, gluGrad } from './glu';
 export { rotary } from './rotary';
 export { unary } from './unary';
-export { maxRows, sumColumns, sumRows } from './reduce';
+export { maxColumns, maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';
+export { copyStrided } from './strided';
 export { dropout } from './dropout';

@@ -1,22 +1,31 @@
-import { Add, backend_util, Multiply, RealDiv, Sub, util } from '@tensorflow/tfjs-core';
+import { Add, backend_util, Maximum, Minimum, Multiply, RealDiv, SquaredDifference, Sub, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { chunksFor, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
+import { mergeAxes, rowsOf, stridesOf, type Axis } from './strided.ts';
 
-/** Add, Sub, Multiply, RealDiv of float32 tensors: equal shapes, a scalar, or a repeated trailing shape. Others run on the CPU backend. */
-export const binaryKernels: readonly WasmKernel[] = [Add, Sub, Multiply, RealDiv].map((name, operation) => ({
+/** In the order of the operations in assembly/binary.ts. */
+const BINARY = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDifference] as const;
+
+/** Elementwise functions of two float32 tensors of shapes that broadcast. Others run on the CPU backend. */
+export const binaryKernels: readonly WasmKernel[] = BINARY.map((name, operation) => ({
   name,
   run: (call) => binary(name, operation, call),
 }));
 
-function binary(name: string, operation: number, call: KernelCall) {
+function binary(name: string, operation: number, call: KernelCall): TensorInfo {
   const { inputs: { a, b }, backend } = call;
   if (!backend.holds(a, 'float32') || !backend.holds(b, 'float32')) return onCpu(name, call);
   const shape = util.arraysEqual(a.shape, b.shape) ? a.shape : backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
   const size = util.sizeFromShape(shape);
   const periodA = period(a.shape, shape, size);
   const periodB = period(b.shape, shape, size);
-  if (periodA === 0 || periodB === 0) return onCpu(name, call);
   const out = backend.allocate(shape);
-  backend.run('binary', chunksFor(size), backend.pointer(a), backend.pointer(b), backend.pointer(out), size, operation, periodA, periodB);
+  const pointers = [backend.pointer(a), backend.pointer(b), backend.pointer(out)] as const;
+  if (periodA === 0 || periodB === 0) {
+    const { rows, inner, chunks, perChunk, described } = rowsOf(axesOf(shape, a.shape, b.shape));
+    backend.run('binaryStrided', chunks, ...pointers, rows, inner.size, operation, ...inner.strides, perChunk, ...described);
+  } else {
+    backend.run('binary', chunksFor(size), ...pointers, size, operation, periodA, periodB);
+  }
   return out;
 }
 
@@ -31,4 +40,13 @@ function period(shape: readonly number[], full: readonly number[], size: number)
     count *= shape[axis] as number;
   }
   return size === 0 ? 1 : count;
+}
+
+/** The axes of the result with the strides of both operands: 0 where one is repeated. */
+function axesOf(shape: readonly number[], a: readonly number[], b: readonly number[]): Axis[] {
+  const [ofA, ofB] = [a, b].map((operand) => {
+    const strides = stridesOf(operand).map((stride, axis) => (operand[axis] === 1 ? 0 : stride));
+    return [...Array.from({ length: shape.length - operand.length }, () => 0), ...strides];
+  }) as [number[], number[]];
+  return mergeAxes(shape.map((size, axis) => ({ size, strides: [ofA[axis] as number, ofB[axis] as number] })));
 }
