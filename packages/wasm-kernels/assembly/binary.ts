@@ -1,6 +1,6 @@
 // out = a ∘ b for two arrays, an array and a scalar, an array and a repeated row, or by strides.
 import { intArg, pointerArg } from './args';
-import { beginRows, nextRow, offsetOf } from './strided';
+import { beginRows, firstOffset, nextRow, secondOffset } from './strided';
 
 /** Elements per chunk of an elementwise job. */
 const CHUNK: i32 = 16384;
@@ -44,12 +44,11 @@ export function binaryStrided(chunk: i32, args: usize, scratch: usize): void {
   const count = intArg(args, 4), operation = intArg(args, 5), perChunk = intArg(args, 8), dims = intArg(args, 9);
   const scalarA = i32(intArg(args, 6) == 0), scalarB = i32(intArg(args, 7) == 0);
   const end = min((chunk + 1) * perChunk, intArg(args, 3));
-  beginRows(scratch, args, 10, dims, 2, chunk * perChunk);
+  beginRows(scratch, args, 10, dims, chunk * perChunk);
   for (let row = chunk * perChunk; row < end; row++) {
-    const a = pointerArg(args, 0) + offsetOf(scratch, args, 10, dims, 2, 0);
-    const b = pointerArg(args, 1) + offsetOf(scratch, args, 10, dims, 2, 1);
-    run(a, b, pointerArg(args, 2) + ((<usize>row * <usize>count) << 2), count, operation, scalarA, scalarB);
-    nextRow(scratch, args, 10, dims, 2);
+    const out = pointerArg(args, 2) + ((<usize>row * <usize>count) << 2);
+    run(pointerArg(args, 0) + firstOffset(scratch), pointerArg(args, 1) + secondOffset(scratch), out, count, operation, scalarA, scalarB);
+    nextRow(scratch, args, 10, dims);
   }
 }
 

@@ -1,38 +1,62 @@
-// Steps through several arrays of one shape, each with strides of its own. A stride of 0 repeats, a negative one walks backwards.
+// Steps through two arrays of one shape, each with strides of its own. A stride of 0 repeats, a negative one walks backwards.
 import { intArg, pointerArg } from './args';
 
+/** Where in the scratch the offsets stand, after the counters of at most 16 axes. */
+const FIRST: usize = 64;
+const SECOND: usize = 68;
+
 /**
- * beginRows — sets the counters in `scratch` to row `row` of `dims` axes, which stand as (size, `operands` strides in floats) from
- * argument `at` on.
+ * beginRows — sets the counters in `scratch` to row `row` of `dims` axes, which stand as (size, stride in the first array, stride in
+ * the second; both in floats) from argument `at` on.
  */
-export function beginRows(scratch: usize, args: usize, at: i32, dims: i32, operands: i32, row: i32): void {
+export function beginRows(scratch: usize, args: usize, at: i32, dims: i32, row: i32): void {
+  let first = 0, second = 0;
   for (let axis = dims - 1; axis >= 0; axis--) {
-    const size = intArg(args, at + axis * (operands + 1));
-    store<i32>(scratch + (<usize>axis << 2), row % size);
+    const entry = at + 3 * axis;
+    const size = intArg(args, entry);
+    const index = row % size;
     row /= size;
+    store<i32>(scratch + (<usize>axis << 2), index);
+    first += index * intArg(args, entry + 1);
+    second += index * intArg(args, entry + 2);
   }
+  store<i32>(scratch + FIRST, first);
+  store<i32>(scratch + SECOND, second);
 }
 
-/** offsetOf — bytes from the start of an operand to the row that the counters stand at. */
-export function offsetOf(scratch: usize, args: usize, at: i32, dims: i32, operands: i32, operand: i32): usize {
-  let offset: i32 = 0;
-  for (let axis = 0; axis < dims; axis++) {
-    offset += load<i32>(scratch + (<usize>axis << 2)) * intArg(args, at + axis * (operands + 1) + 1 + operand);
-  }
-  return <usize>offset << 2;
+/** firstOffset — bytes from the start of the first array to the row that the counters stand at. */
+// @ts-ignore: decorator
+@inline
+export function firstOffset(scratch: usize): usize {
+  return <usize>load<i32>(scratch + FIRST) << 2;
+}
+
+/** secondOffset — the same for the second array. */
+// @ts-ignore: decorator
+@inline
+export function secondOffset(scratch: usize): usize {
+  return <usize>load<i32>(scratch + SECOND) << 2;
 }
 
 /** nextRow — moves the counters on by one row. */
-export function nextRow(scratch: usize, args: usize, at: i32, dims: i32, operands: i32): void {
+export function nextRow(scratch: usize, args: usize, at: i32, dims: i32): void {
+  let first = load<i32>(scratch + FIRST), second = load<i32>(scratch + SECOND);
   for (let axis = dims - 1; axis >= 0; axis--) {
+    const entry = at + 3 * axis;
     const counter = scratch + (<usize>axis << 2);
-    const next = load<i32>(counter) + 1;
-    if (next < intArg(args, at + axis * (operands + 1))) {
+    const size = intArg(args, entry), next = load<i32>(counter) + 1;
+    first += intArg(args, entry + 1);
+    second += intArg(args, entry + 2);
+    if (next < size) {
       store<i32>(counter, next);
-      return;
+      break;
     }
     store<i32>(counter, 0);
+    first -= size * intArg(args, entry + 1);
+    second -= size * intArg(args, entry + 2);
   }
+  store<i32>(scratch + FIRST, first);
+  store<i32>(scratch + SECOND, second);
 }
 
 /**
@@ -42,11 +66,11 @@ export function nextRow(scratch: usize, args: usize, at: i32, dims: i32, operand
 export function copyStrided(chunk: i32, args: usize, scratch: usize): void {
   const count = intArg(args, 3), step = intArg(args, 4), perChunk = intArg(args, 5), dims = intArg(args, 6);
   const end = min((chunk + 1) * perChunk, intArg(args, 2));
-  beginRows(scratch, args, 7, dims, 2, chunk * perChunk);
+  const from = pointerArg(args, 0), to = pointerArg(args, 1);
+  beginRows(scratch, args, 7, dims, chunk * perChunk);
   for (let row = chunk * perChunk; row < end; row++) {
-    const from = pointerArg(args, 0) + offsetOf(scratch, args, 7, dims, 2, 0);
-    copyRow(from, pointerArg(args, 1) + offsetOf(scratch, args, 7, dims, 2, 1), count, step);
-    nextRow(scratch, args, 7, dims, 2);
+    copyRow(from + firstOffset(scratch), to + secondOffset(scratch), count, step);
+    nextRow(scratch, args, 7, dims);
   }
 }
 
