@@ -19,4 +19,5 @@ export { unary } from './unary';
 export { maxColumns, maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';
 export { copyStrided } from './strided';
+export { compare, select, truthsToFloats } from './logical';
 export { dropout } from './dropout';

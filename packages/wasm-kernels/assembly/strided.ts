@@ -7,7 +7,7 @@ const SECOND: usize = 68;
 
 /**
  * beginRows — sets the counters in `scratch` to row `row` of `dims` axes, which stand as (size, stride in the first array, stride in
- * the second; both in floats) from argument `at` on.
+ * the second; both in elements) from argument `at` on.
  */
 export function beginRows(scratch: usize, args: usize, at: i32, dims: i32, row: i32): void {
   let first = 0, second = 0;
@@ -24,18 +24,18 @@ export function beginRows(scratch: usize, args: usize, at: i32, dims: i32, row: 
   store<i32>(scratch + SECOND, second);
 }
 
-/** firstOffset — bytes from the start of the first array to the row that the counters stand at. */
+/** firstOffset — bytes from the start of the first array, of elements of 2^shift bytes, to the row that the counters stand at. */
 // @ts-ignore: decorator
 @inline
-export function firstOffset(scratch: usize): usize {
-  return <usize>load<i32>(scratch + FIRST) << 2;
+export function firstOffset(scratch: usize, shift: i32 = 2): usize {
+  return <usize>load<i32>(scratch + FIRST) << shift;
 }
 
 /** secondOffset — the same for the second array. */
 // @ts-ignore: decorator
 @inline
-export function secondOffset(scratch: usize): usize {
-  return <usize>load<i32>(scratch + SECOND) << 2;
+export function secondOffset(scratch: usize, shift: i32 = 2): usize {
+  return <usize>load<i32>(scratch + SECOND) << shift;
 }
 
 /** nextRow — moves the counters on by one row. */
@@ -60,30 +60,39 @@ export function nextRow(scratch: usize, args: usize, at: i32, dims: i32): void {
 }
 
 /**
- * copyStrided — rows of floats from one pattern to another. args: 0 from, 1 to, 2 rows, 3 floats per row, 4 stride within a row of
- * `from` (in `to` it is 1), 5 rows per chunk, 6 number of axes that the rows stand for, 7… (size, stride in `from`, stride in `to`) of each.
+ * copyStrided — rows of elements of 4 bytes or 1 from one pattern to another. args: 0 from, 1 to, 2 rows, 3 elements per row, 4 stride
+ * within a row of `from` (in `to` it is 1), 5 rows per chunk, 6 log₂ of the bytes per element, 7 number of axes that the rows stand
+ * for, 8… (size, stride in `from`, stride in `to`) of each.
  */
 export function copyStrided(chunk: i32, args: usize, scratch: usize): void {
-  const count = intArg(args, 3), step = intArg(args, 4), perChunk = intArg(args, 5), dims = intArg(args, 6);
+  const count = intArg(args, 3), step = intArg(args, 4), perChunk = intArg(args, 5), shift = intArg(args, 6), dims = intArg(args, 7);
   const end = min((chunk + 1) * perChunk, intArg(args, 2));
   const from = pointerArg(args, 0), to = pointerArg(args, 1);
-  beginRows(scratch, args, 7, dims, chunk * perChunk);
+  beginRows(scratch, args, 8, dims, chunk * perChunk);
   for (let row = chunk * perChunk; row < end; row++) {
-    copyRow(from + firstOffset(scratch), to + secondOffset(scratch), count, step);
-    nextRow(scratch, args, 7, dims);
+    const rowFrom = from + firstOffset(scratch, shift), rowTo = to + secondOffset(scratch, shift);
+    if (shift == 0) copyBytes(rowFrom, rowTo, count, step);
+    else copyWords(rowFrom, rowTo, count, step);
+    nextRow(scratch, args, 8, dims);
   }
 }
 
-function copyRow(from: usize, to: usize, count: i32, step: i32): void {
+function copyWords(from: usize, to: usize, count: i32, step: i32): void {
   if (step == 1 && count > 8) {
     memory.copy(to, from, <usize>count << 2);
     return;
   }
   let i = 0;
   if (step == 0) {
-    const value = v128.load_splat<f32>(from);
+    const value = v128.load32_splat(from);
     for (; i + 4 <= count; i += 4, to += 16) v128.store(to, value);
   }
   const stride = <usize>step << 2;
-  for (; i < count; i++, from += stride, to += 4) store<f32>(to, load<f32>(from));
+  for (; i < count; i++, from += stride, to += 4) store<u32>(to, load<u32>(from));
+}
+
+function copyBytes(from: usize, to: usize, count: i32, step: i32): void {
+  if (step == 1) memory.copy(to, from, count);
+  else if (step == 0) memory.fill(to, load<u8>(from), count);
+  else for (let i = 0; i < count; i++, from += step, to++) store<u8>(to, load<u8>(from));
 }

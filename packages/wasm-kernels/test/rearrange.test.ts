@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { expectClose, expectNoLeak, randomTensor } from '@evenkeel/testing';
+import { expectClose, expectNoLeak, randomIntegers, randomTensor } from '@evenkeel/testing';
 import { expect, it } from 'vitest';
 import { cpuCalls } from './cpuCalls.ts';
 import { describeVariants } from './variants.ts';
 
 const x = (...shape: number[]): tf.Tensor => randomTensor(shape as [number]);
+const whole = (...shape: number[]): tf.Tensor => tf.tensor(randomIntegers(shape.reduce((a, b) => a * b, 1), 1000), shape, 'int32');
+const truths = (...shape: number[]): tf.Tensor => tf.tensor(Uint8Array.from(randomIntegers(shape.reduce((a, b) => a * b, 1), 2)), shape, 'bool');
 const ids = (...values: number[]): tf.Tensor1D => tf.tensor1d(values, 'int32');
 
 /** What a step of a ViT, BERT or DiT rearranges, reduces and gathers, and odd cases of the same. */
@@ -20,6 +22,15 @@ const CASES: Record<string, () => tf.Tensor> = {
   'tile of the middle': () => tf.tile(x(3, 1, 7), [1, 65, 1]),
   'tile by nothing': () => tf.tile(x(3, 2), [0, 1]),
   'tile of the last axis': () => tf.tile(x(300, 3), [1, 70]),
+  'tile of a long row': () => tf.tile(x(1, 98_304), [3, 1]),
+  'tile of a mask': () => tf.tile(truths(4, 1, 1, 65), [1, 3, 130, 1]),
+  'tile of a column of truths': () => tf.tile(truths(4, 1), [1, 33]),
+  'tile of integers': () => tf.tile(whole(4, 1, 65), [1, 3, 1]),
+  'transpose of integers': () => tf.transpose(whole(3, 65, 2), [2, 0, 1]),
+  'transpose of integers, reversed': () => tf.transpose(whole(3, 65, 2)),
+  'transpose of truths': () => tf.transpose(truths(3, 65, 2)),
+  'reverse of truths': () => tf.reverse(truths(3, 65), 1),
+  'slice of integers': () => tf.slice(whole(3, 65), [1, 2], [2, 60]),
   'slice of several axes': () => tf.slice(x(5, 66, 7), [1, 1, 2], [3, 65, 4]),
   'slice of nothing': () => tf.slice(x(5, 6, 7), [1, 2, 3], [0, 3, 4]),
   'strided slice by steps': () => tf.stridedSlice(x(9, 7, 5), [1, 0, 4], [8, 7, 0], [2, 3, -1]),
@@ -55,7 +66,7 @@ describeVariants(() => {
     const values = await expected.data() as Float32Array;
     await tf.setBackend('evenkeel-wasm');
     const { result: actual, names } = cpuCalls(() => tf.tidy(run));
-    expect(actual.shape).toEqual(expected.shape);
+    expect([actual.shape, actual.dtype]).toEqual([expected.shape, expected.dtype]);
     await expectClose(actual, values, { rtol: 1e-6, atol: 1e-6 });
     if (!ON_CPU.has(title)) expect(names).toEqual([]);
     await expectNoLeak(() => tf.tidy(run));

@@ -1,6 +1,6 @@
 import { Add, backend_util, Maximum, Minimum, Multiply, RealDiv, SquaredDifference, Sub, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { chunksFor, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
-import { mergeAxes, rowsOf, stridesOf, type Axis } from './strided.ts';
+import { broadcastAxes, rowsOf } from './strided.ts';
 
 /** In the order of the operations in assembly/binary.ts. */
 const BINARY = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDifference] as const;
@@ -21,7 +21,7 @@ function binary(name: string, operation: number, call: KernelCall): TensorInfo {
   const out = backend.allocate(shape);
   const pointers = [backend.pointer(a), backend.pointer(b), backend.pointer(out)] as const;
   if (periodA === 0 || periodB === 0) {
-    const { rows, inner, chunks, perChunk, described } = rowsOf(axesOf(shape, a.shape, b.shape));
+    const { rows, inner, chunks, perChunk, described } = rowsOf(broadcastAxes(shape, a.shape, b.shape));
     backend.run('binaryStrided', chunks, ...pointers, rows, inner.size, operation, ...inner.strides, perChunk, ...described);
   } else {
     backend.run('binary', chunksFor(size), ...pointers, size, operation, periodA, periodB);
@@ -40,13 +40,4 @@ function period(shape: readonly number[], full: readonly number[], size: number)
     count *= shape[axis] as number;
   }
   return size === 0 ? 1 : count;
-}
-
-/** The axes of the result with the strides of both operands: 0 where one is repeated. */
-function axesOf(shape: readonly number[], a: readonly number[], b: readonly number[]): Axis[] {
-  const [ofA, ofB] = [a, b].map((operand) => {
-    const strides = stridesOf(operand).map((stride, axis) => (operand[axis] === 1 ? 0 : stride));
-    return [...Array.from({ length: shape.length - operand.length }, () => 0), ...strides];
-  }) as [number[], number[]];
-  return mergeAxes(shape.map((size, axis) => ({ size, strides: [ofA[axis] as number, ofB[axis] as number] })));
 }

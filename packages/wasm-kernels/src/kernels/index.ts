@@ -13,6 +13,7 @@ import { geluKernels } from './gelu.ts';
 import { gluKernels } from './glu.ts';
 import type { WasmKernel } from './kernel.ts';
 import { linearKernels } from './linear.ts';
+import { logicalKernels } from './logical.ts';
 import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
@@ -25,7 +26,7 @@ import { unaryKernels } from './unary.ts';
 const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
   ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
-  ...reduceKernels, ...moveKernels, ...rearrangeKernels, ...gatherKernels,
+  ...reduceKernels, ...moveKernels, ...rearrangeKernels, ...gatherKernels, ...logicalKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */

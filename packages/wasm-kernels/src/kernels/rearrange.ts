@@ -4,7 +4,7 @@ import { onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
 import { filled } from './move.ts';
 import { copyStrided, stridesOf } from './strided.ts';
 
-/** Kernels whose result is float32 values read, or written, at regular distances. Other dtypes run on the CPU backend. */
+/** Kernels whose result is values read, or written, at regular distances. Strings and complex numbers run on the CPU backend. */
 export const rearrangeKernels: readonly WasmKernel[] = [
   { name: Slice, run: slice },
   { name: StridedSlice, run: stridedSlice },
@@ -14,12 +14,20 @@ export const rearrangeKernels: readonly WasmKernel[] = [
   { name: Transpose, run: transpose },
 ];
 
+type Movable = TensorInfo & { dtype: 'float32' | 'int32' | 'bool' };
+
+/** Whether the tensor's elements lie in memory as 4 bytes or 1. */
+const moves = (backend: WasmBackend, x: TensorInfo | undefined): x is Movable =>
+  (['float32', 'int32', 'bool'] as const).some((dtype) => backend.holds(x, dtype));
+
 /** A new tensor whose axes are read from x, from element `start` on, at strides. */
-function gathered(backend: WasmBackend, x: TensorInfo, axes: readonly { size: number; stride: number }[], start = 0, shape?: number[]): TensorInfo {
+function gathered(backend: WasmBackend, x: Movable, axes: readonly { size: number; stride: number }[], start = 0, shape?: number[]): TensorInfo {
   const sizes = axes.map(({ size }) => size);
-  const y = backend.allocate(shape ?? sizes);
+  const bytes = x.dtype === 'bool' ? 1 : 4;
+  const y = backend.allocate(shape ?? sizes, x.dtype);
   const to = stridesOf(sizes);
-  copyStrided(backend, backend.pointer(x) + 4 * start, backend.pointer(y), axes.map(({ size, stride }, axis) => ({ size, strides: [stride, to[axis] as number] })));
+  const moved = axes.map(({ size, stride }, axis) => ({ size, strides: [stride, to[axis] as number] }));
+  copyStrided(backend, backend.pointer(x) + bytes * start, backend.pointer(y), moved, bytes);
   return y;
 }
 
@@ -29,7 +37,7 @@ const elementAt = (shape: readonly number[], position: readonly number[]): numbe
 
 function slice(call: KernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
-  if (!backend.holds(x, 'float32')) return onCpu(Slice, call);
+  if (!moves(backend, x)) return onCpu(Slice, call);
   const [begin, size] = slice_util.parseSliceParams(x as never, attrs.begin as number[], attrs.size as number[]) as [number[], number[]];
   slice_util.assertParamsValid(x as never, begin, size);
   const strides = stridesOf(x.shape);
@@ -38,7 +46,7 @@ function slice(call: KernelCall): TensorInfo {
 
 function stridedSlice(call: KernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
-  if (!backend.holds(x, 'float32')) return onCpu(StridedSlice, call);
+  if (!moves(backend, x)) return onCpu(StridedSlice, call);
   const given = attrs as unknown as { [name: string]: number[] & number };
   const { finalShape, begin, end, strides: steps } = slice_util.sliceInfo(
     x.shape, given.begin as number[], given.end as number[], given.strides as number[],
@@ -51,7 +59,7 @@ function stridedSlice(call: KernelCall): TensorInfo {
 
 function reverse(call: KernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
-  if (!backend.holds(x, 'float32')) return onCpu(Reverse, call);
+  if (!moves(backend, x)) return onCpu(Reverse, call);
   const reversed = util.parseAxisParam(attrs.dims as number[], x.shape);
   const isReversed = (axis: number): boolean => reversed.includes(axis);
   const axes = stridesOf(x.shape).map((stride, axis) => ({ size: x.shape[axis] as number, stride: isReversed(axis) ? -stride : stride }));
@@ -62,7 +70,7 @@ function reverse(call: KernelCall): TensorInfo {
 function tile(call: KernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
   const reps = attrs.reps as number[];
-  if (!backend.holds(x, 'float32') || reps.length !== x.shape.length) return onCpu(Tile, call);
+  if (!moves(backend, x) || reps.length !== x.shape.length) return onCpu(Tile, call);
   const strides = stridesOf(x.shape);
   const axes = x.shape.flatMap((size, axis) => [{ size: reps[axis] as number, stride: 0 }, { size, stride: strides[axis] as number }]);
   return gathered(backend, x, axes, 0, x.shape.map((size, axis) => size * (reps[axis] as number)));
@@ -82,11 +90,11 @@ function pad(call: KernelCall): TensorInfo {
 function transpose(call: KernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
   const perm = attrs.perm as number[];
-  if (!backend.holds(x, 'float32')) return onCpu(Transpose, call);
-  const plan = swapOf(x.shape, perm);
+  if (!moves(backend, x)) return onCpu(Transpose, call);
+  const plan = x.dtype === 'bool' ? null : swapOf(x.shape, perm);
   const strides = stridesOf(x.shape);
   if (plan === null) return gathered(backend, x, perm.map((axis) => ({ size: x.shape[axis] as number, stride: strides[axis] as number })));
-  const y = backend.allocate(perm.map((axis) => x.shape[axis] as number));
+  const y = backend.allocate(perm.map((axis) => x.shape[axis] as number), x.dtype);
   const [a, b, c, d] = plan;
   const perChunk = Math.max(1, Math.floor(16384 / Math.max(b * d, 1)));
   if (a * b * c * d > 0) backend.run('transpose', Math.ceil((a * c) / perChunk), backend.pointer(x), backend.pointer(y), a, b, c, d, perChunk);
