@@ -11,7 +11,7 @@ export { attentionGrad } from './attentionGrad';
 export { norm, normGrad } from './norm';
 export { crossEntropy, crossEntropyGrad, softmax } from './crossEntropy';
 export { embedding, embeddingGrad } from './embedding';
-export { adamw } from './adamw';
+export { adamw, rootOfSum, scaledSums, squares } from './optimizers';
 export { activationGrad, silu } from './activationGrad';
 export { unary } from './unary';
 export { maxRows, sumColumns, sumRows } from './reduce';

@@ -1,7 +1,6 @@
 import { getKernel, getKernelsForBackend, registerKernel, type KernelConfig } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from '../wasmBackend.ts';
 import { activationKernels } from './activation.ts';
-import { adamwKernels } from './adamw.ts';
 import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
@@ -14,13 +13,14 @@ import { linearKernels } from './linear.ts';
 import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
+import { optimizerKernels } from './optimizers.ts';
 import { reduceKernels } from './reduce.ts';
 import { unaryKernels } from './unary.ts';
 
 /** Every kernel of this package: one list per family. */
 const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
-  ...activationKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
+  ...activationKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */
