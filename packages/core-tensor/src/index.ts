@@ -19,5 +19,5 @@ export { rematerialise } from './rematerialise.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
-  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearFactory, MlpFactory, NormFactory,
+  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
 } from './techniques.ts';

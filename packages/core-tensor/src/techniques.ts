@@ -37,8 +37,22 @@ export type LayerPlace = {
 /** NormFactory — `layerNorm()`, `rmsNorm()`: makes a norm over the last `dim` channels. */
 export type NormFactory = (dim: number, place?: LayerPlace) => Layer;
 
+/** LinearEpilogue — what a linear map can do with its result on the way: y = activation(scale · x weightᵀ + bias) + residual. */
+export type LinearEpilogue = {
+  readonly activation?: 'gelu' | 'geluTanh' | 'silu';
+  /** `... o`, added last. */
+  readonly residual?: Tensor;
+  /** Default 1. */
+  readonly scale?: number;
+};
+
+/** LinearLayer — a Layer that may also offer to do an epilogue in the same pass. */
+export type LinearLayer = Layer & {
+  applyWith?(x: Tensor, params: Tree<Tensor>, epilogue: LinearEpilogue, options?: ApplyOptions): Tensor;
+};
+
 /** LinearFactory — `linear()`, `sigmaReparam()`: makes a map from `inDim` to `outDim` channels. */
-export type LinearFactory = (inDim: number, outDim: number, place?: LayerPlace) => Layer;
+export type LinearFactory = (inDim: number, outDim: number, place?: LayerPlace) => LinearLayer;
 
 /** MlpFactory — makes the position-wise part of a block from `dim` to `dim` channels. */
 export type MlpFactory = (dim: number, linear: LinearFactory, place?: LayerPlace) => Layer;

@@ -47,7 +47,7 @@ export function sigmoid4(x: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function silu4(x: v128): v128 {
+export function silu4(x: v128): v128 {
   return f32x4.mul(x, sigmoid4(x));
 }
 

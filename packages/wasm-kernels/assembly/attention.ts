@@ -152,7 +152,7 @@ export function exponentials(row: usize, low: i32, high: i32, scale: f32, shift:
   return sum;
 }
 
-function scaleRow(row: usize, count: i32, factor: f32): void {
+export function scaleRow(row: usize, count: i32, factor: f32): void {
   const factor4 = splat(factor);
   let i = 0;
   for (; i + 4 <= count; i += 4, row += 16) v128.store(row, f32x4.mul(v128.load(row), factor4));

@@ -23,7 +23,7 @@ export function gelu(chunk: i32, args: usize, scratch: usize): void {
 /** x·Φ(x), or x·sigmoid(2u): ½(1 + tanh u) without its cancellation for negative x. */
 // @ts-ignore: decorator
 @inline
-function gelu4(x: v128, approximation: i32): v128 {
+export function gelu4(x: v128, approximation: i32): v128 {
   const square = f32x4.mul(x, x);
   if (approximation == 0) return f32x4.mul(x, normalCdf(x, exp(f32x4.mul(square, splat(-0.5)))));
   const u = f32x4.mul(x, madd(square, splat(0.044715), splat(1)));

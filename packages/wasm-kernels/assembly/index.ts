@@ -5,7 +5,7 @@ export { gemmPackB } from './gemmPack';
 export * from './gemm';
 export * from './gemmFewRows';
 export * from './binary';
-export * from './gelu';
+export { gelu } from './gelu';
 export { attention } from './attention';
 export { attentionGrad } from './attentionGrad';
 export { norm, normGrad } from './norm';

@@ -1,6 +1,7 @@
 // Sums and maxima of a tensor seen as outer × reduced × inner.
 import { floatArg, intArg, pointerArg } from './args';
 import { maximum } from './crossEntropy';
+import { addRow } from './epilogue';
 import { sumLanes } from './exp';
 import { splat } from './simd';
 
@@ -63,11 +64,4 @@ export function sumColumns(chunk: i32, args: usize, scratch: usize): void {
   const factor = floatArg(args, 5);
   if (factor == 1) return;
   for (let i = 0; i < count; i++) store<f32>(y + (<usize>i << 2), load<f32>(y + (<usize>i << 2)) * factor);
-}
-
-/** to += from. */
-function addRow(to: usize, from: usize, count: i32): void {
-  let i = 0;
-  for (; i + 4 <= count; i += 4, to += 16, from += 16) v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
-  for (; i < count; i++, to += 4, from += 4) store<f32>(to, load<f32>(to) + load<f32>(from));
 }

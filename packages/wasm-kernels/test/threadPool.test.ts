@@ -99,7 +99,7 @@ describe('createThreadPool', () => {
         table[batch + i] = two.pointer;
         table[2 * batch + i] = c.pointer + 4 * i;
       }
-      runtime.pool.run(runtime.pool.kernel('gemmFewRows'), batch, pointer, pointer + 4 * batch, pointer + 8 * batch, 0, 1, 1, 1, 0, 1, 16, 0);
+      runtime.pool.run(runtime.pool.kernel('gemmFewRows'), batch, pointer, pointer + 4 * batch, pointer + 8 * batch, 0, 1, 1, 1, 0, 1, 16, 0, 1, 0, 0);
       expect(c.view.every((value, i) => value === 2 * i)).toBe(true);
     });
   });
