@@ -18,5 +18,6 @@ export { rematerialise } from './rematerialise.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
-  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearFactory, MlpFactory, NormFactory,
+  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearFactory, MlpFactory, NormFactory, PackedAttentionFn,
+  PackedAttentionSizes,
 } from './techniques.ts';
