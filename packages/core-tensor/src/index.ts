@@ -20,4 +20,5 @@ export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe,
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
   ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
+  PackedAttentionFn, PackedAttentionSizes,
 } from './techniques.ts';

@@ -63,8 +63,22 @@ export type AttentionCallOptions = ApplyOptions & {
   readonly causal?: boolean;
 };
 
+/** PackedAttentionSizes — what `b t (h+2g)·d` does not say by itself. */
+export type PackedAttentionSizes = {
+  /** h: query heads. */
+  readonly numHeads: number;
+  /** g: key and value heads; divides `numHeads`. Default `numHeads`. */
+  readonly numKvHeads?: number;
+};
+
+/** PackedAttentionFn — attention on `qkv: b t (h+2g)·d` as one projection makes it, each row in the order q, k, v; to `b t h d`. */
+export type PackedAttentionFn = (qkv: Tensor, options: AttentionCallOptions & PackedAttentionSizes) => Tensor;
+
 /**
  * AttentionFn — attention as a value: `q: b t h d`, `k: b s g d`, `v: b s g d` to `b t h d`, where g divides h.
- * `flashAttention({ window, … })` and `attentionReference` make one.
+ * `flashAttention({ window, … })` and `attentionReference` make one. One that has `packed` is given q, k and v unsplit where it can be.
  */
-export type AttentionFn = (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions) => Tensor;
+export type AttentionFn = {
+  (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions): Tensor;
+  readonly packed?: PackedAttentionFn;
+};

@@ -1,6 +1,6 @@
 // The same product as gemm.ts for a few rows of A: packing B would cost as much as the product, so B is read once where it lies.
 import { floatArg, intArg, pointerArg } from './args';
-import { scaleRow } from './attention';
+import { scaleRow } from './attentionTile';
 import { addRow, finish } from './epilogue';
 import { loadSplat, madd } from './simd';
 
