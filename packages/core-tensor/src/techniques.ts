@@ -23,6 +23,8 @@ export type Layer<X extends Tensor | readonly Tensor[] = Tensor> = {
   /** How each parameter starts, by its path in `specs`. */
   readonly initialiserOf: (spec: ParamSpec, path: string) => Initialiser;
   apply(x: X, params: Tree<Tensor>, options?: ApplyOptions): Tensor;
+  /** For a norm that has a kernel for it: `sum = x + residual` and `y = apply(sum)`. Whoever calls it does without where it is absent. */
+  applyToSum?(x: Tensor, residual: Tensor, params: Tree<Tensor>, options?: ApplyOptions): { y: Tensor; sum: Tensor };
 };
 
 /** LayerPlace — where in the model a layer is being made, so that its specs and first values can say so. */

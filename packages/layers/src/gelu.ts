@@ -6,7 +6,8 @@ export type GeluOptions = {
   approximate?: 'none' | 'tanh';
 };
 
-function referenceGelu({ x }: { x: Tensor }, { approximate }: Required<GeluOptions>): Tensor {
+/** referenceGelu — GELU in tfjs ops: the truth that kernels are held to, differentiable to every order. */
+export function referenceGelu({ x }: { x: Tensor }, { approximate }: Required<GeluOptions>): Tensor {
   const inner = approximate === 'none'
     ? erf(mul(x, Math.SQRT1_2))
     : tanh(mul(add(x, mul(pow(x, 3), 0.044715)), Math.sqrt(2 / Math.PI)));

@@ -2,9 +2,12 @@ export { linear, linearLayer, type LinearLayerOptions, type LinearParams } from 
 export { embedding, type EmbeddingParams } from './embedding.ts';
 export { gelu, type GeluOptions } from './gelu.ts';
 export { silu } from './silu.ts';
+export { glu, type GluActivation, type GluOptions } from './glu.ts';
+export { rotary, rotaryAttention, type RotaryAttentionOptions, type RotaryOptions } from './rotary.ts';
 export { dropout, type DropoutOptions } from './dropout.ts';
 export { mlpLayer, type MlpLayerOptions } from './mlp.ts';
 export type { Activation } from './activations.ts';
+export { gatedMlpLayer, type GatedMlpLayerOptions } from './gatedMlp.ts';
 export { crossEntropy, crossEntropyPerToken, type CrossEntropyOptions } from './crossEntropy.ts';
 export { transformerBlock, type KvCache, type Placement, type TransformerBlock, type TransformerBlockConfig } from './transformerBlock.ts';
 export { initialiserOfLayers, specsOfLayers, type LayerTree } from './layerTree.ts';

@@ -114,14 +114,22 @@ function bothBranches({ placement = 'pre', dropout: rate = 0, block }: Transform
   return (x: Tensor, params: BlockParams, options: ApplyOptions, attention: Branch): Tensor => {
     const branch = (name: 'norm1' | 'norm2' | 'mlp'): Branch => (z) => layers[name].apply(z, params[name], inside(options, name, block));
     const [norm1, norm2, mlp] = [branch('norm1'), branch('norm2'), branch('mlp')];
-    const residual = (from: Tensor, name: string, delta: Tensor): Tensor => add(from, dropoutOp(delta, { rate, ...inside(options, name, block) }));
+    const drop = (name: string, delta: Tensor): Tensor => dropoutOp(delta, { rate, ...inside(options, name, block) });
+    const residual = (from: Tensor, name: string, delta: Tensor): Tensor => add(from, drop(name, delta));
     if (placement === 'pre') {
-      const h = residual(x, 'residual1', attention(norm1(x))); // b t c
-      return residual(h, 'residual2', mlp(norm2(h))); // b t c
+      const { sum: h, y: normed } = normOfSum(layers.norm2, drop('residual1', attention(norm1(x))), x, params.norm2, inside(options, 'norm2', block));
+      return residual(h, 'residual2', mlp(normed)); // b t c
     }
     const h = norm1(residual(x, 'residual1', attention(x))); // b t c
     return norm2(residual(h, 'residual2', mlp(h))); // b t c
   };
+}
+
+/** The norm of x + residual, and that sum; in one pass where the norm has one. */
+function normOfSum(norm: Layer, x: Tensor, residual: Tensor, params: Tree<Tensor>, options: ApplyOptions): { y: Tensor; sum: Tensor } {
+  if (norm.applyToSum !== undefined) return norm.applyToSum(x, residual, params, options);
+  const sum = add(residual, x);
+  return { y: norm.apply(sum, params, options), sum };
 }
 
 /** Projects to q, k and v, attends, and projects back: `attend` to the given positions, `attendCached` to the cached ones too. */

@@ -1,6 +1,6 @@
 /** Hessian-vector products of every op of the package, and of a whole block, against differences of float64 oracles. */
 import { valueAndGrad } from '@evenkeel/core-tensor';
-import { crossEntropyPerToken, embedding, gelu, linear, silu } from '@evenkeel/layers';
+import { crossEntropyPerToken, embedding, gelu, glu, linear, rotary, silu } from '@evenkeel/layers';
 import { checkGrad, crossEntropy64, forEachBackend, gelu64, linear64, randomArray, randomTensor, silu64 } from '@evenkeel/testing';
 import { add, dispose, mul, square, sum, tensor, tensor1d, type Tensor } from '@tensorflow/tfjs-core';
 import { it } from 'vitest';
@@ -27,6 +27,14 @@ const CASES: Case[] = [
   { title: 'gelu', inputs: () => ({ x: randomTensor([9]) }), op: (p) => gelu(p['x']!), oracle64: (p) => gelu64(p['x']!, 'none') },
   { title: 'gelu (tanh)', inputs: () => ({ x: randomTensor([9]) }), op: (p) => gelu(p['x']!, { approximate: 'tanh' }), oracle64: (p) => gelu64(p['x']!, 'tanh') },
   { title: 'silu', inputs: () => ({ x: randomTensor([9]) }), op: (p) => silu(p['x']!), oracle64: (p) => silu64(p['x']!) },
+  {
+    title: 'glu', inputs: () => ({ gate: randomTensor([9]), value: randomTensor([9], { seed: 2 }) }),
+    op: (p) => glu(p['gate']!, p['value']!, { activation: 'silu' }), oracle64: (p) => silu64(p['gate']!).map((each, i) => each * p['value']![i]!),
+  },
+  {
+    title: 'rotary', inputs: () => ({ x: randomTensor([1, 3, 1, 2]) }), op: (p) => rotary(p['x']!),
+    oracle64: (p) => p['x']!.map((each, i, x) => each * Math.cos(i >> 1) + (i % 2 === 0 ? -x[i + 1]! : x[i - 1]!) * Math.sin(i >> 1)),
+  },
   {
     title: 'crossEntropyPerToken', inputs: () => ({ x: randomTensor([4, 5]) }),
     op: (p) => crossEntropyPerToken(p['x']!, tensor1d(targets, 'int32'), { labelSmoothing: 0.1, zLoss: 0.1 }),

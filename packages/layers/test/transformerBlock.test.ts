@@ -1,4 +1,4 @@
-import { rematerialise, treeEntries, valueAndGrad, type AttentionFn, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { rematerialise, treeEntries, valueAndGrad, type AttentionFn, type NormFactory, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
 import { layerNormLayer, rmsNormLayer } from '@evenkeel/norms';
 import { linearLayer, transformerBlock, type KvCache, type TransformerBlock } from '@evenkeel/layers';
@@ -6,6 +6,8 @@ import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, randomArray, ra
 import { concat, dispose, slice, square, sum, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { block64, initialised, makeBlock, makeParams, nest, slowAttention, type BlockSizes } from './blockOracle.ts';
+
+type ValueAndGrads = { value: Tensor; grads: Record<string, Tensor> };
 
 const base: BlockSizes = { dim: 8, numHeads: 2, numKvHeads: 2, causal: true, placement: 'pre' };
 
@@ -144,6 +146,18 @@ forEachBackend((backend) => {
     for (const [path, gradient] of Object.entries(a.grads)) await expectClose(gradient, b.grads[path]!, { rtol: 1e-5, atol: 1e-6 });
     dispose(unsplit.applyCached(x, nest(unsplit, flat), null));
     expect(calls).toEqual(['packed', 'split', 'split']);
+    dispose([x, flat, a as never, b as never]);
+  });
+
+  it('transformerBlock({ norm }) gives the same for a norm that cannot add, gradients included', async () => {
+    const plainNorm: NormFactory = (dim, place) => { const { applyToSum: _, ...layer } = layerNormLayer()(dim, place); return layer; };
+    const [block, plain] = [makeBlock(base, { dropout: 0.1 }), makeBlock(base, { dropout: 0.1, norm: plainNorm })];
+    const flat = makeParams(block);
+    const x = randomTensor([2, 5, 8]);
+    const [a, b] = [block, plain].map((each) =>
+      valueAndGrad((p: Record<string, Tensor>) => sum(square(each.apply(x, nest(each, p), { train: true, seed: 1 }))), flat)) as [ValueAndGrads, ValueAndGrads];
+    await expectClose(a.value, b.value);
+    for (const path of Object.keys(flat)) await expectClose(a.grads[path]!, b.grads[path]!, { rtol: 1e-5, atol: 1e-5 });
     dispose([x, flat, a as never, b as never]);
   });
 

@@ -1,2 +1,6 @@
-export { initLayerNorm, layerNorm, layerNormLayer, type LayerNormLayerOptions, type LayerNormOptions, type LayerNormParams } from './layerNorm.ts';
-export { initRmsNorm, rmsNorm, rmsNormLayer, type RmsNormOptions, type RmsNormParams } from './rmsNorm.ts';
+export { initLayerNorm, layerNorm, type LayerNormOptions, type LayerNormParams } from './layerNorm.ts';
+export { layerNormLayer, type LayerNormLayerOptions } from './layerNormLayer.ts';
+export { addLayerNorm } from './addLayerNorm.ts';
+export { initRmsNorm, rmsNorm, type RmsNormOptions, type RmsNormParams } from './rmsNorm.ts';
+export { rmsNormLayer } from './rmsNormLayer.ts';
+export { addRmsNorm } from './addRmsNorm.ts';

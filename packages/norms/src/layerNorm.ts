@@ -1,9 +1,6 @@
-import {
-  checkDtype, checkInteger, checkLastDim, checkMinRank, checkPositive, checkRank, fusedOp, ones, param, runKernel, zeros,
-  type LayerPlace, type NormFactory, type ParamSpec, type Tree,
-} from '@evenkeel/core-tensor';
+import { checkInteger, fusedOp, param, runKernel } from '@evenkeel/core-tensor';
 import { ones as onesTensor, tidy, zeros as zerosTensor, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { normSpec } from './normSpec.ts';
+import { checkNorm } from './checkNorm.ts';
 import { referenceLayerNorm } from './reference/layerNorm.ts';
 
 /** LayerNormParams — `weight: c` (gain) and `bias: c` (offset); either may be absent. */
@@ -11,10 +8,6 @@ export type LayerNormParams = { weight?: Tensor; bias?: Tensor };
 export type LayerNormOptions = {
   /** Added to the variance, so in the unit of x²; default 1e-5. */
   eps?: number;
-};
-export type LayerNormLayerOptions = LayerNormOptions & {
-  /** Whether the layer has an offset; default true. */
-  bias?: boolean;
 };
 
 type Inputs = { x: Tensor; weight?: Tensor; bias?: Tensor };
@@ -47,15 +40,7 @@ const fusedLayerNorm = fusedOp<Inputs, { eps: number }>({
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, eq. 4. Departs from the paper: `eps`, absent there.
  */
 export function layerNorm<T extends Tensor>(x: T, { weight, bias }: LayerNormParams, { eps = 1e-5 }: LayerNormOptions = {}): T {
-  checkDtype('layerNorm', 'x', x, 'float32');
-  checkMinRank('layerNorm', 'x', x, 1);
-  for (const [name, vector] of [['weight', weight], ['bias', bias]] as const) {
-    if (vector === undefined) continue;
-    checkDtype('layerNorm', name, vector, 'float32');
-    checkRank('layerNorm', name, vector, 1);
-    checkLastDim('layerNorm', 'x', x, vector.size);
-  }
-  checkPositive('layerNorm', 'eps', eps);
+  checkNorm('layerNorm', x, { weight, bias }, eps);
   return tidy('layerNorm', () => fusedLayerNorm({ x, weight, bias }, { eps })) as T;
 }
 
@@ -64,24 +49,4 @@ export function initLayerNorm(dim: number, { bias = true }: { bias?: boolean } =
   checkInteger('initLayerNorm', 'dim', dim);
   const weight = param(() => onesTensor([dim]));
   return bias ? { weight, bias: param(() => zerosTensor([dim])) } : { weight };
-}
-
-/**
- * layerNormLayer — LayerNorm as a value for models: `transformerBlock({ norm: layerNormLayer(), … })`.
- *
- * @param options  `eps` (default 1e-5); `bias` (default true).
- * @returns        a NormFactory; its layers have params `weight: c` (role norm) and `bias: c` (role bias).
- */
-export function layerNormLayer({ eps = 1e-5, bias = true }: LayerNormLayerOptions = {}): NormFactory {
-  checkPositive('layerNormLayer', 'eps', eps);
-  return (dim: number, place?: LayerPlace) => {
-    checkInteger('layerNormLayer', 'dim', dim);
-    const weight = normSpec(dim, 'norm', place);
-    const specs: Tree<ParamSpec> = bias ? { weight, bias: normSpec(dim, 'bias', place) } : { weight };
-    return {
-      specs,
-      initialiserOf: ({ role }: ParamSpec) => (role === 'norm' ? ones : zeros),
-      apply: (x, params) => layerNorm(x, params as LayerNormParams, { eps }),
-    };
-  };
 }

@@ -1,9 +1,6 @@
-import {
-  checkDtype, checkInteger, checkLastDim, checkMinRank, checkPositive, checkRank, fusedOp, ones, param, runKernel,
-  type LayerPlace, type NormFactory,
-} from '@evenkeel/core-tensor';
+import { checkInteger, fusedOp, param, runKernel } from '@evenkeel/core-tensor';
 import { ones as onesTensor, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { normSpec } from './normSpec.ts';
+import { checkNorm } from './checkNorm.ts';
 import { referenceRmsNorm } from './reference/rmsNorm.ts';
 
 /** RmsNormParams — `weight: c` (gain); may be absent. */
@@ -41,14 +38,7 @@ const fusedRmsNorm = fusedOp<{ x: Tensor; weight?: Tensor }, { eps: number }>({
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, §4. Departs from the paper: `eps`, absent there.
  */
 export function rmsNorm<T extends Tensor>(x: T, { weight }: RmsNormParams, { eps = 1e-6 }: RmsNormOptions = {}): T {
-  checkDtype('rmsNorm', 'x', x, 'float32');
-  checkMinRank('rmsNorm', 'x', x, 1);
-  if (weight !== undefined) {
-    checkDtype('rmsNorm', 'weight', weight, 'float32');
-    checkRank('rmsNorm', 'weight', weight, 1);
-    checkLastDim('rmsNorm', 'x', x, weight.size);
-  }
-  checkPositive('rmsNorm', 'eps', eps);
+  checkNorm('rmsNorm', x, { weight }, eps);
   return tidy('rmsNorm', () => fusedRmsNorm({ x, weight }, { eps })) as T;
 }
 
@@ -56,22 +46,4 @@ export function rmsNorm<T extends Tensor>(x: T, { weight }: RmsNormParams, { eps
 export function initRmsNorm(dim: number): { weight: Variable } {
   checkInteger('initRmsNorm', 'dim', dim);
   return { weight: param(() => onesTensor([dim])) };
-}
-
-/**
- * rmsNormLayer — RMSNorm as a value for models: `transformerBlock({ norm: rmsNormLayer(), … })`.
- *
- * @param options  `eps` (default 1e-6).
- * @returns        a NormFactory; its layers have the one parameter `weight: c` (role norm).
- */
-export function rmsNormLayer({ eps = 1e-6 }: RmsNormOptions = {}): NormFactory {
-  checkPositive('rmsNormLayer', 'eps', eps);
-  return (dim: number, place?: LayerPlace) => {
-    checkInteger('rmsNormLayer', 'dim', dim);
-    return {
-      specs: { weight: normSpec(dim, 'norm', place) },
-      initialiserOf: () => ones,
-      apply: (x, params) => rmsNorm(x, params as RmsNormParams, { eps }),
-    };
-  };
 }

@@ -1,6 +1,7 @@
 // What a matrix product ends with, done on each block of C while it is in the cache.
 import { silu4 } from './activationGrad';
 import { gelu4 } from './gelu';
+import { addRow } from './reduce';
 import { splat } from './simd';
 
 export const LINEAR: i32 = 0;
@@ -19,7 +20,7 @@ export function finish(c: usize, rows: i32, columns: i32, ldc: usize, activation
     const row = <usize>i * ldc;
     if (before != 0) memory.copy(before + row, c + row, <usize>columns << 2);
     if (activation != LINEAR) activateRow(c + row, columns, activation);
-    if (residual != 0) addRow(c + row, residual + row, columns);
+    if (residual != 0) addRow(c + row, c + row, residual + row, columns);
   }
 }
 
@@ -35,11 +36,4 @@ function activate(x: v128, activation: i32): v128 {
   if (activation == RELU) return f32x4.max(x, splat(0));
   if (activation == RELU6) return f32x4.min(f32x4.max(x, splat(0)), splat(6));
   return silu4(x);
-}
-
-/** to += from. */
-export function addRow(to: usize, from: usize, count: i32): void {
-  let i = 0;
-  for (; i + 4 <= count; i += 4, to += 16, from += 16) v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
-  for (; i < count; i++, to += 4, from += 4) store<f32>(to, load<f32>(to) + load<f32>(from));
 }

@@ -1,7 +1,8 @@
 // The same product as gemm.ts for a few rows of A: packing B would cost as much as the product, so B is read once where it lies.
 import { floatArg, intArg, pointerArg } from './args';
 import { scaleRow } from './attentionTile';
-import { addRow, finish } from './epilogue';
+import { finish } from './epilogue';
+import { addRow } from './reduce';
 import { loadSplat, madd } from './simd';
 
 /**
@@ -27,8 +28,9 @@ export function gemmFewRows(chunk: i32, args: usize, scratch: usize): void {
   const bias = pointerArg(args, 3), before = pointerArg(args, 12), residual = pointerArg(args, 13);
   const scale = floatArg(args, 11);
   for (let i = 0; i < m; i++) {
-    if (scale != 1) scaleRow(c + <usize>i * ldc, columns, scale);
-    if (bias != 0) addRow(c + <usize>i * ldc, bias + (<usize>column << 2), columns);
+    const row = c + <usize>i * ldc;
+    if (scale != 1) scaleRow(row, columns, scale);
+    if (bias != 0) addRow(row, row, bias + (<usize>column << 2), columns);
   }
   const place = <usize>column << 2;
   finish(c, m, columns, ldc, intArg(args, 10), before == 0 ? 0 : before + place, residual == 0 ? 0 : residual + place);

@@ -14,6 +14,8 @@ export { crossEntropy, crossEntropyGrad, softmax } from './crossEntropy';
 export { embedding, embeddingGrad } from './embedding';
 export { adamw, rootOfSum, scaledSums, squares } from './optimizers';
 export { activationGrad, silu } from './activationGrad';
+export { glu, gluGrad } from './glu';
+export { rotary } from './rotary';
 export { unary } from './unary';
 export { maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';

@@ -1,7 +1,8 @@
-// LayerNorm and RMSNorm over rows, and their gradients. `centred` (1 or 0) tells them apart: RMSNorm does not subtract the mean.
+// LayerNorm and RMSNorm over rows, of x or of x + residual, and their gradients. `centred` (1 or 0) tells them apart: RMSNorm does not
+// subtract the mean.
 import { floatArg, intArg, pointerArg } from './args';
 import { sumLanes } from './exp';
-import { RUN, sumOf } from './reduce';
+import { addRow, RUN, sumOf } from './reduce';
 import { madd, splat } from './simd';
 
 /** mean of a row, or 0. */
@@ -37,16 +38,24 @@ export function squaresOf(x: usize, c: i32, mean: f32): f32 {
 
 /**
  * norm — y = (x − mean) / √(variance + eps) · weight + bias, for a chunk of rows.
- * args: 0 x, 1 weight (0: none), 2 bias (0: none), 3 y, 4 rows, 5 channels, 6 eps, 7 centred, 8 rows per chunk.
+ * With a residual, x + residual is what is normalised; it is written to `sum`.
+ * args: 0 x, 1 weight (0: none), 2 bias (0: none), 3 y, 4 rows, 5 channels, 6 eps, 7 centred, 8 rows per chunk, 9 residual (0: none),
+ * 10 sum.
  */
 export function norm(chunk: i32, args: usize, scratch: usize): void {
   const weight = pointerArg(args, 1), bias = pointerArg(args, 2);
   const c = intArg(args, 5), perChunk = intArg(args, 8);
+  const residual = pointerArg(args, 9);
   const end = min((chunk + 1) * perChunk, intArg(args, 4));
   for (let row = chunk * perChunk; row < end; row++) {
     const start = (<usize>row * <usize>c) << 2;
     let x = pointerArg(args, 0) + start;
     let y = pointerArg(args, 3) + start;
+    if (residual) {
+      const sum = pointerArg(args, 10) + start;
+      addRow(sum, x, residual + start, c);
+      x = sum;
+    }
     const mean = meanOf(x, c, intArg(args, 7));
     const scale = inverseDeviation(x, c, mean, floatArg(args, 6));
     let w = weight;
@@ -70,7 +79,7 @@ export function norm(chunk: i32, args: usize, scratch: usize): void {
 /**
  * normGrad — dx of a chunk of rows, and the chunk's share of dweight and dbias.
  * args: 0 x, 1 weight (0: none), 2 dy, 3 dx, 4 partial sums (chunks × 2 × channels: dweight, dbias), 5 rows, 6 channels, 7 eps,
- * 8 centred, 9 rows per chunk.
+ * 8 centred, 9 rows per chunk, 10 dsum, which is added to dx (0: none).
  */
 export function normGrad(chunk: i32, args: usize, scratch: usize): void {
   const weight = pointerArg(args, 1);
@@ -78,13 +87,16 @@ export function normGrad(chunk: i32, args: usize, scratch: usize): void {
   const dweight = pointerArg(args, 4) + ((<usize>chunk * <usize>c) << 3);
   const dbias = dweight + (<usize>c << 2);
   memory.fill(dweight, 0, <usize>c << 3);
+  const dsum = pointerArg(args, 10);
   const end = min((chunk + 1) * perChunk, intArg(args, 5));
   for (let row = chunk * perChunk; row < end; row++) {
     const start = (<usize>row * <usize>c) << 2;
     const x = pointerArg(args, 0) + start;
     const mean = meanOf(x, c, centred);
     const scale = inverseDeviation(x, c, mean, floatArg(args, 7));
-    normGradRow(x, weight, pointerArg(args, 2) + start, pointerArg(args, 3) + start, dweight, dbias, c, mean, scale, centred);
+    const dx = pointerArg(args, 3) + start;
+    normGradRow(x, weight, pointerArg(args, 2) + start, dx, dweight, dbias, c, mean, scale, centred);
+    if (dsum) addRow(dx, dx, dsum + start, c);
   }
 }
 

@@ -1,7 +1,6 @@
 // Sums and maxima of a tensor seen as outer × reduced × inner.
 import { floatArg, intArg, pointerArg } from './args';
 import { maximum } from './crossEntropy';
-import { addRow } from './epilogue';
 import { sumLanes } from './exp';
 import { splat } from './simd';
 
@@ -58,10 +57,17 @@ export function sumColumns(chunk: i32, args: usize, scratch: usize): void {
   memory.fill(y, 0, <usize>count << 2);
   for (let start = 0; start < rows; start += RUN) {
     memory.fill(scratch, 0, <usize>count << 2);
-    for (let row = start; row < min(start + RUN, rows); row++) addRow(scratch, x + ((<usize>row * <usize>columns) << 2), count);
-    addRow(y, scratch, count);
+    for (let row = start; row < min(start + RUN, rows); row++) addRow(scratch, scratch, x + ((<usize>row * <usize>columns) << 2), count);
+    addRow(y, y, scratch, count);
   }
   const factor = floatArg(args, 5);
   if (factor == 1) return;
   for (let i = 0; i < count; i++) store<f32>(y + (<usize>i << 2), load<f32>(y + (<usize>i << 2)) * factor);
+}
+
+/** addRow — y = a + b; y may be one of them. */
+export function addRow(y: usize, a: usize, b: usize, count: i32): void {
+  let i = 0;
+  for (; i + 4 <= count; i += 4, y += 16, a += 16, b += 16) v128.store(y, f32x4.add(v128.load(a), v128.load(b)));
+  for (; i < count; i++, y += 4, a += 4, b += 4) store<f32>(y, load<f32>(a) + load<f32>(b));
 }

@@ -1,5 +1,5 @@
 import { add, div, engine, mean, mul, sqrt, square, sub, tensor, tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { expectNoWorseThan, layerNorm64, randomArray } from '@evenkeel/testing';
+import { expectClose, expectNoWorseThan, layerNorm64, randomArray, randomTensor } from '@evenkeel/testing';
 import { describe, it } from 'vitest';
 import { describeVariants } from './variants.ts';
 
@@ -49,3 +49,22 @@ describeVariants(() => {
     });
   });
 }, [{ threads: 1, simd: 'relaxed' }, { threads: 2, simd: 'plain' }]);
+
+const run = (name: string, inputs: Record<string, Tensor>): Tensor[] => [engine().runKernel(`evenkeel/${name}`, inputs, { eps: EPS })].flat() as Tensor[];
+
+describeVariants(() => {
+  it.each([['layerNorm', 'addLayerNorm'], ['rmsNorm', 'addRmsNorm']] as const)('%s of a sum equals %s to the last bit, and so does its gradient', async (norm, addNorm) => {
+    for (const shape of [[1, 1], [1, 3], [3, 65], [130, 7], [40, 1027], [0, 3], [3, 0]] as [number, number][]) {
+      const [x, residual, dy, dsum] = [1, 2, 3, 4].map((seed) => randomTensor(shape, { seed })) as [Tensor, Tensor, Tensor, Tensor];
+      const weight = randomTensor([shape[1]], { seed: 5 });
+      const [y, sum] = run(addNorm, { x, residual, weight }) as [Tensor, Tensor];
+      const [expectedY] = run(norm, { x: sum, weight }) as [Tensor];
+      await expectClose(sum, add(x, residual), { rtol: 0, atol: 0 });
+      await expectClose(y, expectedY, { rtol: 0, atol: 0 });
+      const [dx, ...rest] = run(`${norm}Grad`, { x: sum, weight, dy, dsum }) as [Tensor, ...Tensor[]];
+      const [plainDx, ...plainRest] = run(`${norm}Grad`, { x: sum, weight, dy }) as [Tensor, ...Tensor[]];
+      await expectClose(dx, add(plainDx, dsum), { rtol: 0, atol: 0 });
+      for (const [i, each] of rest.entries()) await expectClose(each, plainRest[i]!, { rtol: 0, atol: 0 });
+    }
+  });
+});

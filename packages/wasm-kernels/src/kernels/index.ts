@@ -8,6 +8,7 @@ import { crossEntropyKernels } from './crossEntropy.ts';
 import { dropoutKernels } from './dropout.ts';
 import { embeddingKernels } from './embedding.ts';
 import { geluKernels } from './gelu.ts';
+import { gluKernels } from './glu.ts';
 import type { WasmKernel } from './kernel.ts';
 import { linearKernels } from './linear.ts';
 import { matMulKernels } from './matMul.ts';
@@ -15,12 +16,14 @@ import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
 import { optimizerKernels } from './optimizers.ts';
 import { reduceKernels } from './reduce.ts';
+import { rotaryKernels } from './rotary.ts';
 import { unaryKernels } from './unary.ts';
 
 /** Every kernel of this package: one list per family. */
 const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
-  ...activationKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
+  ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
+  ...reduceKernels, ...moveKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */

@@ -1,0 +1,43 @@
+import { checkInteger, checkOneOf, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
+import { tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { glu, gluActivations, type GluActivation } from './glu.ts';
+import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
+
+export type GatedMlpLayerOptions = {
+  /** Width between the linear maps; default 8/3 · dim, rounded up to a multiple of 64. */
+  hiddenDim?: number;
+  /** Default `silu` (SwiGLU), as in Llama. */
+  activation?: GluActivation;
+};
+
+/**
+ * gatedMlpLayer — the gated perceptron of a transformer block as a value for models.
+ *
+ *     y = down(f(gate(x)) · up(x))
+ *
+ * @param options  `hiddenDim` (default 8/3 · dim, which costs what two maps of 4 · dim cost, rounded up to a multiple of 64; Llama
+ *                 rounds to 256); `activation` (default `silu`).
+ * @returns        an MlpFactory; its layers have params `{ gate, up, down }`, named as in Llama's checkpoints, each as the
+ *                 LinearFactory makes them.
+ * @throws ConfigError  if `hiddenDim` is not a positive integer or `activation` is unknown.
+ *
+ * Source: Shazeer 2020, arXiv:2002.05202, eq. 6; Touvron et al. 2023, arXiv:2302.13971, §2.2, for the width.
+ */
+export function gatedMlpLayer({ hiddenDim, activation = 'silu' }: GatedMlpLayerOptions = {}): MlpFactory {
+  if (hiddenDim !== undefined) checkInteger('gatedMlpLayer', 'hiddenDim', hiddenDim);
+  checkOneOf('gatedMlpLayer', 'activation', activation, gluActivations);
+  return (dim: number, linear: LinearFactory, place: LayerPlace = {}): Layer => {
+    const { residualDepth: _, ...inside } = place;
+    const width = hiddenDim ?? 64 * Math.ceil((8 * dim) / (3 * 64));
+    const layers = { gate: linear(dim, width, inside), up: linear(dim, width, inside), down: linear(width, dim, place) };
+    return {
+      specs: specsOfLayers(layers),
+      initialiserOf: initialiserOfLayers(layers),
+      apply: (x, params, options) => tidy('gatedMlp', () => {
+        const { gate, up, down } = params as { gate: Tree<Tensor>; up: Tree<Tensor>; down: Tree<Tensor> };
+        const gated = glu(layers.gate.apply(x, gate, options), layers.up.apply(x, up, options), { activation }); // ... f
+        return layers.down.apply(gated, down, options);
+      }),
+    };
+  };
+}
