@@ -17,8 +17,8 @@ import { normKernels } from './norm.ts';
 import { reduceKernels } from './reduce.ts';
 import { unaryKernels } from './unary.ts';
 
-/** Every kernel of this package: one list per family. */
-const KERNELS: readonly WasmKernel[] = [
+/** KERNELS — every kernel of this package: one list per family. */
+export const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
   ...activationKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels, ...reduceKernels, ...moveKernels,
 ];
