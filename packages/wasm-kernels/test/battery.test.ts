@@ -1,72 +1,13 @@
-import { engine, setBackend, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
-import { expectClose, expectNoLeak } from '@evenkeel/testing';
-import { BACKEND_NAME } from '@evenkeel/wasm-kernels';
+import { expectNoLeak } from '@evenkeel/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KERNELS } from '../src/kernels/index.ts';
-import { drawer, tensorsOf, type DrawOptions } from './battery/draw.ts';
-import type { Attrs } from './battery/references.ts';
+import { drawer, tensorsOf } from './battery/draw.ts';
 import { nameOf, ROWS, type Row } from './battery/rows.ts';
+import { expectSame, inputsOf, kernelOf, resultsOf, type Result } from './battery/run.ts';
 import { describeVariants, useWasm } from './variants.ts';
 
 const SIZES = [0, 1, 3, 65, 130];
 const named = ROWS.map((row) => [nameOf(row), row] as const);
-
-type Result = { readonly shape: readonly number[]; readonly dtype: string; readonly values: Float32Array };
-
-const attrsOf = ({ attrs = {} }: Row, n: number): NamedAttrMap => ({ ...(typeof attrs === 'function' ? (attrs as (n: number) => object)(n) : attrs) });
-const kernelOf = (row: Row, n: number) => (inputs: NamedTensorMap) => {
-  const given = '0' in inputs ? Object.values(inputs) as unknown as NamedTensorMap : inputs; // a list
-  return [engine().runKernel(row.kernel, given, attrsOf(row, n))].flat() as Tensor[];
-};
-
-/** once — `make`, whose results are kept by the row and the other arguments. */
-function once<T>(make: (row: Row, n: number, options?: DrawOptions) => T): (row: Row, n: number, options?: DrawOptions) => T {
-  const made = new Map<string, T>();
-  return (row, n, options) => {
-    const key = JSON.stringify([nameOf(row), n, options]);
-    const value = made.get(key) ?? make(row, n, options);
-    made.set(key, value);
-    return value;
-  };
-}
-
-const inputsOf = once((row, n, options) => row.inputs(drawer(options), n));
-
-/** What the row's kernel, or another function of its inputs, gives on the backend that is selected. */
-function resultsOf(row: Row, n: number, options?: DrawOptions, run = kernelOf(row, n)): Result[] {
-  engine().startScope();
-  try {
-    return run(tensorsOf(inputsOf(row, n, options))).map((t) => ({ shape: t.shape, dtype: t.dtype, values: t.dataSync() as Float32Array }));
-  } finally {
-    engine().endScope();
-  }
-}
-
-/** What the row's reference gives on tfjs' CPU backend. */
-const expectedOf = once(async (row, n, options) => {
-  const { reference } = row;
-  await setBackend('cpu');
-  try {
-    return resultsOf(row, n, options, reference && ((inputs) => [reference(inputs, attrsOf(row, n) as unknown as Attrs)].flat()));
-  } finally {
-    await setBackend(BACKEND_NAME);
-  }
-});
-
-async function expectSame(row: Row, n: number, options?: DrawOptions): Promise<void> {
-  const expected = await expectedOf(row, n, options);
-  const actual = resultsOf(row, n, options);
-  expect(actual.map(({ shape, dtype }) => ({ shape, dtype }))).toEqual(expected.map(({ shape, dtype }) => ({ shape, dtype })));
-  for (const [i, { values }] of actual.entries()) {
-    await expectClose(values, comparable(expected[i]?.values as Float32Array, values, row), { rtol: 3e-6, atol: 2e-6, ...row.tolerance });
-  }
-}
-
-/** What is expected, made to agree with what came out where the row does not care which. */
-function comparable(expected: Float32Array, actual: Float32Array, { specials = 'same' }: Row): Float32Array {
-  const free = (i: number): boolean => specials !== 'same' && !Number.isFinite(actual[i]) && (specials === 'spread' || !Number.isFinite(expected[i]));
-  return expected.map((value, i) => (free(i) ? actual[i] as number : value));
-}
 
 /** How many of the row's inputs are drawn as floats. */
 function floatInputs(row: Row): number {
