@@ -19,8 +19,8 @@ import { reduceKernels } from './reduce.ts';
 import { rotaryKernels } from './rotary.ts';
 import { unaryKernels } from './unary.ts';
 
-/** Every kernel of this package: one list per family. */
-const KERNELS: readonly WasmKernel[] = [
+/** KERNELS — every kernel of this package: one list per family. */
+export const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
   ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
   ...reduceKernels, ...moveKernels,
