@@ -1,6 +1,7 @@
+import { seedKey, threefry2x32 } from '@evenkeel/core-tensor';
 import { attentionReference, flashAttention } from '@evenkeel/flash-attention';
 import { attention64, checkOpGrad, expectClose, forEachBackend, type AttentionSizes64 } from '@evenkeel/testing';
-import { dispose, ones, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { dispose, ones, tensor, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { keepFactors, makeCase } from './cases.ts';
 
@@ -11,7 +12,7 @@ const acting = { causal: true, dropout: 0.3, train: true, seed: 12345 } as const
 const dropped64 = (q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>): Float64Array =>
   attention64(q, k, v, { ...sizes, keep: keepFactors(acting.seed, acting.dropout, 2 * 2 * 5 * 6) }).out;
 
-forEachBackend(() => {
+forEachBackend((backend) => {
   it('flashAttention(q, k, v, { dropout }) drops normalised weights by the bits of the seed', async () => {
     const { q, k, v, values } = makeCase(sizes);
     const y = flashAttention(q, k, v, acting);
@@ -65,4 +66,23 @@ forEachBackend(() => {
     expect(Math.abs(kept - (1 - rate))).toBeLessThan(3 * Math.sqrt((rate * (1 - rate)) / (B * T * H * S)));
     dispose([q, k, v, y]);
   });
+
+  if (backend === 'evenkeel-wasm') {
+    it('flashAttention(q, k, v, { dropout }) goes on with new bits past 2³² and 2³³ weights', async () => {
+      // Query i sees keys i − 7 … i, all with weight 1/8, and value j is the unit vector j % 8: the result shows each weight.
+      const [T, D, rate, seed] = [100_000, 8, 0.5, 2 ** 40 + 5];
+      const [q, k] = [zeros([1, T, 1, D]), zeros([1, T, 1, D])];
+      const v = tensor(Float32Array.from({ length: T * D }, (_, i) => (Math.floor(i / D) % D === i % D ? 1 : 0)), [1, T, 1, D]);
+      const y = flashAttention(q, k, v, { causal: true, window: [7, 0], dropout: rate, train: true, seed });
+      const values = await y.data();
+      for (const i of [10, 42_950, 60_001, 85_900, 99_999]) { // weights i·T + j up to 10¹⁰
+        for (let j = i - 7; j <= i; j++) {
+          const block = Math.floor((i * T + j) / 2);
+          const bits = threefry2x32(...seedKey(seed), block >>> 0, Math.floor(block / 2 ** 32))[(i * T + j) % 2]!;
+          expect(values[i * D + (j % D)]).toBeCloseTo(bits >= rate * 2 ** 32 ? 1 / 4 : 0, 6);
+        }
+      }
+      dispose([q, k, v, y]);
+    });
+  }
 });

@@ -56,10 +56,12 @@ export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: 
   const p = weightsIn(scratch, d);
   const ds = gradientsIn(scratch, d);
   const at = outAt(args, batch, head, first);
+  const dy = pointerArg(args, 26) + at;
+  const out = pointerArg(args, 3) + at;
   const lse = pointerArg(args, 4) + lseAt(args, batch, head, first);
   memory.fill(p, 0, 2 * TILE);
   tileGemm(rows, columns, d, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, 4, scratch, TILE_ROW, p, TILE_ROW);
-  tileGemm(rows, columns, d, pointerArg(args, 26) + at, outRow, 4, scratch + <usize>d * TILE_ROW, TILE_ROW, ds, TILE_ROW);
+  tileGemm(rows, columns, d, dy, outRow, 4, scratch + <usize>d * TILE_ROW, TILE_ROW, ds, TILE_ROW);
   for (let i = 0; i < rows; i++) {
     const low = min(columns, max(0, firstKey(first + i, s - t, left) - start));
     const count = max(0, min(columns - 1, lastKey(first + i, s - t, right, s) - start) + 1 - low);
@@ -72,8 +74,7 @@ export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: 
     const bits = drops ? drawRow(args, batch, head, first + i, start + low, count, ds + TILE) : 0;
     const from = <usize>low << 2;
     if (drops) keepRow(args, dsRow + from, count, bits);
-    const row = at + <usize>i * outRow;
-    scoreGradient(pRow + from, dsRow + from, count, factor, dot(pointerArg(args, 26) + row, pointerArg(args, 3) + row, d));
+    scoreGradient(pRow + from, dsRow + from, count, factor, dot(dy + <usize>i * outRow, out + <usize>i * outRow, d));
     if (drops) keepRow(args, pRow + from, count, bits);
   }
 }

@@ -78,7 +78,7 @@ export function hasDropout(args: usize): bool {
  * addTerms — products of query `i` with the keys from `start` on become scores: scale · product − slope · |i + s − t − j| + bias, in
  * columns low … high. Their scale is 1 from then on.
  *
- * Sources: ALiBi is Press et al. 2021, arXiv:2108.12409, here with the distance to both sides.
+ * Source: ALiBi is Press et al. 2021, arXiv:2108.12409, here with the distance to both sides.
  */
 export function addTerms(args: usize, batch: i32, head: i32, i: i32, start: i32, row: usize, low: i32, high: i32): void {
   const slopes = pointerArg(args, 15);

@@ -41,8 +41,8 @@ const cases: Record<string, Case> = {
   'the second part of split': { inputs: () => ({ x: inHeap(FLOATS) }), free: 0.75, run: ({ x }) => split(x as Tensor, 2) },
   'the last part of unstack': { inputs: () => ({ x: inHeap(2, FLOATS / 2) }), free: 0.75, run: ({ x }) => unstack(x as Tensor) },
   'the shares of layerNormGrad': { inputs: () => ({ x: inHeap(2, FLOATS / 2), dy: inHeap(2, FLOATS / 2) }), free: 1.5, run: kernel('layerNormGrad', { eps: 1 }) },
-  'the second gradient of attention': {
-    inputs: () => ({ q: inHeap(1, 64, 1, 1025), k: inHeap(1, 64, 1, 1025), v: inHeap(1, 64, 1, 1025), out: inHeap(1, 64, 1, 1025), lse: inHeap(1, 1, 64), dy: inHeap(1, 64, 1, 1025) }),
+  'the parts of attentionGrad': {
+    inputs: () => ({ ...Object.fromEntries(['q', 'k', 'v', 'out', 'dy'].map((name) => [name, inHeap(1, 1024, 1, FLOATS / 1024)])), lse: inHeap(1, 1, 1024) }),
     free: 8, run: kernel('attentionGrad', { scale: 1, causal: true, windowLeft: -1, windowRight: -1 }),
   },
 };
