@@ -4,6 +4,7 @@ import { createRuntime, type WasmOptions, type WasmRuntime } from '@evenkeel/was
 import { describe, expect, it, vi } from 'vitest';
 
 const CHUNK = 16384;
+const MIB = 2 ** 20;
 
 /** Runs `use` on a runtime of its own and ends its threads. */
 async function withRuntime<T>(options: WasmOptions, use: (runtime: WasmRuntime) => T | Promise<T>): Promise<T> {
@@ -154,6 +155,29 @@ describe('createThreadPool', () => {
       expect(run).toThrow(/out of bounds|has died/);
       runtime.pool.dispose();
     }
+  });
+
+  it('run throws at once, not after stallMs, when a kernel fails on a worker', async () => {
+    await withRuntime({ threads: 2 }, (runtime) => {
+      const { pool, heap } = runtime;
+      const [from, to] = [heap.allocate(32 * MIB), heap.allocate(32 * MIB)];
+      const outside = 0xf000_0000; // of the second block, which the worker takes while this thread copies the first
+      const start = performance.now();
+      expect(() => pool.run(pool.kernel('copyBlocks'), 2, from.pointer, to.pointer, 2, 32 * MIB, outside, 0, 1)).toThrow(/kernels must not fail, got (one that failed on a worker thread|memory access out of bounds)/);
+      expect(performance.now() - start).toBeLessThan(5000);
+      expect(pool.healthy()).toBe(false);
+    });
+  });
+
+  it('workers without work use less than 2 % of a core', async () => {
+    await withRuntime({ threads: 4 }, async ({ pool }) => {
+      pool.run(pool.kernel('gelu'), 16, 0, 0, 0, 0);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const before = process.cpuUsage();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const { user, system } = process.cpuUsage(before);
+      expect((user + system) / 1e6).toBeLessThan(0.02); // seconds
+    });
   });
 
   it('kernel of an unknown name throws', async () => {
