@@ -43,6 +43,28 @@ export function maxRows(chunk: i32, args: usize, scratch: usize): void {
 }
 
 /**
+ * maxColumns — the largest over the middle axis of outer × rows × columns, for a block of columns of one outer index; NaN wins.
+ * args: 0 x, 1 y, 2 rows, 3 columns, 4 columns per chunk. Chunks: outer · ⌈columns / per chunk⌉.
+ */
+export function maxColumns(chunk: i32, args: usize, scratch: usize): void {
+  const rows = intArg(args, 2), columns = intArg(args, 3), perChunk = intArg(args, 4);
+  const blocks = (columns + perChunk - 1) / perChunk;
+  const outer = chunk / blocks;
+  const first = (chunk % blocks) * perChunk;
+  const count = min(perChunk, columns - first);
+  const stride = <usize>columns << 2;
+  let x = pointerArg(args, 0) + (<usize>outer * <usize>rows * stride + (<usize>first << 2));
+  const y = pointerArg(args, 1) + (<usize>outer * stride + (<usize>first << 2));
+  memory.copy(y, x, <usize>count << 2);
+  for (let row = 1; row < rows; row++) {
+    x += stride;
+    let i = 0;
+    for (; i + 4 <= count; i += 4) v128.store(y + (<usize>i << 2), f32x4.max(v128.load(y + (<usize>i << 2)), v128.load(x + (<usize>i << 2))));
+    for (; i < count; i++) store<f32>(y + (<usize>i << 2), max<f32>(load<f32>(y + (<usize>i << 2)), load<f32>(x + (<usize>i << 2))));
+  }
+}
+
+/**
  * sumColumns — sums over the middle axis of outer × rows × columns, for a block of columns of one outer index, times a factor.
  * args: 0 x, 1 y, 2 outer, 3 rows, 4 columns, 5 factor, 6 columns per chunk (at most 1024). Chunks: outer · ⌈columns / per chunk⌉.
  */

@@ -1,22 +1,31 @@
-import { Add, backend_util, Multiply, RealDiv, Sub, util } from '@tensorflow/tfjs-core';
+import { Add, backend_util, Maximum, Minimum, Multiply, RealDiv, SquaredDifference, Sub, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { chunksFor, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
+import { broadcastAxes, rowsOf } from './strided.ts';
 
-/** Add, Sub, Multiply, RealDiv of float32 tensors: equal shapes, a scalar, or a repeated trailing shape. Others run on the CPU backend. */
-export const binaryKernels: readonly WasmKernel[] = [Add, Sub, Multiply, RealDiv].map((name, operation) => ({
+/** In the order of the operations in assembly/binary.ts. */
+const BINARY = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDifference] as const;
+
+/** Elementwise functions of two float32 tensors of shapes that broadcast. Others run on the CPU backend. */
+export const binaryKernels: readonly WasmKernel[] = BINARY.map((name, operation) => ({
   name,
   run: (call) => binary(name, operation, call),
 }));
 
-function binary(name: string, operation: number, call: KernelCall) {
+function binary(name: string, operation: number, call: KernelCall): TensorInfo {
   const { inputs: { a, b }, backend } = call;
   if (!backend.holds(a, 'float32') || !backend.holds(b, 'float32')) return onCpu(name, call);
   const shape = util.arraysEqual(a.shape, b.shape) ? a.shape : backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
   const size = util.sizeFromShape(shape);
   const periodA = period(a.shape, shape, size);
   const periodB = period(b.shape, shape, size);
-  if (periodA === 0 || periodB === 0) return onCpu(name, call);
   const out = backend.allocate(shape);
-  backend.run('binary', chunksFor(size), backend.pointer(a), backend.pointer(b), backend.pointer(out), size, operation, periodA, periodB);
+  const pointers = [backend.pointer(a), backend.pointer(b), backend.pointer(out)] as const;
+  if (periodA === 0 || periodB === 0) {
+    const { rows, inner, chunks, perChunk, described } = rowsOf(broadcastAxes(shape, a.shape, b.shape));
+    backend.run('binaryStrided', chunks, ...pointers, rows, inner.size, operation, ...inner.strides, perChunk, ...described);
+  } else {
+    backend.run('binary', chunksFor(size), ...pointers, size, operation, periodA, periodB);
+  }
   return out;
 }
 

@@ -7,14 +7,17 @@ import { castKernels } from './cast.ts';
 import { crossEntropyKernels } from './crossEntropy.ts';
 import { dropoutKernels } from './dropout.ts';
 import { embeddingKernels } from './embedding.ts';
+import { gatherKernels } from './gather.ts';
 import { geluKernels } from './gelu.ts';
 import { gluKernels } from './glu.ts';
 import type { WasmKernel } from './kernel.ts';
 import { linearKernels } from './linear.ts';
+import { logicalKernels } from './logical.ts';
 import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
 import { optimizerKernels } from './optimizers.ts';
+import { rearrangeKernels } from './rearrange.ts';
 import { reduceKernels } from './reduce.ts';
 import { rotaryKernels } from './rotary.ts';
 import { unaryKernels } from './unary.ts';
@@ -23,7 +26,7 @@ import { unaryKernels } from './unary.ts';
 export const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
   ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
-  ...reduceKernels, ...moveKernels,
+  ...reduceKernels, ...moveKernels, ...rearrangeKernels, ...gatherKernels, ...logicalKernels,
 ];
 
 /** registerWasmKernels — ours first, then the CPU backend's for every name we do not have. A second call changes nothing. */

@@ -1,16 +1,13 @@
-import { backend_util, Concat, Fill, OnesLike, Pack, PadV2, Slice, slice_util, SplitV, Transpose, Unpack, util, ZerosLike, type TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util, Concat, Fill, OnesLike, Pack, SplitV, Unpack, util, ZerosLike, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from '../wasmBackend.ts';
 import { chunksFor, listOnCpu, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
 
-/** Kernels that move or fill float32 values; what is not a regular pattern of blocks runs on the CPU backend. */
+/** Kernels that move whole blocks of float32 values, or fill; rearrange.ts has those that move by strides. */
 export const moveKernels: readonly WasmKernel[] = [
-  { name: Slice, run: slice },
   { name: SplitV, run: split },
   { name: Concat, run: (call) => concat(Concat, call, (shape, axis) => shape[axis] as number) },
   { name: Pack, run: (call) => concat(Pack, call, () => 1) },
   { name: Unpack, run: unpack },
-  { name: PadV2, run: pad },
-  { name: Transpose, run: transpose },
   { name: ZerosLike, run: (call) => fillLike(ZerosLike, call, 0) },
   { name: OnesLike, run: (call) => fillLike(OnesLike, call, 1) },
   { name: Fill, run: fill },
@@ -37,17 +34,6 @@ function part(backend: WasmBackend, x: TensorInfo, axis: number, begin: number, 
   const { outer, inner } = around(x.shape, axis);
   copyBlocks(backend, backend.pointer(x) + begin * inner, backend.pointer(y), outer, length * inner, (x.shape[axis] as number) * inner, length * inner);
   return y;
-}
-
-function slice(call: KernelCall): TensorInfo {
-  const { inputs: { x }, attrs, backend } = call;
-  if (!backend.holds(x, 'float32') || x.shape.length === 0) return onCpu(Slice, call);
-  const [begin, size] = slice_util.parseSliceParams(x as never, attrs.begin as number[], attrs.size as number[]) as [number[], number[]];
-  slice_util.assertParamsValid(x as never, begin, size);
-  const cut = size.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
-  if (cut.length > 1) return onCpu(Slice, call);
-  const axis = cut[0] ?? 0;
-  return part(backend, x, axis, begin[axis] as number, size, size[axis] as number);
 }
 
 function split(call: KernelCall): TensorInfo[] {
@@ -97,48 +83,6 @@ function concat(name: string, call: KernelCall, lengthOf: (shape: number[], axis
   return y;
 }
 
-/** PadV2 along at most one axis: the gradient of a slice. */
-function pad(call: KernelCall): TensorInfo {
-  const { inputs: { x }, attrs, backend } = call;
-  const paddings = attrs.paddings as [number, number][];
-  const padded = paddings.flatMap(([before, after], axis) => (before !== 0 || after !== 0 ? [axis] : []));
-  if (!backend.holds(x, 'float32') || x.shape.length === 0 || padded.length > 1) return onCpu(PadV2, call);
-  const axis = padded[0] ?? 0;
-  const [before, after] = paddings[axis] as [number, number];
-  const length = x.shape[axis] as number;
-  const total = before + length + after;
-  const y = filled(backend, x.shape.with(axis, total), attrs.constantValue as number);
-  const { outer, inner } = around(x.shape, axis);
-  copyBlocks(backend, backend.pointer(x), backend.pointer(y) + before * inner, outer, length * inner, length * inner, total * inner);
-  return y;
-}
-
-function transpose(call: KernelCall): TensorInfo {
-  const { inputs: { x }, attrs, backend } = call;
-  const perm = attrs.perm as number[];
-  const plan = backend.holds(x, 'float32') ? swapOf(x.shape, perm) : null;
-  if (plan === null) return onCpu(Transpose, call);
-  const y = backend.allocate(perm.map((axis) => (x as TensorInfo).shape[axis] as number));
-  const [a, b, c, d] = plan;
-  const perChunk = Math.max(1, Math.floor(16384 / Math.max(b * d, 1)));
-  if (a * b * c * d > 0) backend.run('transpose', Math.ceil((a * c) / perChunk), backend.pointer(x as TensorInfo), backend.pointer(y), a, b, c, d, perChunk);
-  return y;
-}
-
-/** A permutation that swaps two adjacent groups of axes, as sizes a × (b, c swapped) × d; null for any other. */
-function swapOf(shape: readonly number[], perm: readonly number[]): [number, number, number, number] | null {
-  const rank = shape.length;
-  let start = 0;
-  while (start < rank && perm[start] === start) start++;
-  let end = rank;
-  while (end > start && perm[end - 1] === end - 1) end--;
-  const split = perm[start] ?? end;
-  const isSwap = perm.slice(start, end).every((axis, i) => axis === (split + i < end ? split + i : start + (split + i - end)));
-  if (!isSwap) return null;
-  const size = (from: number, to: number): number => util.sizeFromShape(shape.slice(from, to));
-  return [size(0, start), size(start, split), size(split, end), size(end, rank)];
-}
-
 function fillLike(name: string, call: KernelCall, value: number): TensorInfo {
   const { inputs: { x }, backend } = call;
   return backend.holds(x, 'float32') ? filled(backend, x.shape, value) : onCpu(name, call);
@@ -150,7 +94,8 @@ function fill(call: KernelCall): TensorInfo {
   return isFloat ? filled(call.backend, shape as number[], value) : onCpu(Fill, call);
 }
 
-function filled(backend: WasmBackend, shape: number[], value: number): TensorInfo {
+/** filled — a new tensor of one value. */
+export function filled(backend: WasmBackend, shape: number[], value: number): TensorInfo {
   const y = backend.allocate(shape);
   const size = util.sizeFromShape(shape);
   backend.run('fill', chunksFor(size), backend.pointer(y), size, value);

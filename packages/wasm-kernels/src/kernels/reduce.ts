@@ -1,29 +1,43 @@
 import { Max, Mean, Sum, util, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { WasmBackend } from '../wasmBackend.ts';
 import { onCpu, rowChunks, type KernelCall, type WasmKernel } from './kernel.ts';
 
 /**
- * Sum, Mean and Max of float32 tensors over adjacent axes. tfjs hands over axes anywhere and of any order; a reduction over
- * scattered axes runs on the CPU backend.
+ * Sum, Mean and Max of float32 tensors. tfjs hands over axes anywhere and of any order; axes that are scattered are reduced group by
+ * group, from the last.
  */
 export const reduceKernels: readonly WasmKernel[] = [
-  { name: Sum, run: (call) => sum(Sum, call) },
-  { name: Mean, run: (call) => sum(Mean, call) },
-  { name: Max, run: max },
+  { name: Sum, run: (call) => reduce(Sum, call, sum) },
+  { name: Mean, run: (call) => reduce(Mean, call, (backend, x, plan) => sum(backend, x, plan, 1 / plan.reduced)) },
+  { name: Max, run: (call) => reduce(Max, call, max) },
 ];
 
 /** Columns that one thread sums. */
 const COLUMNS = 64;
 
+/** The tensor as outer × reduced × inner. */
 type Plan = { readonly outer: number; readonly reduced: number; readonly inner: number; readonly shape: number[] };
 
-function sum(name: string, call: KernelCall): TensorInfo {
-  const { inputs: { x }, backend } = call;
-  const plan = backend.holds(x, 'float32') ? planOf(x, call.attrs) : null;
-  if (plan === null) return onCpu(name, call);
-  const { outer, reduced, inner, shape } = plan;
-  const factor = name === Mean ? 1 / reduced : 1;
+/** Reduces one group of adjacent axes. */
+type Step = (backend: WasmBackend, x: TensorInfo, plan: Plan) => TensorInfo;
+
+function reduce(name: string, call: KernelCall, step: Step): TensorInfo {
+  const { inputs: { x }, attrs, backend } = call;
+  if (!backend.holds(x, 'float32')) return onCpu(name, call);
+  const given = (attrs.axis ?? attrs.reductionIndices) as number | number[] | undefined;
+  const axes = [...util.parseAxisParam(given as never, x.shape)].sort((a, b) => a - b);
+  if (axes.length === 0 || axes.some((axis) => x.shape[axis] === 0)) return onCpu(name, call);
+  let partial: TensorInfo = x;
+  for (const [first, last] of groupsOf(axes).reverse()) {
+    if (partial !== x) backend.temporary(partial);
+    partial = step(backend, partial, planOf(partial.shape, first, last));
+  }
+  return attrs.keepDims === true ? partial : { ...partial, shape: x.shape.filter((_, axis) => !axes.includes(axis)) };
+}
+
+function sum(backend: WasmBackend, x: TensorInfo, { outer, reduced, inner, shape }: Plan, factor = 1): TensorInfo {
   const y = backend.allocate(shape);
-  const [from, to] = [backend.pointer(x as TensorInfo), backend.pointer(y)];
+  const [from, to] = [backend.pointer(x), backend.pointer(y)];
   if (inner === 1) {
     const cut = rowChunks(outer, reduced);
     backend.run('sumRows', cut.chunks, from, to, outer, reduced, factor, cut.perChunk);
@@ -33,28 +47,31 @@ function sum(name: string, call: KernelCall): TensorInfo {
   return y;
 }
 
-function max(call: KernelCall): TensorInfo {
-  const { inputs: { x }, backend } = call;
-  const plan = backend.holds(x, 'float32') ? planOf(x, call.attrs) : null;
-  if (plan === null || plan.inner !== 1) return onCpu(Max, call);
-  const y = backend.allocate(plan.shape);
-  const cut = rowChunks(plan.outer, plan.reduced);
-  backend.run('maxRows', cut.chunks, backend.pointer(x as TensorInfo), backend.pointer(y), plan.outer, plan.reduced, cut.perChunk);
+function max(backend: WasmBackend, x: TensorInfo, { outer, reduced, inner, shape }: Plan): TensorInfo {
+  const y = backend.allocate(shape);
+  const [from, to] = [backend.pointer(x), backend.pointer(y)];
+  if (inner === 1) {
+    const cut = rowChunks(outer, reduced);
+    backend.run('maxRows', cut.chunks, from, to, outer, reduced, cut.perChunk);
+  } else {
+    backend.run('maxColumns', outer * Math.ceil(inner / COLUMNS), from, to, reduced, inner, COLUMNS);
+  }
   return y;
 }
 
-/** The tensor as outer × reduced × inner, or null where the axes are scattered or nothing is left to reduce. */
-function planOf(x: TensorInfo, attrs: KernelCall['attrs']): Plan | null {
-  const given = (attrs.axis ?? attrs.reductionIndices) as number | number[] | undefined;
-  const axes = [...util.parseAxisParam(given as never, x.shape)].sort((a, b) => a - b);
-  const first = axes[0];
-  const last = axes[axes.length - 1];
-  if (first === undefined || last === undefined || last - first !== axes.length - 1) return null;
-  const size = (from: number, to: number): number => util.sizeFromShape(x.shape.slice(from, to));
-  const reduced = size(first, last + 1);
-  if (reduced === 0) return null;
-  const shape = attrs.keepDims === true
-    ? x.shape.map((length, axis) => (axis >= first && axis <= last ? 1 : length))
-    : x.shape.filter((_, axis) => axis < first || axis > last);
-  return { outer: size(0, first), reduced, inner: size(last + 1, x.shape.length), shape };
+/** Runs of adjacent axes, as their first and last. */
+function groupsOf(axes: readonly number[]): [first: number, last: number][] {
+  const groups: [number, number][] = [];
+  for (const axis of axes) {
+    const group = groups[groups.length - 1];
+    if (group !== undefined && group[1] === axis - 1) group[1] = axis;
+    else groups.push([axis, axis]);
+  }
+  return groups;
+}
+
+function planOf(of: readonly number[], first: number, last: number): Plan {
+  const size = (from: number, to?: number): number => util.sizeFromShape(of.slice(from, to));
+  const shape = of.map((length, axis) => (axis >= first && axis <= last ? 1 : length));
+  return { outer: size(0, first), reduced: size(first, last + 1), inner: size(last + 1), shape };
 }
