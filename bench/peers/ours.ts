@@ -12,7 +12,13 @@ import { ADAM, ATTENTION, checkAttention, tokenIds, uniform, type GptSizes } fro
 const { runtime } = await createWasmBackend({ threads: Number(process.argv[2]) });
 await setBackend(BACKEND_NAME);
 await ready();
-await serve(`Evenkeel, ${runtime.variant} SIMD, ${runtime.pool.threads} thread(s)`, { product, attention, trainingStep });
+await serve(`Evenkeel, ${runtime.variant} SIMD, ${runtime.pool.threads} thread(s)`, { product, attention, trainingStep }, watchPeak);
+
+function watchPeak(): () => number {
+  const { bytesInUse } = runtime.heap.statistics();
+  runtime.heap.resetPeak();
+  return () => runtime.heap.statistics().peakBytes - bytesInUse;
+}
 
 function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
   const model = gpt({ ...sizes, activation: 'gelu' }); // the exact form, as the others have it

@@ -47,7 +47,7 @@ if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers',
 
 /** All contenders with one workload, in turns; one that fails once is not asked again. */
 async function compare(workload: string, plan: Plan): Promise<Row[]> {
-  const states = contenders.map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined }));
+  const states = contenders.map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const state of states) {
       if (round === 0) {
@@ -60,7 +60,7 @@ async function compare(workload: string, plan: Plan): Promise<Row[]> {
   }
   const ours = states[0]?.reason === undefined ? median(states[0]?.times ?? []) : undefined;
   return states.map((state) => {
-    const row = rowOf(workload, state.contender.name, state.times, ours, state.reason);
+    const row = rowOf(workload, state.contender.name, state.times, ours, state);
     say(lineOf(row));
     return row;
   });
@@ -73,6 +73,7 @@ async function compare(workload: string, plan: Plan): Promise<Row[]> {
       return [];
     }
     about.set(state.contender.name, answer.about);
+    state.peakBytes = answer.peakBytes ?? undefined;
     return answer.times;
   }
 }

@@ -6,7 +6,8 @@ import type { ADAM, GptSizes } from './workloads.ts';
 export type Request = {
   readonly workload: string; readonly warmup: number; readonly samples: number; readonly sizes?: GptSizes; readonly adam: typeof ADAM;
 };
-export type Answer = { readonly times: number[]; readonly about: string } | { readonly error: string };
+/** Answer — `peakBytes`: the most that a training step had in use at once, from contenders that can tell. */
+export type Answer = { readonly times: number[]; readonly about: string; readonly peakBytes?: number } | { readonly error: string };
 
 /** Run — does the work once; a training step gives its loss. */
 export type Run = () => Promise<number | void>;
@@ -18,16 +19,25 @@ export type Makers = {
   readonly trainingStep: (sizes: GptSizes) => Run | Promise<Run>;
 };
 
+/** PeakWatch — starts to watch memory; the result tells the most bytes in use since then, beyond those in use at the start. */
+export type PeakWatch = () => () => number;
+
+type Job = { readonly run: Run; readonly losses: number[]; readonly peak: (() => number) | undefined };
+
 /** serve — answers until standard input ends. What goes wrong is the answer, not the end of the process. */
-export async function serve(about: string, makers: Makers): Promise<void> {
-  const made = new Map<string, { run: Run; losses: number[] }>();
+export async function serve(about: string, makers: Makers, watchPeak?: PeakWatch): Promise<void> {
+  const made = new Map<string, Job>();
   for await (const line of createInterface({ input: process.stdin })) {
     let answer: Answer;
     try {
       const request = JSON.parse(line) as Request;
-      const job = made.get(request.workload) ?? { run: await make(request, makers), losses: [] };
-      made.set(request.workload, job);
-      answer = { times: await timed(job, request), about };
+      let job = made.get(request.workload);
+      if (job === undefined) {
+        const peak = request.sizes === undefined ? undefined : watchPeak?.();
+        job = { run: await make(request, makers), losses: [], peak };
+        made.set(request.workload, job);
+      }
+      answer = { times: await timed(job, request), about, peakBytes: job.peak?.() };
     } catch (error) {
       answer = { error: error instanceof Error ? error.message : String(error) };
     }
@@ -41,7 +51,7 @@ function make({ workload, sizes }: Request, { product, attention, trainingStep }
   return sizes === undefined ? attention() : trainingStep(sizes);
 }
 
-async function timed({ run, losses }: { run: Run; losses: number[] }, { warmup, samples }: Request): Promise<number[]> {
+async function timed({ run, losses }: Job, { warmup, samples }: Request): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; i < warmup + samples; i++) {
     const start = performance.now();

@@ -1,6 +1,6 @@
 /**
  * Browser tests: a page bundled from source trains a tiny GPT in headless Chromium, and must reach the same losses as the
- * same run in Node, with threads (cross-origin isolated) and without.
+ * same run in Node, with threads (cross-origin isolated) and without, with relaxed and plain SIMD.
  */
 import { build } from 'esbuild';
 import { createServer, type Server } from 'node:http';
@@ -20,6 +20,7 @@ const STEPS = 20;
 const scenarios: readonly Scenario[] = [
   { title: 'a worker with 2 threads', isolated: true, run: { where: 'worker', threads: 2, steps: STEPS }, expectThreads: 2 },
   { title: 'a worker without cross-origin isolation', isolated: false, run: { where: 'worker', threads: 2, steps: STEPS }, expectThreads: 1 },
+  { title: 'a worker with plain SIMD', isolated: true, run: { where: 'worker', threads: 2, steps: STEPS, simd: 'plain' }, expectThreads: 2 },
   { title: 'the main thread with 2 threads', isolated: true, run: { where: 'main', threads: 2, steps: STEPS }, expectThreads: 2 },
 ];
 
@@ -27,12 +28,15 @@ const scenarios: readonly Scenario[] = [
 export async function browserTests(): Promise<Outcome> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) return skipped('browser: no Chromium here');
-  const [expected, files] = await Promise.all([lossesInNode(), bundlePage()]);
+  const [relaxed, plain, files] = await Promise.all([lossesInNode(), lossesInNode('plain'), bundlePage()]);
   const server = await serve(files);
   const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
   try {
     const outcomes: Outcome[] = [];
-    for (const scenario of scenarios) outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
+    for (const scenario of scenarios) {
+      const expected = scenario.run.simd === 'plain' ? plain : relaxed;
+      outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
+    }
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -46,8 +50,8 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-async function lossesInNode(): Promise<number[]> {
-  const run = JSON.stringify({ threads: 2, steps: STEPS });
+async function lossesInNode(simd?: 'plain'): Promise<number[]> {
+  const run = JSON.stringify({ threads: 2, steps: STEPS, simd });
   const { code, stdout, output } = await command(process.execPath, ['--conditions=@evenkeel/source', join(import.meta.dirname, 'browser/node.ts'), run]);
   if (code !== 0) throw new Error(`the run in Node ended with ${code}\n${output}`);
   return (JSON.parse(stdout) as RunResult).losses;
@@ -88,7 +92,7 @@ async function visit(browser: Browser, port: number, { title, isolated, run, exp
     const started = performance.now();
     const result = await page.evaluate<RunResult & { isolated: boolean }>(`run(${JSON.stringify(run)})`);
     process.stdout.write(`  ${title}: ${((performance.now() - started) / STEPS).toFixed(1)} ms per step, loss ${result.losses[0]?.toFixed(4)} → ${result.losses.at(-1)?.toFixed(4)}, ${agreement(result.losses, expected)}\n`);
-    const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads }, expected)];
+    const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads, simd: run.simd ?? 'relaxed' }, expected)];
     return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
   } catch (error) {
     return failed(`browser, ${title}: ${[error instanceof Error ? error.message : String(error), ...complaints].join('; ')}`);
@@ -110,11 +114,12 @@ function agreement(losses: readonly number[], expected: readonly number[]): stri
   return worst === 0 ? 'bit-identical to Node' : `within ${worst.toExponential(1)} of Node`;
 }
 
-function problemsOf({ losses, threads, leaked, isolated }: RunResult & { isolated: boolean }, expect: { isolated: boolean; expectThreads: number }, expected: readonly number[]): string[] {
+function problemsOf({ losses, threads, simd, leaked, isolated }: RunResult & { isolated: boolean }, expect: { isolated: boolean; expectThreads: number; simd: string }, expected: readonly number[]): string[] {
   return [
     ...(worstDifference(losses, expected) <= TOLERANCE ? [] : [`losses ${losses} must equal Node's ${expected}`]),
     ...(losses.at(-1)! < losses[0]! * 0.8 ? [] : [`the loss must fall by a fifth, went from ${losses[0]} to ${losses.at(-1)}`]),
     ...(threads === expect.expectThreads ? [] : [`must use ${expect.expectThreads} threads, used ${threads}`]),
+    ...(simd === expect.simd ? [] : [`must use ${expect.simd} SIMD, used ${simd}`]),
     ...(isolated === expect.isolated ? [] : [`crossOriginIsolated must be ${expect.isolated}`]),
     ...(leaked === 0 ? [] : [`${leaked} tensors leaked`]),
   ];

@@ -22,7 +22,7 @@ type SaveFn = (tensors: Tensor[]) => void;
 export type EngineInternals = {
   readonly backend: unknown;
   readonly backendName: string;
-  readonly state: { activeTape: TapeNode[] | null; gradientDepth: number; kernelDepth: number };
+  readonly state: { activeTape: TapeNode[] | null; gradientDepth: number; kernelDepth: number; numDataMovesStack: number[] };
   startTape(): void;
   endTape(): void;
   isTapeOn(): boolean;

@@ -1,6 +1,7 @@
 import { add, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
 import { ConfigError } from './errors.ts';
+import { isWanted } from './tape.ts';
 import { vjp } from './valueAndGrad.ts';
 
 /** FusedInputs — tensors by name; an optional one may be undefined. */
@@ -15,12 +16,14 @@ export type GradientContext<I, A> = {
   /** The kernel outputs named by `saveOutputs`, in that order. */
   readonly outputs: readonly Tensor[];
   readonly attrs: A;
+  /** Whether anybody asks for the gradient of an input: for kernels that make several gradients at once. */
+  readonly wants: (input: keyof I) => boolean;
 };
 
 export type FusedGradient<I, A> = {
   /** Kernels that `run` calls: where the backend lacks one, the gradient goes through the reference. */
   readonly kernels: readonly string[];
-  /** Indices of kernel outputs to keep for the backward pass. */
+  /** Indices of kernel outputs to keep for the backward pass; those that a kernel did not give are left out. */
   readonly saveOutputs?: readonly number[];
   /** False for an op that is linear in its inputs, so that none is kept; it must be differentiable twice. Default true. */
   readonly readsInputs?: boolean;
@@ -33,6 +36,8 @@ export type FusedOpSpec<I extends FusedInputs, A, R> = {
   readonly name: string;
   /** The truth: the same function made of tfjs ops. Runs where a backend has no kernel, and for second derivatives. */
   readonly reference: (inputs: I, attrs: A) => R;
+  /** How many outputs of a kernel are results, if not all: those after them exist for the gradient only. */
+  readonly results?: number;
   readonly gradient?: FusedGradient<I, A>;
   /** `once`: second derivatives go through the reference. `twice`: `gradient.run` is itself made of differentiable ops. */
   readonly differentiable: 'once' | 'twice';
@@ -71,17 +76,26 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
     const present = presentInputs(inputs);
     const { saveOutputs = [], readsInputs = true } = spec.gradient ?? {};
     const names = readsInputs ? Object.keys(present) : [];
+    const isRecorded = engineInternals().isTapeOn();
     return engineInternals().runKernelFunc({
       inputs: present,
       forwardFunc: (_, save) => {
         const outputs = runKernel<Tensor | Tensor[]>(spec.name, inputs, attrs);
         const list = Array.isArray(outputs) ? outputs : [outputs];
-        save([...names.map((name) => present[name] as Tensor), ...saveOutputs.map((index) => list[index] as Tensor)]);
-        return outputs;
+        save([...names.map((name) => present[name] as Tensor), ...saveOutputs.flatMap((index) => list[index] ?? [])]);
+        const { results = list.length } = spec;
+        if (isRecorded) announceKept(saveOutputs.filter((index) => index >= results && index < list.length).length);
+        return Array.isArray(outputs) && results > 1 ? list.slice(0, results) : (list[0] as Tensor);
       },
-      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, names, Array.isArray(dy) ? dy : [dy], saved),
+      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, present, names, Array.isArray(dy) ? dy : [dy], saved),
     }) as R;
   };
+}
+
+/** With its flag IS_TEST tfjs counts what an operation leaves behind: data kept for the gradient must be counted like data it moved. */
+function announceKept(count: number): void {
+  const moves = engineInternals().state.numDataMovesStack;
+  if (moves.length > 0) moves[moves.length - 1] = (moves.at(-1) as number) + count;
 }
 
 function presentInputs(inputs: FusedInputs): NamedTensorMap {
@@ -89,14 +103,15 @@ function presentInputs(inputs: FusedInputs): NamedTensorMap {
 }
 
 function gradientsOf<I extends FusedInputs, A, R>(
-  spec: FusedOpSpec<I, A, R>, attrs: A, names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
+  spec: FusedOpSpec<I, A, R>, attrs: A, originals: NamedTensorMap, names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
 ): Record<string, () => Tensor> {
   const inputs = Object.fromEntries(names.map((name, i) => [name, saved[i] as Tensor])) as unknown as I;
   const { gradient } = spec;
+  const wants = (input: keyof I): boolean => input in originals && isWanted((originals[input as string] as Tensor).id);
   const isSecondOrder = spec.differentiable === 'once' && engineInternals().isTapeOn();
   const isFused = gradient !== undefined && !isSecondOrder && gradient.kernels.every(hasKernel);
   const grads: { readonly [name: string]: Tensor | (() => Tensor) | undefined } = isFused
-    ? gradient.run({ dy: dys[0] as Tensor, dys, inputs, outputs: saved.slice(names.length), attrs })
+    ? gradient.run({ dy: dys[0] as Tensor, dys, inputs, outputs: saved.slice(names.length), attrs, wants })
     : referenceGradient(spec, inputs, attrs, dys);
   return Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, typeof grad === 'function' ? grad : () => grad as Tensor]));
 }

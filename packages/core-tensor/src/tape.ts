@@ -86,6 +86,9 @@ let walked: ReadonlySet<number> = new Set();
 /** isWalked — whether the walk in progress, from within which this is called, carries gradients to or through `tensor`. */
 export const isWalked = (tensor: Tensor): boolean => walked.has(tensor.id);
 
+/** isWanted — whether the gradient of the tensor with this id is of use; under a walk of tfjs' own, which does not say, always. */
+export const isWanted = (id: number): boolean => walked.size === 0 || walked.has(id);
+
 /** Runs `f`, a gradient, as part of the walk that differentiates through `fromXs`. */
 function duringWalk<T>(fromXs: ReadonlySet<number>, f: () => T): T {
   const outer = walked;

@@ -39,8 +39,22 @@ export type LayerPlace = {
 /** NormFactory — `layerNorm()`, `rmsNorm()`: makes a norm over the last `dim` channels. */
 export type NormFactory = (dim: number, place?: LayerPlace) => Layer;
 
+/** LinearEpilogue — what a linear map can do with its result on the way: y = activation(scale · x weightᵀ + bias) + residual. */
+export type LinearEpilogue = {
+  readonly activation?: 'gelu' | 'geluTanh' | 'silu';
+  /** `... o`, added last. */
+  readonly residual?: Tensor;
+  /** Default 1. */
+  readonly scale?: number;
+};
+
+/** LinearLayer — a Layer that may also offer to do an epilogue in the same pass. */
+export type LinearLayer = Layer & {
+  applyWith?(x: Tensor, params: Tree<Tensor>, epilogue: LinearEpilogue, options?: ApplyOptions): Tensor;
+};
+
 /** LinearFactory — `linear()`, `sigmaReparam()`: makes a map from `inDim` to `outDim` channels. */
-export type LinearFactory = (inDim: number, outDim: number, place?: LayerPlace) => Layer;
+export type LinearFactory = (inDim: number, outDim: number, place?: LayerPlace) => LinearLayer;
 
 /** MlpFactory — makes the position-wise part of a block from `dim` to `dim` channels. */
 export type MlpFactory = (dim: number, linear: LinearFactory, place?: LayerPlace) => Layer;
@@ -51,8 +65,22 @@ export type AttentionCallOptions = ApplyOptions & {
   readonly causal?: boolean;
 };
 
+/** PackedAttentionSizes — what `b t (h+2g)·d` does not say by itself. */
+export type PackedAttentionSizes = {
+  /** h: query heads. */
+  readonly numHeads: number;
+  /** g: key and value heads; divides `numHeads`. Default `numHeads`. */
+  readonly numKvHeads?: number;
+};
+
+/** PackedAttentionFn — attention on `qkv: b t (h+2g)·d` as one projection makes it, each row in the order q, k, v; to `b t h d`. */
+export type PackedAttentionFn = (qkv: Tensor, options: AttentionCallOptions & PackedAttentionSizes) => Tensor;
+
 /**
  * AttentionFn — attention as a value: `q: b t h d`, `k: b s g d`, `v: b s g d` to `b t h d`, where g divides h.
- * `flashAttention({ window, … })` and `attentionReference` make one.
+ * `flashAttention({ window, … })` and `attentionReference` make one. One that has `packed` is given q, k and v unsplit where it can be.
  */
-export type AttentionFn = (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions) => Tensor;
+export type AttentionFn = {
+  (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions): Tensor;
+  readonly packed?: PackedAttentionFn;
+};

@@ -1,5 +1,5 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { checkAttentionInputs, resolveOptions, type AttentionWithLse, type FlashAttentionOptions } from './options.ts';
+import { checkAttentionInputs, resolveOptions, sizesOf, type AttentionWithLse, type FlashAttentionOptions } from './options.ts';
 import { referenceAttention } from './reference/attention.ts';
 
 /**
@@ -16,9 +16,9 @@ export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options?: Fl
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions = {}): Tensor | AttentionWithLse {
   checkAttentionInputs('attentionReference', q, k, v);
-  const { attrs, dropout } = resolveOptions('attentionReference', q, k, options);
   return tidy('attentionReference', (): Tensor | AttentionWithLse => {
-    const [out, lse] = referenceAttention({ q, k, v }, attrs, dropout);
+    const { attrs, terms } = resolveOptions('attentionReference', sizesOf(q, k), options);
+    const [out, lse] = referenceAttention({ q, k, v, ...terms }, attrs);
     return options.returnLse === true ? { out, lse } : out;
   });
 }

@@ -1,4 +1,4 @@
-import { valueAndGrad } from '@evenkeel/core-tensor';
+import { valueAndGrad, type AttentionFn } from '@evenkeel/core-tensor';
 import { attentionReference, flashAttention } from '@evenkeel/flash-attention';
 import { attention64, checkGrad, checkOpGrad, expectClose, forEachBackend, randomArray, type AttentionSizes64 } from '@evenkeel/testing';
 import { add, concat, dispose, mul, reshape, square, sum, tensor, type Tensor } from '@tensorflow/tfjs-core';
@@ -37,7 +37,7 @@ forEachBackend((backend) => {
   it('the gradients of flashAttention equal those of attentionReference for 65 tokens', async () => {
     const { q, k, v, options } = makeCase({ ...base, batchSize: 1, seqLen: 65, kvLen: 65, headDim: 8, causal: true });
     const cotangent = tensor(randomArray(q.size, { seed: 5 }), q.shape);
-    const gradsOf = (attention: typeof flashAttention) =>
+    const gradsOf = (attention: AttentionFn) =>
       valueAndGrad((p: Record<Name, Tensor>) => sum(mul(attention(p.q, p.k, p.v, options), cotangent)), { q, k, v });
     const [fused, composed] = [gradsOf(flashAttention), gradsOf(attentionReference)];
     for (const name of ['q', 'k', 'v'] as const) await expectClose(fused.grads[name], composed.grads[name], { rtol: 1e-4, atol: 1e-5 });

@@ -1,8 +1,9 @@
 import {
-  checkDtype, checkInteger, checkLastDim, checkRank, checkShape, fusedOp, normal, scaledResidual, zeros,
-  type Initialiser, type LinearFactory, type LayerPlace, type ParamSpec, type Tree,
+  checkDtype, checkInteger, checkLastDim, checkOneOf, checkRange, checkRank, checkShape, fusedOp, normal, runKernel, scaledResidual, zeros,
+  type Initialiser, type LinearEpilogue, type LinearFactory, type LayerPlace, type ParamSpec, type Tree,
 } from '@evenkeel/core-tensor';
-import { add, matMul, reshape, sum, tidy, util, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { add, matMul, mul, reshape, tidy, util, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { activationGrad, ACTIVATIONS, type Activation } from './activations.ts';
 
 /** LinearParams — `weight: o i` (as in PyTorch) and `bias: o`, which may be absent. */
 export type LinearParams = { weight: Tensor; bias?: Tensor };
@@ -13,41 +14,54 @@ export type LinearLayerOptions = {
   initialiser?: Initialiser;
 };
 
-type Inputs = { x: Tensor; weight: Tensor; bias?: Tensor };
+type Inputs = { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor };
+type Attrs = { activation?: Activation; scale: number };
 
 /** `... c` → `n c` */
 const rows = (x: Tensor): Tensor2D => reshape(x, [util.sizeFromShape(x.shape.slice(0, -1)), x.shape[x.shape.length - 1] as number]);
 
-function referenceLinear({ x, weight, bias }: Inputs): Tensor {
-  const y = matMul(rows(x), weight as Tensor2D, false, true); // n o
-  return reshape(bias === undefined ? y : add(y, bias), [...x.shape.slice(0, -1), weight.shape[0] as number]);
+function referenceLinear({ x, weight, bias, residual }: Inputs, { activation, scale }: Attrs): Tensor {
+  const product = matMul(rows(x), weight as Tensor2D, false, true); // n o
+  const scaled = scale === 1 ? product : mul(product, scale);
+  const y = reshape(bias === undefined ? scaled : add(scaled, bias), x.shape.with(-1, weight.shape[0] as number));
+  const activated = activation === undefined ? y : ACTIVATIONS[activation](y);
+  return residual === undefined ? activated : add(activated, residual);
 }
 
-const fusedLinear = fusedOp<Inputs, object>({
-  name: 'evenkeel/linear',
+const fusedLinear = fusedOp<Inputs, Attrs>({
+  name: 'evenkeel/linear', // outputs: y and, with an activation, what that was given
   reference: referenceLinear,
+  results: 1,
   gradient: {
-    kernels: [],
-    run: ({ dy, inputs: { x, weight } }) => ({
-      x: () => reshape(matMul(rows(dy), weight as Tensor2D), x.shape),
-      weight: () => matMul(rows(dy), rows(x), true, false), // o i
-      bias: () => sum(rows(dy), 0), // o
-    }),
+    kernels: ['evenkeel/linearGradInput', 'evenkeel/linearGradParams', 'evenkeel/geluGrad', 'evenkeel/siluGrad'],
+    saveOutputs: [1],
+    run: ({ dy, inputs: { x, weight }, outputs: [before], attrs: { activation, scale }, wants }) => {
+      const inner = activation === undefined ? dy : activationGrad(activation, before as Tensor, dy);
+      const ofParams = wants('weight') || wants('bias') ? runKernel<Tensor[]>('evenkeel/linearGradParams', { x, dy: inner }, { scale }) : [];
+      return {
+        x: () => runKernel('evenkeel/linearGradInput', { dy: inner, weight }, { scale }),
+        weight: ofParams[0], // o i
+        bias: ofParams[1], // o
+        residual: dy,
+      };
+    },
   },
-  differentiable: 'twice',
+  differentiable: 'once',
 });
 
 /**
  * linear — a linear map of the last axis.
  *
- *     y = x weightᵀ + bias
+ *     y = activation(scale · x weightᵀ + bias) + residual
  *
- * @param x       `... i` — float32, rank ≥ 1.
- * @param params  `weight: o i` and, if wanted, `bias: o`.
- * @returns       `... o` — a new tensor owned by the caller.
- * @throws ShapeError  if a tensor is not float32, or the last axis of `x` or the length of `bias` does not fit `weight`.
+ * @param x        `... i` — float32, rank ≥ 1.
+ * @param params   `weight: o i` and, if wanted, `bias: o`.
+ * @param options  `activation` (`gelu`, `geluTanh` or `silu`; default none); `residual: ... o` (default none); `scale` (default 1).
+ * @returns        `... o` — a new tensor owned by the caller.
+ * @throws ShapeError   if a tensor is not float32, or the last axis of `x`, `bias` or `residual` does not fit.
+ * @throws ConfigError  if `activation` is unknown or `scale` is not a finite number.
  */
-export function linear(x: Tensor, { weight, bias }: LinearParams): Tensor {
+export function linear(x: Tensor, { weight, bias }: LinearParams, { activation, residual, scale = 1 }: LinearEpilogue = {}): Tensor {
   checkRank('linear', 'weight', weight, 2);
   checkDtype('linear', 'x', x, 'float32');
   checkDtype('linear', 'weight', weight, 'float32');
@@ -56,7 +70,13 @@ export function linear(x: Tensor, { weight, bias }: LinearParams): Tensor {
     checkDtype('linear', 'bias', bias, 'float32');
     checkShape('linear', 'bias', bias, [weight.shape[0] as number]);
   }
-  return tidy('linear', () => fusedLinear({ x, weight, bias }, {}));
+  if (residual !== undefined) {
+    checkDtype('linear', 'residual', residual, 'float32');
+    checkShape('linear', 'residual', residual, x.shape.with(-1, weight.shape[0] as number));
+  }
+  if (activation !== undefined) checkOneOf('linear', 'activation', activation, Object.keys(ACTIVATIONS) as Activation[]);
+  checkRange('linear', 'scale', scale, -Number.MAX_VALUE, Number.MAX_VALUE);
+  return tidy('linear', () => fusedLinear({ x, weight, bias, residual }, { activation, scale }));
 }
 
 /**
@@ -78,6 +98,7 @@ export function linearLayer({ bias = true, initialiser }: LinearLayerOptions = {
       specs,
       initialiserOf: (_, path) => (path === 'bias' ? zeros : initWeight),
       apply: (x, params) => linear(x, params as LinearParams),
+      applyWith: (x, params, epilogue) => linear(x, params as LinearParams, epilogue),
     };
   };
 }

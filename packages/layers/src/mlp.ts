@@ -1,16 +1,8 @@
 import { checkInteger, checkOneOf, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { gelu } from './gelu.ts';
+import { ACTIVATIONS, type Activation } from './activations.ts';
 import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
-import { silu } from './silu.ts';
 
-const ACTIVATIONS = {
-  gelu: (x: Tensor) => gelu(x),
-  geluTanh: (x: Tensor) => gelu(x, { approximate: 'tanh' }),
-  silu: (x: Tensor) => silu(x),
-} as const;
-
-export type Activation = keyof typeof ACTIVATIONS;
 export type MlpLayerOptions = {
   /** Width between the two linear maps; default 4 · dim. */
   hiddenDim?: number;
@@ -32,7 +24,6 @@ export type MlpLayerOptions = {
 export function mlpLayer({ hiddenDim, activation = 'geluTanh' }: MlpLayerOptions = {}): MlpFactory {
   if (hiddenDim !== undefined) checkInteger('mlpLayer', 'hiddenDim', hiddenDim);
   checkOneOf('mlpLayer', 'activation', activation, Object.keys(ACTIVATIONS) as Activation[]);
-  const activate = ACTIVATIONS[activation];
   return (dim: number, linear: LinearFactory, place: LayerPlace = {}): Layer => {
     const { residualDepth: _, ...inside } = place;
     const width = hiddenDim ?? 4 * dim;
@@ -42,7 +33,8 @@ export function mlpLayer({ hiddenDim, activation = 'geluTanh' }: MlpLayerOptions
       initialiserOf: initialiserOfLayers(layers),
       apply: (x, params, options) => tidy('mlp', () => {
         const { up, down } = params as { up: Tree<Tensor>; down: Tree<Tensor> };
-        return layers.down.apply(activate(layers.up.apply(x, up, options)), down, options);
+        const hidden = layers.up.applyWith?.(x, up, { activation }, options) ?? ACTIVATIONS[activation](layers.up.apply(x, up, options));
+        return layers.down.apply(hidden, down, options);
       }),
     };
   };

@@ -69,7 +69,7 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
   const { dim, causal = false } = config;
   checkConfig(config);
   const layers = makeLayers(config);
-  const attend = attentionBranch(config, layers.attn);
+  const { attend, attendCached } = attentionBranch(config, layers.attn);
   const run = bothBranches(config, layers);
   return {
     specs: specsOfLayers(layers),
@@ -77,7 +77,7 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
     apply: (x, params, options = {}) => {
       checkInput(x, dim);
       const blockParams = params as BlockParams;
-      return tidy('transformerBlock', () => run(x, blockParams, options, (z) => attend(z, blockParams.attn, options, null).y));
+      return tidy('transformerBlock', () => run(x, blockParams, options, (z) => attend(z, blockParams.attn, options)));
     },
     applyCached: (x, params, cache) => {
       checkInput(x, dim);
@@ -86,7 +86,7 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
       return tidy('transformerBlock', () => {
         const extended: { cache?: KvCache } = {};
         const y = run(x, blockParams, {}, (z) => {
-          const attended = attend(z, blockParams.attn, {}, cache);
+          const attended = attendCached(z, blockParams.attn, cache);
           extended.cache = attended.cache;
           return attended.y;
         });
@@ -132,20 +132,36 @@ function normOfSum(norm: Layer, x: Tensor, residual: Tensor, params: Tree<Tensor
   return { y: norm.apply(sum, params, options), sum };
 }
 
-/** Projects to q, k and v, attends to the cached and the new positions, and projects back. */
-function attentionBranch({ dim, numHeads, numKvHeads = numHeads, attention, causal = false, block }: TransformerBlockConfig, layers: { qkv: Layer; proj: Layer }) {
+/** Projects to q, k and v, attends, and projects back: `attend` to the given positions, `attendCached` to the cached ones too. */
+function attentionBranch({ dim, numHeads, numKvHeads = numHeads, attention, causal = false, block }: TransformerBlockConfig, layers: BlockLayers['attn']) {
   const headDim = dim / numHeads;
   const kvDim = numKvHeads * headDim;
-  return (x: Tensor, params: BlockParams['attn'], options: ApplyOptions, cached: KvCache | null): { y: Tensor; cache: KvCache } => {
-    const [B, T] = x.shape as [number, number, number];
-    const projected = layers.qkv.apply(x, params.qkv, inside(options, 'qkv', block)); // b t (h + 2g)·d
-    const [qs, ks, vs] = split(projected, [dim, kvDim, kvDim], -1) as [Tensor, Tensor, Tensor];
-    const q = reshape(qs, [B, T, numHeads, headDim]); // b t h d
-    const newK = reshape(ks, [B, T, numKvHeads, headDim]); // b t g d
-    const newV = reshape(vs, [B, T, numKvHeads, headDim]); // b t g d
-    const cache = cached === null ? { k: newK, v: newV } : { k: concat([cached.k, newK], 1), v: concat([cached.v, newV], 1) }; // b s g d
-    const mixed = attention(q, cache.k, cache.v, { causal, ...inside(options, 'attention', block) }); // b t h d
-    return { y: layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, inside(options, 'proj', block)), cache };
+  type Params = BlockParams['attn'];
+  const project = (x: Tensor, params: Params, options: ApplyOptions): Tensor => layers.qkv.apply(x, params.qkv, inside(options, 'qkv', block)); // b t (h + 2g)·d
+  const projectBack = (mixed: Tensor, params: Params, options: ApplyOptions): Tensor => {
+    const [B, T] = mixed.shape as [number, number];
+    return layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, inside(options, 'proj', block)); // b t c
+  };
+  const splitHeads = (projected: Tensor): [q: Tensor, k: Tensor, v: Tensor] => {
+    const [B, T] = projected.shape as [number, number, number];
+    const [q, k, v] = split(projected, [dim, kvDim, kvDim], -1) as [Tensor, Tensor, Tensor];
+    return [reshape(q, [B, T, numHeads, headDim]), reshape(k, [B, T, numKvHeads, headDim]), reshape(v, [B, T, numKvHeads, headDim])];
+  };
+  return {
+    attend(x: Tensor, params: Params, options: ApplyOptions): Tensor {
+      const projected = project(x, params, options);
+      const call = { causal, ...inside(options, 'attention', block) };
+      const mixed = attention.packed === undefined
+        ? attention(...splitHeads(projected), call)
+        : attention.packed(projected, { ...call, numHeads, numKvHeads }); // b t h d
+      return projectBack(mixed, params, options);
+    },
+    attendCached(x: Tensor, params: Params, cached: KvCache | null): { y: Tensor; cache: KvCache } {
+      const [q, newK, newV] = splitHeads(project(x, params, {})); // b t h d, b t g d, b t g d
+      const cache = cached === null ? { k: newK, v: newV } : { k: concat([cached.k, newK], 1), v: concat([cached.v, newV], 1) }; // b s g d
+      const mixed = attention(q, cache.k, cache.v, { causal }); // b t h d
+      return { y: projectBack(mixed, params, {}), cache };
+    },
   };
 }
 

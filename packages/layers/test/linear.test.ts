@@ -1,8 +1,29 @@
-import { initParams, normal, treeEntries, valueAndGrad, xavier, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { initParams, normal, treeEntries, valueAndGrad, xavier, type LinearEpilogue, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { linear, linearLayer } from '@evenkeel/layers';
-import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, linear64, randomTensor, readValues } from '@evenkeel/testing';
+import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, gelu64, linear64, randomTensor, readValues, silu64 } from '@evenkeel/testing';
 import { dispose, grad, grads, ones, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
+
+type Epilogue = { options: LinearEpilogue; withResidual: boolean };
+
+const epilogues: Epilogue[] = [
+  { options: { activation: 'gelu' }, withResidual: false },
+  { options: { activation: 'geluTanh' }, withResidual: false },
+  { options: { activation: 'silu', scale: 0.5 }, withResidual: true },
+  { options: { scale: -1.5 }, withResidual: false },
+  { options: {}, withResidual: true },
+];
+
+const functions64 = { gelu: gelu64, geluTanh: (x: ArrayLike<number>) => gelu64(x, 'tanh'), silu: silu64 };
+
+/** activation(scale · x weightᵀ + bias) + residual in float64; `width` is the number of inputs. */
+function epilogue64(
+  x: ArrayLike<number>, weight: ArrayLike<number>, bias: ArrayLike<number>, residual: ArrayLike<number> | undefined, width: number,
+  { activation, scale = 1 }: LinearEpilogue,
+): Float64Array {
+  const y = linear64(Float64Array.from(x, (value) => value * scale), weight, bias, width);
+  return (activation === undefined ? y : functions64[activation](y)).map((value, i) => value + (residual?.[i] ?? 0));
+}
 
 forEachBackend((backend) => {
   it.each([[1, 1, 1], [3, 65, 5], [65, 3, 130], [130, 130, 3]])('linear(x) agrees with the float64 oracle: %i rows, %i to %i channels', async (n, i, o) => {
@@ -41,6 +62,31 @@ forEachBackend((backend) => {
     dispose(inputs);
   });
 
+  it.each(epilogues)('linear(x, params, $options) is the activation of the scaled map, plus the residual', async ({ options, withResidual }) => {
+    for (const [n, i, o] of [[1, 1, 1], [3, 65, 5], [65, 3, 130], [130, 130, 3]] as const) {
+      const [x, weight, bias, added] = [randomTensor([n, i], { seed: 1 }), randomTensor([o, i], { seed: 2 }), randomTensor([o], { seed: 3 }), randomTensor([n, o], { seed: 4 })];
+      const residual = withResidual ? added : undefined;
+      const y = linear(x, { weight, bias }, { ...options, residual });
+      await expectClose(y, epilogue64(await x.data(), await weight.data(), await bias.data(), await residual?.data(), i, options), { atol: 2e-6 * i, rtol: 1e-5 });
+      await expectNoLeak(() => linear(x, { weight, bias }, { ...options, residual }));
+      dispose([x, weight, bias, added, y]);
+    }
+  });
+
+  it.each(epilogues)('the gradients of linear(x, params, $options) match finite differences', async ({ options }) => {
+    const inputs = {
+      x: randomTensor([2, 3, 5], { seed: 1 }) as Tensor, weight: randomTensor([4, 5], { seed: 2 }) as Tensor,
+      bias: randomTensor([4], { seed: 3 }) as Tensor, residual: randomTensor([2, 3, 4], { seed: 4 }) as Tensor,
+    };
+    await checkOpGrad<keyof typeof inputs>({
+      op: ({ x, weight, bias, residual }) => linear(x, { weight, bias }, { ...options, residual }),
+      oracle64: ({ x, weight, bias, residual }) => epilogue64(x, weight, bias, residual, 5, options),
+      inputs,
+    });
+    await expectNoLeak(() => valueAndGrad((p: typeof inputs) => sum(linear(p.x, p, { ...options, residual: p.residual })), inputs));
+    dispose(inputs);
+  });
+
   // tfjs' WebGPU backend cannot multiply empty matrices.
   if (backend !== 'webgpu') {
     it.each([[0, 3, 2], [2, 0, 3], [2, 3, 0]])('linear(x) and its gradients are empty or 0 for %i rows, %i to %i channels', async (n, i, o) => {
@@ -74,6 +120,10 @@ describe('linear', () => {
     expect(() => linear(ids, { weight })).toThrow('linear: x must have dtype float32, got int32');
     expect(() => linear(fitting, { weight: integers })).toThrow('linear: weight must have dtype float32, got int32');
     expect(() => linear(fitting, { weight, bias: counts })).toThrow('linear: bias must have dtype float32, got int32');
+    expect(() => linear(fitting, { weight }, { residual: x })).toThrow('linear: residual must have shape [2, 3], got [2, 5]');
+    expect(() => linear(fitting, { weight }, { residual: ids })).toThrow('linear: residual must have dtype float32, got int32');
+    expect(() => linear(fitting, { weight }, { activation: 'tanh' as never })).toThrow('linear: activation must be one of');
+    expect(() => linear(fitting, { weight }, { scale: NaN })).toThrow('linear: scale must be');
     dispose([x, weight, ids, fitting, integers, counts]);
   });
 });

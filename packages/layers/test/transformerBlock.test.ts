@@ -1,6 +1,7 @@
-import { rematerialise, treeEntries, valueAndGrad, type NormFactory, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { rematerialise, treeEntries, valueAndGrad, type AttentionFn, type NormFactory, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
 import { layerNormLayer, rmsNormLayer } from '@evenkeel/norms';
-import { linearLayer, transformerBlock, type KvCache } from '@evenkeel/layers';
+import { linearLayer, transformerBlock, type KvCache, type TransformerBlock } from '@evenkeel/layers';
 import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, randomArray, randomTensor } from '@evenkeel/testing';
 import { concat, dispose, slice, square, sum, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
@@ -130,6 +131,22 @@ forEachBackend((backend) => {
     await expectNoLeak(() => block.apply(x, params, { train: true }), { throws: 'dropout: seed must be given' });
     await expectNoLeak(() => valueAndGrad((p: Record<string, Tensor>) => sum(block.apply(x, nest(block, p), { train: true, seed: 1 })), flat));
     dispose([x, wrong, first, flat]);
+  });
+
+  it.each([2, 1])('transformerBlock(config) gives the same with an attention that takes the projection unsplit as without, %i key head(s)', async (numKvHeads) => {
+    const calls: string[] = [];
+    const whole: AttentionFn = (q, k, v, call) => { calls.push('split'); return flashAttention(q, k, v, { ...call, dropout: 0.3 }); };
+    const packed: AttentionFn['packed'] = (qkv, call) => { calls.push('packed'); return flashAttentionPacked(qkv, { ...call, dropout: 0.3 }); };
+    const [unsplit, apart] = [Object.assign(whole.bind(null), { packed }), whole].map((attention) => makeBlock({ ...base, numKvHeads }, { attention })) as [TransformerBlock, TransformerBlock];
+    const flat = makeParams(unsplit);
+    const x = randomTensor([2, 5, 8]);
+    const [a, b] = [unsplit, apart].map((block) => valueAndGrad((p: Record<string, Tensor>) => sum(square(block.apply(x, nest(block, p), { train: true, seed: 3 }))), flat)) as [{ value: Tensor; grads: Record<string, Tensor> }, { value: Tensor; grads: Record<string, Tensor> }];
+    expect(calls).toEqual(['packed', 'split']);
+    await expectClose(a.value, b.value, { rtol: 1e-6 });
+    for (const [path, gradient] of Object.entries(a.grads)) await expectClose(gradient, b.grads[path]!, { rtol: 1e-5, atol: 1e-6 });
+    dispose(unsplit.applyCached(x, nest(unsplit, flat), null));
+    expect(calls).toEqual(['packed', 'split', 'split']);
+    dispose([x, flat, a as never, b as never]);
   });
 
   it('transformerBlock({ norm }) gives the same for a norm that cannot add, gradients included', async () => {

@@ -4,7 +4,7 @@ import {
   type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Params,
   type ParamSpec, type Seed, type Tree,
 } from '@evenkeel/core-tensor';
-import { flashAttention } from '@evenkeel/flash-attention';
+import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
 import { crossEntropy, dropout, embedding, initialiserOfLayers, linear, linearLayer, mlpLayer, transformerBlock, type KvCache, type Placement, type TransformerBlock } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
 import { gptConfig, type GptConfig, type GptSizes } from './gptConfig.ts';
@@ -117,10 +117,16 @@ function makeBlocks(config: GptConfig, techniques: GptTechniques): TransformerBl
     dim, numHeads, numKvHeads, depth, block, dropout: rate, causal: true,
     norm: techniques.norm ?? layerNormLayer({ eps: normEps, bias }),
     linear: techniques.linear ?? linearLayer({ bias }),
-    attention: techniques.attention ?? ((q, k, v, call) => flashAttention(q, k, v, { ...call, dropout: rate })),
+    attention: techniques.attention ?? attentionWithDropout(rate),
     mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
     placement: techniques.placement ?? 'pre',
   }));
+}
+
+/** GPT-2 drops attention weights at the rate at which it drops everything else. */
+function attentionWithDropout(dropout: number): AttentionFn {
+  const attention: AttentionFn = (q, k, v, call) => flashAttention(q, k, v, { ...call, dropout });
+  return Object.assign(attention, { packed: ((qkv, call) => flashAttentionPacked(qkv, { ...call, dropout })) satisfies AttentionFn['packed'] });
 }
 
 function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre' }: GptTechniques): string[] {

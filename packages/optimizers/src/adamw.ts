@@ -1,9 +1,9 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { fusedOp, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { hasKernel, runListKernel, unshare, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { checkWeightDecay, decayOf } from './addDecayedWeights.ts';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
-import { mapLeaves } from './leaves.ts';
-import { adamwReference, type AdamwAttrs, type AdamwInputs } from './reference/adamw.ts';
+import { mapLists } from './leaves.ts';
+import { adamwReference, type AdamwAttrs, type AdamwLists } from './reference/adamw.ts';
 import { biasCorrections, checkAdam, initAdam, type AdamState } from './scaleByAdam.ts';
 
 export type AdamwOptions = {
@@ -16,15 +16,9 @@ export type AdamwOptions = {
   mask?: Tree<boolean>;
 };
 
-const fusedAdamw = fusedOp<AdamwInputs, AdamwAttrs, Tensor[]>({
-  name: 'evenkeel/adamw', // inputs and outputs have the parameter's shape; outputs: update, mu, nu
-  reference: adamwReference,
-  differentiable: 'once',
-});
-
 /**
- * adamw — Adam with decoupled weight decay: `chain(scaleByAdam, addDecayedWeights, scaleByLearningRate)` in one kernel per
- * parameter where the backend has it.
+ * adamw — Adam with decoupled weight decay: `chain(scaleByAdam, addDecayedWeights, scaleByLearningRate)` in one kernel for
+ * all parameters where the backend has it.
  *
  *     update = −learningRate · ( (mu / (1 − beta1ᵗ)) / (√(nu / (1 − beta2ᵗ)) + eps) + weightDecay · param )
  *
@@ -46,15 +40,19 @@ export function adamw({ learningRate, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, we
         learningRate: learningRateAt('adamw', learningRate, state.count), beta1, beta2, eps,
         ...biasCorrections(state.count + 1, { beta1, beta2 }),
       };
-      const updates = mapLeaves('adamw', params, { grads, mu: state.mu, nu: state.nu }, (param, leaves, path) => {
-        const inputs = { param, grad: leaves.grads, mu: leaves.mu, nu: leaves.nu };
-        const [update, mu, nu] = fusedAdamw(inputs, { ...shared, weightDecay: decays(path) ? weightDecay : 0 }) as [Tensor, Tensor, Tensor];
-        (leaves.mu as Variable).assign(mu);
-        (leaves.nu as Variable).assign(nu);
-        return update;
+      const updates = mapLists('adamw', params, { grads, mu: state.mu, nu: state.nu }, ({ paths, params: variables, lists }) => {
+        const attrs = { ...shared, weightDecays: paths.map((path) => (decays(path) ? weightDecay : 0)) };
+        return adamwStep({ param: variables, grad: lists.grads, mu: lists.mu as Variable[], nu: lists.nu as Variable[] }, attrs);
       });
       state.count += 1;
       return updates;
     },
   });
+}
+
+/** The updates of all parameters; brings `mu` and `nu` up to date. */
+function adamwStep(lists: AdamwLists, attrs: AdamwAttrs): Tensor[] {
+  if (!hasKernel('evenkeel/adamw')) return adamwReference(lists, attrs);
+  unshare([...lists.mu, ...lists.nu]);
+  return runListKernel('evenkeel/adamw', lists, attrs);
 }

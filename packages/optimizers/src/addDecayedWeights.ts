@@ -1,6 +1,7 @@
-import { add, clone, mul, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { checkRange, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
-import { leafOf, mapLeaves } from './leaves.ts';
+import { leafOf, mapLists } from './leaves.ts';
+import { scaledSums } from './scaledSums.ts';
 
 export type AddDecayedWeightsOptions = {
   weightDecay: number;
@@ -24,8 +25,8 @@ export function addDecayedWeights({ weightDecay, mask }: AddDecayedWeightsOption
     init: () => ({}),
     update: (grads: Tree<Tensor>, _: Record<string, never>, params: Tree<Variable>) => {
       const decays = decayOf('addDecayedWeights', mask);
-      return mapLeaves('addDecayedWeights', params, { grads }, (param, leaves, path) =>
-        (decays(path) ? add(leaves.grads, mul(param, weightDecay)) : clone(leaves.grads)));
+      return mapLists('addDecayedWeights', params, { grads }, ({ paths, params: ys, lists }) =>
+        scaledSums({ xs: lists.grads, a: 1, ys, bs: paths.map((path) => (decays(path) ? weightDecay : 0)) }));
     },
   });
 }

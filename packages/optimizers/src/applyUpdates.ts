@@ -1,11 +1,12 @@
-import { add, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { checkShape, treeEntries, type Tree } from '@evenkeel/core-tensor';
 import { argAt, leafOf } from './leaves.ts';
+import { addScaled } from './scaledSums.ts';
 
 /**
  * applyUpdates — adds its update to every parameter, in place.
  *
- * @param params   tree of variables; each gets a new buffer, one at a time.
+ * @param params   tree of variables; on backends without the kernel each gets a new buffer, one at a time.
  * @param updates  tree of the same structure and shapes; borrowed.
  * @throws ConfigError  if `updates` lacks a parameter's path.
  * @throws ShapeError   if an update has another shape than its parameter; then no parameter was changed.
@@ -14,5 +15,5 @@ export function applyUpdates(params: Tree<Variable>, updates: Tree<Tensor>): voi
   const updateOf = leafOf<Tensor>('applyUpdates', 'updates', updates);
   const entries = treeEntries<Variable>(params);
   for (const [path, param] of entries) checkShape('applyUpdates', argAt('updates', path), updateOf(path), param.shape);
-  for (const [path, param] of entries) tidy('applyUpdates', () => param.assign(add(param, updateOf(path))));
+  addScaled(entries.map(([, param]) => param), 1, entries.map(([path]) => updateOf(path)));
 }

@@ -1,7 +1,8 @@
-import { div, isFinite, maximum, mul, scalar, where, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { div, isFinite, maximum, scalar, where, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { checkPositive, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
 import { globalNorm } from './globalNorm.ts';
-import { mapLeaves, tidyTree } from './leaves.ts';
+import { mapLists, tidyTree } from './leaves.ts';
+import { scaledSums } from './scaledSums.ts';
 
 /**
  * clipByGlobalNorm — scales all gradients by one factor so that their common norm is at most `maxNorm`.
@@ -22,7 +23,7 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform<Record<stri
     init: () => ({}),
     update: (grads: Tree<Tensor>, _: Record<string, never>, params: Tree<Variable>) => tidyTree('clipByGlobalNorm', () => {
       const factor = clipFactor(globalNorm(grads), maxNorm);
-      return mapLeaves('clipByGlobalNorm', params, { grads }, (_param, leaves) => mul(leaves.grads, factor));
+      return mapLists('clipByGlobalNorm', params, { grads }, ({ lists }) => scaledSums({ xs: lists.grads, a: 1, factor }));
     }),
   });
 }

@@ -1,5 +1,5 @@
 import { sqrt, square, stack, sum, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { ConfigError, treeLeaves, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, hasKernel, runListKernel, treeLeaves, type Tree } from '@evenkeel/core-tensor';
 
 /**
  * globalNorm — the Euclidean norm of all leaves taken as one vector: √(Σ over leaves of Σ x²).
@@ -11,5 +11,6 @@ import { ConfigError, treeLeaves, type Tree } from '@evenkeel/core-tensor';
 export function globalNorm(tree: Tree<Tensor>): Scalar {
   const leaves = treeLeaves<Tensor>(tree);
   if (leaves.length === 0) throw new ConfigError('globalNorm: tree must have at least one leaf, got none');
+  if (hasKernel('evenkeel/globalNorm')) return runListKernel('evenkeel/globalNorm', { x: leaves }) as unknown as Scalar;
   return tidy('globalNorm', () => sqrt(sum(stack(leaves.map((leaf) => tidy(() => sum(square(leaf))))))) as Scalar);
 }

@@ -1,7 +1,8 @@
-import { mul, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { GradientTransform, Schedule, Tree } from '@evenkeel/core-tensor';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
-import { mapLeaves } from './leaves.ts';
+import { mapLists } from './leaves.ts';
+import { scaledSums } from './scaledSums.ts';
 
 /** LearningRateState — steps done: what the schedule is asked next. */
 export type LearningRateState = { count: number };
@@ -18,7 +19,7 @@ export function scaleByLearningRate(learningRate: number | Schedule): GradientTr
     init: () => ({ count: 0 }),
     update: (grads: Tree<Tensor>, state: LearningRateState, params: Tree<Variable>) => {
       const rate = learningRateAt('scaleByLearningRate', learningRate, state.count);
-      const updates = mapLeaves('scaleByLearningRate', params, { grads }, (_, leaves) => mul(leaves.grads, -rate));
+      const updates = mapLists('scaleByLearningRate', params, { grads }, ({ lists }) => scaledSums({ xs: lists.grads, a: -rate }));
       state.count += 1;
       return updates;
     },

@@ -1,6 +1,7 @@
-import { add, clone, mul, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { clone, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { checkProbability, stateVariable, treeMap, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
-import { mapLeaves } from './leaves.ts';
+import { mapLists } from './leaves.ts';
+import { addScaled, scaledSums } from './scaledSums.ts';
 
 /** MomentumState — the decaying sum of gradients of every parameter. */
 export type MomentumState = { mu: Tree<Variable> };
@@ -22,10 +23,9 @@ export function scaleByMomentum({ momentum = 0.9, nesterov = false }: ScaleByMom
   return Object.freeze({
     init: (params: Tree<Variable>) => ({ mu: treeMap((param) => stateVariable(() => zerosLike(param)), params) }),
     update: (grads: Tree<Tensor>, state: MomentumState, params: Tree<Variable>) =>
-      mapLeaves('scaleByMomentum', params, { grads, mu: state.mu }, (_, leaves) => {
-        const mu = add(mul(leaves.mu, momentum), leaves.grads);
-        (leaves.mu as Variable).assign(mu);
-        return nesterov ? add(leaves.grads, mul(mu, momentum)) : clone(mu);
+      mapLists('scaleByMomentum', params, { grads, mu: state.mu }, ({ lists: { grads: xs, mu } }) => {
+        addScaled(mu as Variable[], momentum, xs);
+        return nesterov ? scaledSums({ xs, a: 1, ys: mu, bs: mu.map(() => momentum) }) : mu.map((each) => clone(each));
       }),
   });
 }

@@ -1,4 +1,4 @@
-import { getBackend, tensor, tensor1d, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { clone, getBackend, tensor, tensor1d, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { ConfigError, hasKernel, param, treeEntries, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
 import { adamw, addDecayedWeights, chain, decayMask, scaleByAdam, scaleByLearningRate, type AdamState } from '@evenkeel/optimizers';
 import { expectClose, expectNoLeak, expectNoWorseThan, forEachBackend, randomArray, useBackend } from '@evenkeel/testing';
@@ -74,6 +74,19 @@ forEachBackend((backend) => {
     const updates = optimizer.update(grads, state, params) as { weight: Tensor };
     expect(Array.from(await updates.weight.data(), (value) => Number.isNaN(value))).toEqual([false, true, false]);
     free(params, state, grads, updates);
+  });
+
+  it('update(grads, state, params) changes no tensor that shared the values of a moment', async () => {
+    const params = { weight: param(() => tensor1d([1, 2, 3])) };
+    const optimizer = adamw({ learningRate });
+    const state = optimizer.init(params);
+    const mu = (state.mu as { weight: Variable }).weight;
+    const before = clone(mu);
+    const grads = { weight: tensor1d([1, 2, 3]) };
+    free(optimizer.update(grads, state, params));
+    expect(Array.from(await before.data())).toEqual([0, 0, 0]);
+    await expectClose(mu, tensor1d([0.1, 0.2, 0.3]), { rtol: 1e-6 });
+    free(params, state, grads, before);
   });
 
   it('update(grads, state, params) adds exactly the updates to the tensors alive', async () => {

@@ -1,4 +1,4 @@
-import { tensor1d, tensor2d } from '@tensorflow/tfjs-core';
+import { clone, tensor1d, tensor2d } from '@tensorflow/tfjs-core';
 import { param } from '@evenkeel/core-tensor';
 import { applyUpdates } from '@evenkeel/optimizers';
 import { expectClose, expectNoLeak, forEachBackend } from '@evenkeel/testing';
@@ -25,5 +25,23 @@ forEachBackend(() => {
     expect(() => applyUpdates(params, { a, blocks: [] })).toThrow('applyUpdates: updates must have a leaf for blocks.0.b, got 1 others');
     await expectClose(params.a, [1, 2, 3]);
     free(params, [a, b]);
+  });
+
+  it('applyUpdates(params, updates) changes no tensor that shared the values of a parameter', async () => {
+    const params = { a: param(() => tensor1d([1, 2, 3])) };
+    const before = clone(params.a);
+    const update = tensor1d([10, 10, 10]);
+    applyUpdates(params, { a: update });
+    expect(Array.from(await before.data())).toEqual([1, 2, 3]);
+    expect(Array.from(await params.a.data())).toEqual([11, 12, 13]);
+    free(params, before, update);
+  });
+
+  it('applyUpdates(params, updates) adds both updates to a parameter that stands at two places', async () => {
+    const tied = param(() => tensor1d([1, 2]));
+    const [first, second] = [tensor1d([10, 10]), tensor1d([100, 200])];
+    applyUpdates({ a: tied, b: tied }, { a: first, b: second });
+    expect(Array.from(await tied.data())).toEqual([111, 212]);
+    free(tied, first, second);
   });
 });

@@ -2,9 +2,12 @@
 import { intArg, pointerArg } from './args';
 import { exp } from './exp';
 import { normalCdf } from './math';
-import { madd, splat } from './simd';
+import { constant, madd } from './simd';
 
 const CHUNK: i32 = 16384;
+
+/** 1, −1/2, 1/√(2π); 2√(2/π), the coefficient of x³ and three times that; the bound beyond which the derivative is 0 or 1. */
+const TABLE: usize = memory.data<f32>([1, -0.5, 0.3989422804014327, 1.5957691216057308, 0.044715, 0.134145, 20, -20]);
 
 const GELU_ERF: i32 = 0;
 const GELU_TANH: i32 = 1;
@@ -42,12 +45,12 @@ export function activationGrad(chunk: i32, args: usize, scratch: usize): void {
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  return f32x4.div(splat(1), f32x4.add(splat(1), exp(f32x4.neg(x))));
+  return f32x4.div(constant(TABLE, 0), f32x4.add(constant(TABLE, 0), exp(f32x4.neg(x))));
 }
 
 // @ts-ignore: decorator
 @inline
-function silu4(x: v128): v128 {
+export function silu4(x: v128): v128 {
   return f32x4.mul(x, sigmoid4(x));
 }
 
@@ -55,20 +58,20 @@ function derivative(x: v128, kind: i32): v128 {
   if (kind == GELU_TANH) return geluTanhDerivative(x);
   if (kind == SILU) {
     const s = sigmoid4(x);
-    return madd(f32x4.mul(x, s), f32x4.sub(splat(1), s), s);
+    return madd(f32x4.mul(x, s), f32x4.sub(constant(TABLE, 0), s), s);
   }
   // Φ(x) + x·φ(x)
-  const e = exp(f32x4.mul(splat(-0.5), f32x4.mul(x, x)));
-  return madd(f32x4.mul(x, splat(0.3989422804014327)), e, normalCdf(x, e));
+  const e = exp(f32x4.mul(constant(TABLE, 1), f32x4.mul(x, x)));
+  return madd(f32x4.mul(x, constant(TABLE, 2)), e, normalCdf(x, e));
 }
 
 /** s + x·2u′·s(1 − s) with s = sigmoid(2u); beyond ±20, where s is 0 or 1 and x³ may overflow, as at ±20. */
 // @ts-ignore: decorator
 @inline
 function geluTanhDerivative(unbounded: v128): v128 {
-  const x = f32x4.pmax(f32x4.pmin(unbounded, splat(20)), splat(-20)); // in this order a NaN stays
+  const x = f32x4.pmax(f32x4.pmin(unbounded, constant(TABLE, 6)), constant(TABLE, 7)); // in this order a NaN stays
   const square = f32x4.mul(x, x);
-  const s = sigmoid4(f32x4.mul(f32x4.mul(splat(1.5957691216057308), x), madd(splat(0.044715), square, splat(1))));
-  const slope = f32x4.mul(splat(1.5957691216057308), madd(splat(0.134145), square, splat(1)));
-  return madd(f32x4.mul(f32x4.mul(x, slope), s), f32x4.sub(splat(1), s), s);
+  const s = sigmoid4(f32x4.mul(f32x4.mul(constant(TABLE, 3), x), madd(constant(TABLE, 4), square, constant(TABLE, 0))));
+  const slope = f32x4.mul(constant(TABLE, 3), madd(constant(TABLE, 5), square, constant(TABLE, 0)));
+  return madd(f32x4.mul(f32x4.mul(x, slope), s), f32x4.sub(constant(TABLE, 0), s), s);
 }

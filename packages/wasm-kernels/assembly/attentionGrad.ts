@@ -1,115 +1,86 @@
 // The gradient of exact attention in linear memory (FlashAttention, arXiv:2205.14135, algorithm 4).
-// A chunk is one key-value head of one sequence: its dk and dv belong to it alone, and so do the dq of its query heads, so the
-// result does not depend on how chunks are spread over threads.
-import { BLOCK, exponentials, firstKey, lastKey, seenColumns, STRIP } from './attention';
+// A chunk is every n-th block of 64 keys of one key-value head of one sequence, where n is the number of parts into which heads are cut.
+// The dk and dv of these keys belong to the chunk alone. Each part but the first sums its share of dq apart, and `addParts` adds the
+// shares in order. The cut depends on shapes only, so the result does not depend on the number of threads.
 import { floatArg, intArg, pointerArg } from './args';
-import { sumLanes } from './exp';
-import { madd, splat } from './simd';
-import { tileGemm, transposeInto } from './tileGemm';
+import { gradientsIn, gradTile, loadKeys, TILE_ROW, tileColumns, weightsIn } from './attentionGradTile';
+import { BLOCK, keyAt, outAt, queryAt, STRIP } from './attentionTile';
+import { tileGemm } from './tileGemm';
 
 /**
- * attentionGrad — one key-value head of one sequence.
+ * attentionGrad — one part of one key-value head of one sequence.
  *
- * args: 0 q, 1 k, 2 v, 3 out, 4 lse, 5 dy, 6 dq, 7 dk, 8 dv, 9 t, 10 s, 11 heads, 12 kvHeads, 13 d, 14 scale, 15 left, 16 right
- * (as in `attention`). Chunks: b · kvHeads.
+ * args as in attentionTile.ts, then 27 dq, 28 dk, 29 dv (laid out as q, k, v), 30 parts per head, 31 dq of the second part (b t h d; the
+ * others follow), 32 floats of a part. Chunks: b · kvHeads · parts.
  */
 export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
-  const t = intArg(args, 9), s = intArg(args, 10), heads = intArg(args, 11), kvHeads = intArg(args, 12), d = intArg(args, 13);
-  const left = intArg(args, 15), right = intArg(args, 16);
-  const group = heads / kvHeads;
-  const batch = chunk / kvHeads;
-  const kvHead = chunk % kvHeads;
-  const qRow = <usize>(heads * d) << 2;
-  const kvRow = <usize>(kvHeads * d) << 2;
-  const kvStart = (<usize>(batch * s) * <usize>(kvHeads * d) + <usize>(kvHead * d)) << 2;
-  const dk = pointerArg(args, 7) + kvStart;
-  const dv = pointerArg(args, 8) + kvStart;
-  for (let j = 0; j < s; j++) {
-    memory.fill(dk + <usize>j * kvRow, 0, <usize>d << 2);
-    memory.fill(dv + <usize>j * kvRow, 0, <usize>d << 2);
-  }
-  const keys = scratch; // d × 64, transposed
-  const values = keys + (<usize>(d * BLOCK) << 2); // d × 64, transposed
-  const tiles = values + (<usize>(d * BLOCK) << 2);
-  const offset = s - t;
+  const t = intArg(args, 5), s = intArg(args, 6), kvHeads = intArg(args, 8), d = intArg(args, 9), parts = intArg(args, 30);
+  const group = intArg(args, 7) / kvHeads;
+  const part = chunk % parts;
+  const kvHead = (chunk / parts) % kvHeads;
+  const batch = chunk / parts / kvHeads;
+  for (let start = part * BLOCK; start < s; start += parts * BLOCK) clearKeys(args, batch, kvHead, start);
+  const dqRow = <usize>(part == 0 ? intArg(args, 13) : intArg(args, 7) * d) << 2;
   for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
-    const qStart = (<usize>(batch * t) * <usize>(heads * d) + <usize>(head * d)) << 2;
-    const dq = pointerArg(args, 6) + qStart;
-    for (let i = 0; i < t; i++) memory.fill(dq + <usize>i * qRow, 0, <usize>d << 2);
-    const lse = pointerArg(args, 4) + (<usize>((batch * heads + head) * t) << 2);
-    for (let start = 0; start < s; start += BLOCK) {
-      const columns = min(BLOCK, s - start);
-      transposeInto(columns, d, pointerArg(args, 1) + kvStart + <usize>start * kvRow, kvRow, keys, BLOCK << 2);
-      transposeInto(columns, d, pointerArg(args, 2) + kvStart + <usize>start * kvRow, kvRow, values, BLOCK << 2);
+    const dq = part == 0
+      ? pointerArg(args, 27) + queryAt(args, batch, head, 0)
+      : pointerArg(args, 31) + ((<usize>(part - 1) * <usize>intArg(args, 32)) << 2) + outAt(args, batch, head, 0);
+    clearRows(dq, t, d, dqRow);
+    for (let start = part * BLOCK; start < s; start += parts * BLOCK) {
+      loadKeys(args, batch, kvHead, start, scratch);
       for (let first = 0; first < t; first += STRIP) {
-        const rows = min(STRIP, t - first);
-        const seen = seenColumns(first + rows - 1, offset, right, s, start, columns);
-        if (seen == 0 || firstKey(first, offset, left) >= start + seen) continue;
-        const at = qStart + <usize>first * qRow;
-        gradTile(args, tiles, keys, values, rows, seen, first, start, at, kvStart + <usize>start * kvRow, lse + (<usize>first << 2), qRow, kvRow);
+        const seen = tileColumns(args, first, start);
+        if (seen == 0) continue;
+        gradTile(args, batch, head, first, start, seen, floatArg(args, 10), scratch);
+        addProducts(args, batch, head, first, keyAt(args, batch, kvHead, start), seen, dq + <usize>first * dqRow, dqRow, scratch);
       }
     }
   }
 }
 
+/** dv += pᵀ·dy, dq += ds·k, dk += dsᵀ·q for the tile in scratch, whose keys are `kvAt` bytes from the first. */
+function addProducts(args: usize, batch: i32, head: i32, first: i32, kvAt: usize, columns: i32, dq: usize, dqRow: usize, scratch: usize): void {
+  const d = intArg(args, 9);
+  const rows = min(STRIP, intArg(args, 5) - first);
+  const qRow = <usize>intArg(args, 13) << 2;
+  const kvRow = <usize>intArg(args, 14) << 2;
+  const outRow = <usize>(intArg(args, 7) * d) << 2;
+  const p = weightsIn(scratch, d), ds = gradientsIn(scratch, d);
+  tileGemm(columns, d, rows, p, 4, TILE_ROW, pointerArg(args, 26) + outAt(args, batch, head, first), outRow, pointerArg(args, 29) + kvAt, kvRow);
+  tileGemm(rows, d, columns, ds, TILE_ROW, 4, pointerArg(args, 1) + kvAt, kvRow, dq, dqRow);
+  tileGemm(columns, d, rows, ds, 4, TILE_ROW, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, pointerArg(args, 28) + kvAt, kvRow);
+}
+
+/** Zeros in dk and dv of one block of keys. */
+function clearKeys(args: usize, batch: i32, kvHead: i32, start: i32): void {
+  const rows = min(BLOCK, intArg(args, 6) - start), d = intArg(args, 9);
+  const at = keyAt(args, batch, kvHead, start);
+  const row = <usize>intArg(args, 14) << 2;
+  clearRows(pointerArg(args, 28) + at, rows, d, row);
+  clearRows(pointerArg(args, 29) + at, rows, d, row);
+}
+
+function clearRows(x: usize, rows: i32, columns: i32, row: usize): void {
+  for (let i = 0; i < rows; i++, x += row) memory.fill(x, 0, <usize>columns << 2);
+}
+
 /**
- * One tile: p = e^(scale·q·kᵀ − lse), dp = dy·vᵀ, ds = scale · p ∘ (dp − rowsum(dy ∘ out)); then dv += pᵀ·dy, dq += ds·k,
- * dk += dsᵀ·q. At most 16 queries with the keys they see.
+ * addParts — y += Σ parts, in order, on 64 rows. args: 0 y, 1 parts, 2 their number, 3 rows, 4 columns, 5 floats per row of y (of a
+ * part: as many as columns). Chunks: ⌈rows / 64⌉.
  */
-function gradTile(
-  args: usize, tiles: usize, keys: usize, values: usize, rows: i32, columns: i32, first: i32, start: i32,
-  qAt: usize, kvAt: usize, lse: usize, qRow: usize, kvRow: usize,
-): void {
-  const t = intArg(args, 9), s = intArg(args, 10), d = intArg(args, 13);
-  const scale = floatArg(args, 14);
-  const left = intArg(args, 15), right = intArg(args, 16);
-  const tileRow: usize = BLOCK << 2;
-  const p = tiles;
-  const ds = tiles + <usize>STRIP * tileRow;
-  const q = pointerArg(args, 0) + qAt;
-  const dy = pointerArg(args, 5) + qAt;
-  const out = pointerArg(args, 3) + qAt;
-  memory.fill(tiles, 0, <usize>(2 * STRIP) * tileRow);
-  tileGemm(rows, columns, d, q, qRow, 4, keys, tileRow, p, tileRow);
-  tileGemm(rows, columns, d, dy, qRow, 4, values, tileRow, ds, tileRow);
-  for (let i = 0; i < rows; i++) {
-    const low = max(0, firstKey(first + i, s - t, left) - start);
-    const high = min(columns - 1, lastKey(first + i, s - t, right, s) - start);
-    const pRow = p + <usize>i * tileRow;
-    const delta = dot(dy + <usize>i * qRow, out + <usize>i * qRow, d);
-    gradRow(pRow, ds + <usize>i * tileRow, columns, low, high, scale, load<f32>(lse + (<usize>i << 2)), delta);
-  }
-  tileGemm(columns, d, rows, p, 4, tileRow, dy, qRow, pointerArg(args, 8) + kvAt, kvRow);
-  tileGemm(rows, d, columns, ds, tileRow, 4, pointerArg(args, 1) + kvAt, kvRow, pointerArg(args, 6) + qAt, qRow);
-  tileGemm(columns, d, rows, ds, 4, tileRow, q, qRow, pointerArg(args, 7) + kvAt, kvRow);
-}
-
-/** Scores and dp of one row become p and ds in columns low … high, and 0 elsewhere. */
-function gradRow(p: usize, ds: usize, columns: i32, low: i32, high: i32, scale: f32, lse: f32, delta: f32): void {
-  const from = min(low, columns);
-  const to = max(from, high + 1);
-  memory.fill(p, 0, <usize>from << 2);
-  memory.fill(ds, 0, <usize>from << 2);
-  memory.fill(p + (<usize>to << 2), 0, <usize>(columns - to) << 2);
-  memory.fill(ds + (<usize>to << 2), 0, <usize>(columns - to) << 2);
-  exponentials(p, from, to - 1, scale, lse);
-  let j = from;
-  const scale4 = splat(scale), delta4 = splat(delta);
-  for (; j + 4 <= to; j += 4) {
-    const at = <usize>j << 2;
-    v128.store(ds + at, f32x4.mul(f32x4.mul(scale4, v128.load(p + at)), f32x4.sub(v128.load(ds + at), delta4)));
-  }
-  for (; j < to; j++) {
-    const at = <usize>j << 2;
-    store<f32>(ds + at, scale * load<f32>(p + at) * (load<f32>(ds + at) - delta));
+export function addParts(chunk: i32, args: usize, scratch: usize): void {
+  const rows = intArg(args, 3), columns = intArg(args, 4);
+  const size = (<usize>rows * <usize>columns) << 2;
+  for (let row = chunk * BLOCK; row < min(rows, (chunk + 1) * BLOCK); row++) {
+    const y = pointerArg(args, 0) + ((<usize>row * <usize>intArg(args, 5)) << 2);
+    let x = pointerArg(args, 1) + ((<usize>row * <usize>columns) << 2);
+    for (let part = intArg(args, 2); part > 0; part--, x += size) addRow(y, x, columns);
   }
 }
 
-function dot(a: usize, b: usize, count: i32): f32 {
-  let total = splat(0);
+/** addRow — y += x. */
+export function addRow(y: usize, x: usize, count: i32): void {
   let i = 0;
-  for (; i + 4 <= count; i += 4, a += 16, b += 16) total = madd(v128.load(a), v128.load(b), total);
-  let sum = sumLanes(total);
-  for (; i < count; i++, a += 4, b += 4) sum += load<f32>(a) * load<f32>(b);
-  return sum;
+  for (; i + 4 <= count; i += 4, y += 16, x += 16) v128.store(y, f32x4.add(v128.load(y), v128.load(x)));
+  for (; i < count; i++, y += 4, x += 4) store<f32>(y, load<f32>(y) + load<f32>(x));
 }

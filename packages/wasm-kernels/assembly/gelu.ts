@@ -2,9 +2,12 @@
 import { intArg, pointerArg } from './args';
 import { exp } from './exp';
 import { normalCdf } from './math';
-import { madd, splat } from './simd';
+import { constant, madd } from './simd';
 
 const CHUNK: i32 = 16384;
+
+/** 1, −1/2, −2√(2/π), and the coefficient of x³ in the tanh approximation. */
+const TABLE: usize = memory.data<f32>([1, -0.5, -1.5957691216057308, 0.044715]);
 
 /** gelu — one chunk. args: 0 x, 1 y, 2 size, 3 approximation (0 erf, 1 tanh). */
 export function gelu(chunk: i32, args: usize, scratch: usize): void {
@@ -23,9 +26,9 @@ export function gelu(chunk: i32, args: usize, scratch: usize): void {
 /** x·Φ(x), or x·sigmoid(2u): ½(1 + tanh u) without its cancellation for negative x. */
 // @ts-ignore: decorator
 @inline
-function gelu4(x: v128, approximation: i32): v128 {
+export function gelu4(x: v128, approximation: i32): v128 {
   const square = f32x4.mul(x, x);
-  if (approximation == 0) return f32x4.mul(x, normalCdf(x, exp(f32x4.mul(square, splat(-0.5)))));
-  const u = f32x4.mul(x, madd(square, splat(0.044715), splat(1)));
-  return f32x4.div(x, f32x4.add(splat(1), exp(f32x4.mul(u, splat(-1.5957691216057308)))));
+  if (approximation == 0) return f32x4.mul(x, normalCdf(x, exp(f32x4.mul(square, constant(TABLE, 1)))));
+  const u = f32x4.mul(x, madd(square, constant(TABLE, 3), constant(TABLE, 0)));
+  return f32x4.div(x, f32x4.add(constant(TABLE, 0), exp(f32x4.mul(u, constant(TABLE, 2)))));
 }

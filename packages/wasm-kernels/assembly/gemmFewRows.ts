@@ -1,11 +1,14 @@
-// C = A·B for a few rows of A: packing B would cost as much as the product, so B is read once where it lies.
-import { activate } from './activate';
-import { intArg, pointerArg } from './args';
+// The same product as gemm.ts for a few rows of A: packing B would cost as much as the product, so B is read once where it lies.
+import { floatArg, intArg, pointerArg } from './args';
+import { scaleRow } from './attentionTile';
+import { finish } from './epilogue';
+import { addRow } from './reduce';
 import { loadSplat, madd } from './simd';
 
 /**
  * gemmFewRows — one chunk of columns. args: 0 A, 1 B, 2 C (tables of u32 addresses, one per batch entry), 3 bias (0: none),
- * 4 m, 5 n, 6 depth, 7 B transposed (n × depth), 8 chunks per entry, 9 columns per chunk, 10 activation. A is m × depth.
+ * 4 m, 5 n, 6 depth, 7 B transposed (n × depth), 8 chunks per entry, 9 columns per chunk, 10 activation
+ * (see epilogue.ts), 11 scale, 12 C before the activation, 13 residual (as in `gemm`). A is m × depth.
  */
 export function gemmFewRows(chunk: i32, args: usize, scratch: usize): void {
   const m = intArg(args, 4);
@@ -22,9 +25,15 @@ export function gemmFewRows(chunk: i32, args: usize, scratch: usize): void {
   const ldc = <usize>n << 2;
   if (intArg(args, 7)) dotRows(a, b + (<usize>(column * depth) << 2), c, m, columns, depth, ldc);
   else sumRows(a, b + (<usize>column << 2), c, m, columns, depth, ldc);
-  const bias = pointerArg(args, 3);
-  if (bias != 0) addRow(c, bias + (<usize>column << 2), m, columns, ldc);
-  activate(c, m, columns, ldc, intArg(args, 10));
+  const bias = pointerArg(args, 3), before = pointerArg(args, 12), residual = pointerArg(args, 13);
+  const scale = floatArg(args, 11);
+  for (let i = 0; i < m; i++) {
+    const row = c + <usize>i * ldc;
+    if (scale != 1) scaleRow(row, columns, scale);
+    if (bias != 0) addRow(row, row, bias + (<usize>column << 2), columns);
+  }
+  const place = <usize>column << 2;
+  finish(c, m, columns, ldc, intArg(args, 10), before == 0 ? 0 : before + place, residual == 0 ? 0 : residual + place);
 }
 
 /** dotRows — stored rows of B are columns: each is read once and meets every row of A. */
@@ -89,14 +98,4 @@ function sum1(a: usize, b: usize, out: usize, depth: i32, step: usize): void {
   let sum: f32 = 0;
   for (let k = 0; k < depth; k++, a += 4, b += step) sum += load<f32>(a) * load<f32>(b);
   store<f32>(out, sum);
-}
-
-function addRow(c: usize, bias: usize, m: i32, columns: i32, ldc: usize): void {
-  for (let i = 0; i < m; i++) {
-    const row = c + <usize>i * ldc;
-    for (let j = 0; j < columns; j++) {
-      const at = <usize>j << 2;
-      store<f32>(row + at, load<f32>(row + at) + load<f32>(bias + at));
-    }
-  }
 }

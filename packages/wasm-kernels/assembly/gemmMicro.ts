@@ -4,9 +4,9 @@ import { loadSplat, madd } from './simd';
 /**
  * micro6x8 — twelve accumulators over a depth of kc.
  * a: kc × 6 floats, b: kc × 8 floats; c: 6 rows of 8 floats, `ldc` bytes apart. With `accumulate` C is added to, else written.
- * With `bias` ≠ 0 its eight floats are added to each row. The loop is not unrolled: by four the engine spills registers.
+ * The product is multiplied by `scale`; with `bias` ≠ 0 its eight floats are then added to each row. The loop is not unrolled: by four the engine spills registers.
  */
-export function micro6x8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, accumulate: i32, bias: usize): void {
+export function micro6x8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, accumulate: i32, bias: usize, scale: f32): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
   let c10 = c00;
@@ -43,6 +43,21 @@ export function micro6x8(kc: i32, a: usize, b: usize, c: usize, ldc: usize, accu
     c51 = madd(x, b1, c51);
     a += 24;
     b += 32;
+  }
+  if (scale != 1) {
+    const s = f32x4.splat(scale);
+    c00 = f32x4.mul(c00, s);
+    c01 = f32x4.mul(c01, s);
+    c10 = f32x4.mul(c10, s);
+    c11 = f32x4.mul(c11, s);
+    c20 = f32x4.mul(c20, s);
+    c21 = f32x4.mul(c21, s);
+    c30 = f32x4.mul(c30, s);
+    c31 = f32x4.mul(c31, s);
+    c40 = f32x4.mul(c40, s);
+    c41 = f32x4.mul(c41, s);
+    c50 = f32x4.mul(c50, s);
+    c51 = f32x4.mul(c51, s);
   }
   if (bias != 0) {
     const v0 = v128.load(bias);

@@ -9,6 +9,8 @@ export const DONE: usize = 128;
 export const SLEEPERS: usize = 192;
 /** i32: 1 while the main thread waits for DONE. */
 export const MAIN_WAITS: usize = 256;
+/** i32: 1 after a kernel has failed on a worker. */
+export const FAILED: usize = 328;
 /** u32: table index of the current job's kernel. */
 export const KERNEL: usize = 320;
 /** i32: what is added to a claimed chunk's number; a job of more than 65,535 chunks is published in parts. */

@@ -16,7 +16,7 @@ function inverseDeviation(x: usize, c: i32, mean: f32, eps: f32): f32 {
 }
 
 /** Σ (x − mean)², by halves as `sumOf`. */
-function squaresOf(x: usize, c: i32, mean: f32): f32 {
+export function squaresOf(x: usize, c: i32, mean: f32): f32 {
   if (c > RUN) {
     const half = ((c / 2 + RUN - 1) / RUN) * RUN;
     return squaresOf(x, half, mean) + squaresOf(x + (<usize>half << 2), c - half, mean);

@@ -1,7 +1,7 @@
 // The thread pool's inner half. A job is KERNEL + ARGS + a TICKET. Threads (main included) claim chunks by
 // compare-exchange on the ticket, which carries the job's generation: a late worker can never claim, or read the
 // arguments of, a job other than the one it sees. A job ends when DONE equals its number of chunks.
-import { ARGS, DONE, FIRST_CHUNK, KERNEL, MAIN_WAITS, SLEEPERS, TICKET } from './layout';
+import { ARGS, DONE, FAILED, FIRST_CHUNK, KERNEL, MAIN_WAITS, SLEEPERS, TICKET } from './layout';
 
 export { argsPointer, heapBase, scratchBytes } from './layout';
 
@@ -82,4 +82,15 @@ export function sleepUntilDone(chunks: i32, ms: i32): i32 {
   if (done != chunks) atomic.wait<i32>(DONE, done, <i64>ms * 1000000);
   atomic.store<i32>(MAIN_WAITS, 0);
   return i32(atomic.load<i32>(DONE) == chunks);
+}
+
+/** reportFailure — called by a worker whose kernel has failed: its chunks will never be finished. */
+export function reportFailure(): void {
+  atomic.store<i32>(FAILED, 1);
+  atomic.notify(DONE, 1);
+}
+
+/** hasFailed — whether a kernel has failed on a worker. */
+export function hasFailed(): i32 {
+  return atomic.load<i32>(FAILED);
 }

@@ -1,7 +1,7 @@
 import type { Block } from './memory.ts';
 import type { WasmBackend } from './wasmBackend.ts';
 
-/** GemmOperands — C = A·B for `batch` pairs: A is m × k, B k × n, both row-major, either stored transposed. */
+/** GemmOperands — C = activation(scale·A·B + bias) + residual for `batch` pairs: A is m × k, B k × n, both row-major, either stored transposed. */
 export type GemmOperands = {
   readonly m: number;
   readonly n: number;
@@ -12,12 +12,20 @@ export type GemmOperands = {
   readonly a: readonly number[];
   readonly b: readonly number[];
   readonly c: readonly number[];
+  readonly scale?: number;
   /** Address of n floats added to each row; 0: none. */
   readonly bias?: number;
   readonly activation?: GemmActivation;
+  /** For one pair only, addresses or 0: where C is kept as it is before the activation; what is added at the end. Both laid out as C. */
+  readonly before?: number;
+  readonly residual?: number;
+  /** For one pair only: address of m floats that become the sums over k of the rows of A; 0: none. */
+  readonly rowSums?: number;
 };
 
-export type GemmActivation = 'linear' | 'relu' | 'relu6';
+/** GemmActivation — by its number in assembly/epilogue.ts. */
+const ACTIVATIONS = { linear: 0, relu: 1, relu6: 2, gelu: 3, geluTanh: 4, silu: 5 } as const;
+export type GemmActivation = keyof typeof ACTIVATIONS;
 
 const MR = 6;
 const NR = 8;
@@ -33,9 +41,9 @@ const MIN_CHUNK_WORK = 100_000;
 const WANTED_CHUNKS = 32;
 /** Rows are split down to this before columns are, because each block of columns packs A anew. */
 const FEWEST_ROWS = 24;
+const FEWEST_COLUMNS = 64;
 /** Floats of B that one chunk packs. */
 const PACK_CHUNK = 8192;
-const ACTIVATIONS: Readonly<Record<GemmActivation, number>> = { linear: 0, relu: 1, relu6: 2 };
 
 /**
  * gemm — packs B in panels, then multiplies, both on all threads; a few rows are multiplied without packing.
@@ -44,11 +52,11 @@ const ACTIVATIONS: Readonly<Record<GemmActivation, number>> = { linear: 0, relu:
  * depends on the shapes alone.
  */
 export function gemm(backend: WasmBackend, operands: GemmOperands): void {
-  const { m, n, k, transposeA, bias = 0 } = operands;
+  const { m, n, k, transposeA, bias = 0, rowSums = 0 } = operands;
   const batch = operands.a.length;
   if (m === 0 || n === 0 || batch === 0) return;
-  if (n === 1 && bias === 0 && m > 1) return gemm(backend, transposed(operands));
-  if (m === 1 || (m <= FEW_ROWS && !transposeA)) return multiplyFewRows(backend, operands);
+  if (n === 1 && bias === 0 && rowSums === 0 && m > 1) return gemm(backend, transposed(operands));
+  if (rowSums === 0 && (m === 1 || (m <= FEW_ROWS && !transposeA))) return multiplyFewRows(backend, operands);
   const columns = Math.min(n, Math.max(64, Math.floor(PACKED_BYTES / 4 / Math.max(k, 1) / NR) * NR));
   const group = columns < n ? 1 : Math.max(1, Math.floor(PACKED_BYTES / 4 / Math.max(k * roundUp(n, NR), 1)));
   for (let first = 0; first < batch; first += group) {
@@ -59,25 +67,27 @@ export function gemm(backend: WasmBackend, operands: GemmOperands): void {
 }
 
 /** transposed — Cᵀ = Bᵀ·Aᵀ: a product with one column as one with one row, whose memory is the same. */
-function transposed({ m, n, k, transposeA, transposeB, a, b, c, activation }: GemmOperands): GemmOperands {
-  return { m: n, n: m, k, transposeA: !transposeB, transposeB: !transposeA, a: b, b: a, c, activation };
+function transposed({ m, n, transposeA, transposeB, a, b, ...rest }: GemmOperands): GemmOperands {
+  return { ...rest, m: n, n: m, transposeA: !transposeB, transposeB: !transposeA, a: b, b: a };
 }
 
-function multiplyFewRows(backend: WasmBackend, { m, n, k, transposeB, a, b, c, bias = 0, activation = 'linear' }: GemmOperands): void {
+function multiplyFewRows(backend: WasmBackend, operands: GemmOperands): void {
+  const { m, n, k, transposeB, a, b, c, bias = 0, activation = 'linear', scale = 1, before = 0, residual = 0 } = operands;
   const batch = a.length;
   const table = addressTable(backend, [a, b, c]);
   const columnsPerChunk = roundUp(MIN_CHUNK_WORK / 2 / Math.max(m * k, 1), 16);
   const chunksPerEntry = Math.ceil(n / columnsPerChunk);
   backend.run(
     'gemmFewRows', chunksPerEntry * batch, table.pointer, table.pointer + batch * 4, table.pointer + batch * 8, bias,
-    m, n, k, transposeB ? 1 : 0, chunksPerEntry, columnsPerChunk, ACTIVATIONS[activation],
+    m, n, k, transposeB ? 1 : 0, chunksPerEntry, columnsPerChunk, ACTIVATIONS[activation], scale, before, residual,
   );
   backend.release(table);
 }
 
 /** multiplyPart — `count` batch entries from `first`, `columns` columns from `column`. */
 function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: number, count: number, column: number, columns: number): void {
-  const { m, n, k, transposeA, transposeB, bias = 0, activation = 'linear' } = operands;
+  const { m, n, k, transposeA, transposeB, bias = 0, activation = 'linear', scale = 1, before = 0, residual = 0, rowSums = 0 } = operands;
+  const shifted = (address: number): number => (address === 0 ? 0 : address + column * 4);
   const b = operands.b.slice(first, first + count);
   const place = new Map<number, number>(); // equal B are packed once
   for (const address of b) if (!place.has(address)) place.set(address, place.size);
@@ -99,8 +109,9 @@ function multiplyPart(backend: WasmBackend, operands: GemmOperands, first: numbe
   const tableA = table.pointer + place.size * 4;
   const cut = cutBlocks(m, columns, k, count);
   backend.run(
-    'gemm', cut.rowBlocks * cut.columnBlocks * count, tableA, tableA + count * 4, tableA + count * 8, bias === 0 ? 0 : bias + column * 4,
-    m, columns, k, transposeA ? m : k, transposeA ? 1 : 0, n, cut.rowBlocks, cut.columnBlocks, cut.rows, cut.columns, ACTIVATIONS[activation],
+    'gemm', cut.rowBlocks * cut.columnBlocks * count, tableA, tableA + count * 4, tableA + count * 8, shifted(bias),
+    m, columns, k, transposeA ? m : k, transposeA ? 1 : 0, n, cut.rowBlocks, cut.columnBlocks, cut.rows, cut.columns, ACTIVATIONS[activation], scale,
+    shifted(before), shifted(residual), column === 0 ? rowSums : 0,
   );
   backend.release(packed);
   backend.release(table);
@@ -124,7 +135,8 @@ function cutBlocks(m: number, n: number, k: number, batch: number): { rows: numb
   const count = (): number => Math.ceil(m / rows) * Math.ceil(n / columns) * batch;
   while (count() < WANTED_CHUNKS && rows * columns * k > 2 * MIN_CHUNK_WORK && (rows > MR || columns > NR)) {
     if (rows > FEWEST_ROWS || columns === NR) rows = roundUp(rows / 2, MR);
-    else columns = roundUp(columns / 2, NR);
+    else if (columns > FEWEST_COLUMNS) columns = roundUp(columns / 2, NR);
+    else break;
   }
   return { rows, columns, rowBlocks: Math.ceil(m / rows), columnBlocks: Math.ceil(n / columns) };
 }

@@ -36,7 +36,7 @@ export type Heap = {
 const PAGE = 65536;
 const ALIGNMENT = 64;
 /** The memory grows by at least this much. */
-const GROWTH = 32 << 20;
+const GROWTH = 16 << 20;
 const CLASSES_PER_OCTAVE = 8;
 
 /**
@@ -44,7 +44,7 @@ const CLASSES_PER_OCTAVE = 8;
  *
  * Two levels. A freed block first goes to a stack of blocks of exactly its size: a training step, which asks for the same
  * sizes in each round, finds them there. When that fails, the stacks are merged with their neighbours into free blocks kept
- * by size class (eight per octave), and the first that fits is split; only then does the memory grow, by 32 MiB or an eighth.
+ * by size class (eight per octave), and the first that fits is split; only then does the memory grow, by 16 MiB or an eighth.
  *
  * @throws UnsupportedError  from `allocate`, past the limit; it says how much was asked for and is in use.
  */

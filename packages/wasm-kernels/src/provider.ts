@@ -1,6 +1,6 @@
 import type { DeviceProvider } from '@evenkeel/core-tensor';
 import { findBackendFactory, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
-import { wasmFeatures } from './features.ts';
+import { wasmFeatures, type WasmFeatures } from './features.ts';
 import { registerWasmKernels } from './kernels/index.ts';
 import { createRuntime, type WasmOptions } from './runtime.ts';
 import { BACKEND_NAME, WasmBackend } from './wasmBackend.ts';
@@ -18,15 +18,30 @@ export function wasm(options: WasmOptions = {}): DeviceProvider {
     backendName: BACKEND_NAME,
     async probe() {
       const features = wasmFeatures();
-      const threads = features.sharedMemory ? options.threads ?? Math.min(features.cores, 16) : 1;
-      const simd = features.relaxedSimd && options.simd !== 'plain' ? 'relaxed SIMD' : 'SIMD';
-      const reason = features.simd ? `WebAssembly ${simd}, ${threads} thread${threads === 1 ? '' : 's'}` : 'the engine has no WebAssembly SIMD';
+      const threads = features.threads && features.sharedMemory ? options.threads ?? Math.min(features.cores, 16) : 1;
+      const simd = features.relaxedSimd && options.simd !== 'plain' ? 'relaxed SIMD' : 'plain SIMD';
+      const reason = features.simd ? `WebAssembly ${simd}${whySimd(options, features)}, ${threads} thread${threads === 1 ? '' : 's'}${whyThreads(options, features)}`
+        : 'the engine has no WebAssembly SIMD';
       return { available: features.simd, kind: 'processor', reason, details: { ...features, chosenThreads: threads, chosenSimd: simd } };
     },
     async create() {
       await createWasmBackend(options);
     },
   };
+}
+
+/** Why not relaxed SIMD; nothing where it is taken because the engine has it. */
+function whySimd({ simd = 'auto' }: WasmOptions, { relaxedSimd }: WasmFeatures): string {
+  if (simd !== 'auto') return ' (asked for)';
+  return relaxedSimd ? '' : ' (the engine has no relaxed SIMD)';
+}
+
+/** Why that many threads; nothing where there is one per core. */
+function whyThreads({ threads }: WasmOptions, features: WasmFeatures): string {
+  if (threads === 1) return ' (asked for)';
+  if (!features.threads) return ' (the engine has no WebAssembly threads)';
+  if (!features.sharedMemory) return ' (no shared memory; a page needs cross-origin isolation for it)';
+  return threads === undefined ? '' : ' (asked for)';
 }
 
 /** createWasmBackend — the backend itself, registered with tfjs but not yet set; for tools that read its statistics. */

@@ -13,7 +13,8 @@ export type WasmOptions = {
   readonly maxMemoryBytes?: number;
   /**
    * Time without a finished chunk after which a job is given up because a thread has died, in ms: longer than any one chunk takes
-   * (the longest are the gradient of attention's, one per key-value head). Default 120,000.
+   * (the longest are those of the gradient of attention: a key-value head of one sequence, or a part of it where there are fewer than 16).
+   * Default 120,000.
    */
   readonly stallMs?: number;
 };

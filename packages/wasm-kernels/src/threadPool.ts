@@ -91,10 +91,11 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
     }
   }
 
-  /** Waits for the chunks other threads still work on, one each; gives up when none is finished for too long. */
+  /** Waits for the chunks other threads still work on, one each; gives up when a kernel has failed, or none is finished for too long. */
   function finish(chunks: number): void {
     const stalled = stallWatch(stallMs, performance.now());
     while ((mayWait ? exports.sleepUntilDone(chunks, 100) : exports.awaitDone(chunks, 100_000)) === 0) {
+      if (exports.hasFailed() !== 0) throw new Error('one that failed on a worker thread');
       if (!stalled(exports.finishedChunks(), performance.now())) continue;
       health.failure = `run: all threads must finish their chunks, got none for ${stallMs} ms. A worker thread has died or hangs`;
       throw new UnsupportedError(health.failure);

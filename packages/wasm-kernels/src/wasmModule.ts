@@ -11,6 +11,7 @@ export type KernelExports = {
   readonly runShared: (kernel: number, first: number, chunks: number, scratch: number) => number;
   readonly awaitDone: (chunks: number, spins: number) => number;
   readonly finishedChunks: () => number;
+  readonly hasFailed: () => number;
   readonly sleepUntilDone: (chunks: number, ms: number) => number;
 };
 

@@ -16,7 +16,12 @@ const start = ({ module, memory, scratch }, ready) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
   names.forEach((name, i) => table.set(i + ${FIRST_TABLE_INDEX}, exports[name]));
   ready();
-  exports.work(scratch);
+  try {
+    exports.work(scratch);
+  } catch (error) {
+    exports.reportFailure();
+    throw error;
+  }
 };`;
 
 export const NODE_WORKER = `

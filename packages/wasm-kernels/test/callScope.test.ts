@@ -32,14 +32,17 @@ type Case = { inputs: () => NamedTensorMap; free: number; run: (inputs: NamedTen
 const kernel = (name: string, attrs: object) => (inputs: NamedTensorMap) => engine().runKernel(`evenkeel/${name}`, inputs, { ...attrs });
 
 const cases: Record<string, Case> = {
-  'the second result of adamw': { inputs: () => ({ param: inHeap(FLOATS), grad: inHeap(FLOATS), mu: inHeap(FLOATS), nu: inHeap(FLOATS) }), free: 1.5, run: kernel('adamw', { learningRate: 1, beta1: 0, beta2: 0, eps: 1, weightDecay: 0, correction1: 1, correction2: 1 }) },
+  'the second update of adamw': {
+    inputs: () => Object.fromEntries(['param', 'grad', 'mu', 'nu'].flatMap((list) => [0, 1].map((i) => [`${list}.${i}`, inHeap(FLOATS)]))),
+    free: 1.5, run: kernel('adamw', { learningRate: 1, beta1: 0, beta2: 0, eps: 1, weightDecays: [0, 0], correction1: 1, correction2: 1 }),
+  },
   'the packed copy of matMul': { inputs: () => ({ a: inHeap(512, 512), b: inHeap(512, 512) }), free: 1.5, run: ({ a, b }) => matMul(a as Tensor, b as Tensor) },
   'the address table of matMul': { inputs: () => ({ a: inHeap(16384, 6, 1), b: inHeap(16384, 1, 8) }), free: 3.625, run: ({ a, b }) => matMul(a as Tensor, b as Tensor) },
   'the second part of split': { inputs: () => ({ x: inHeap(FLOATS) }), free: 0.75, run: ({ x }) => split(x as Tensor, 2) },
   'the last part of unstack': { inputs: () => ({ x: inHeap(2, FLOATS / 2) }), free: 0.75, run: ({ x }) => unstack(x as Tensor) },
   'the shares of layerNormGrad': { inputs: () => ({ x: inHeap(2, FLOATS / 2), dy: inHeap(2, FLOATS / 2) }), free: 1.5, run: kernel('layerNormGrad', { eps: 1 }) },
-  'the second gradient of attention': {
-    inputs: () => ({ q: inHeap(1, 64, 1, 1025), k: inHeap(1, 64, 1, 1025), v: inHeap(1, 64, 1, 1025), out: inHeap(1, 64, 1, 1025), lse: inHeap(1, 1, 64), dy: inHeap(1, 64, 1, 1025) }),
+  'the parts of attentionGrad': {
+    inputs: () => ({ ...Object.fromEntries(['q', 'k', 'v', 'out', 'dy'].map((name) => [name, inHeap(1, 1024, 1, FLOATS / 1024)])), lse: inHeap(1, 1, 1024) }),
     free: 8, run: kernel('attentionGrad', { scale: 1, causal: true, windowLeft: -1, windowRight: -1 }),
   },
 };

@@ -1,5 +1,6 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
 import { createHeap, type Block, type Heap } from '@evenkeel/wasm-kernels';
+import { randomIntegers } from '@evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -69,6 +70,32 @@ describe('createHeap', () => {
     const { heapBytes } = heap.statistics();
     for (let bytes = 64 * 1024; bytes < 4 * MIB; bytes += 4096) heap.free(heap.allocate(bytes));
     expect(heap.statistics().heapBytes).toBe(heapBytes);
+  });
+
+  it.each([
+    ['a context that varies', (i: number, scale: number) => scale * 1536 * ([1, 3, 4, 1, 12][i % 5] as number)],
+    ['random sizes up to 8 MiB', (i: number, scale: number) => Math.floor(((i * 7919 * scale) % 1000 / 1000) ** 3 * 8 * MIB)],
+  ])('createHeap(…) stays within 1.3 times the peak in 10,000 steps with %s, at less than 1 µs per call', (_, sizeOf) => {
+    const { heap } = makeHeap(4095 * MIB);
+    const draw = randomIntegers(10_000 * 100, 1 << 30);
+    let drawn = 0;
+    const next = (limit: number): number => (draw[drawn++ % draw.length] as number) % limit;
+    for (let i = 0; i < 50; i++) heap.allocate(200_000 * (1 + (i % 7))); // parameters, which stay
+    let fastest = Infinity;
+    for (let step = 0; step < 10_000; step++) {
+      const scale = 1 + next(256);
+      const live: Block[] = [];
+      const start = performance.now();
+      for (let i = 0; i < 60; i++) {
+        live.push(heap.allocate(sizeOf(i, scale)));
+        if (i % 3 === 2) heap.free(live.splice(next(live.length), 1)[0] as Block);
+      }
+      for (const block of live) heap.free(block);
+      if (step > 1000) fastest = Math.min(fastest, performance.now() - start);
+    }
+    const { heapBytes, peakBytes } = heap.statistics();
+    expect(heapBytes).toBeLessThan(1.3 * peakBytes);
+    expect((1000 * fastest) / 120).toBeLessThan(1);
   });
 
   it('createHeap(…).resetPeak forgets the highest use', () => {

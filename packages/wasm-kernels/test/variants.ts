@@ -9,6 +9,7 @@ export const variants: readonly WasmOptions[] = [
   { threads: 4, simd: 'relaxed' },
   { threads: 1, simd: 'plain' },
   { threads: 2, simd: 'plain' },
+  { threads: 4, simd: 'plain' },
 ];
 
 /** useWasm — registers and selects the backend with these options. */

@@ -6,7 +6,7 @@ import {
 import { BACKEND_NAME, createWasmBackend, WasmBackend, wasm } from '@evenkeel/wasm-kernels';
 import { expectClose, expectNoLeak, randomArray, randomTensor } from '@evenkeel/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { describeVariants, useWasm, variants } from './variants.ts';
+import { describeVariants, useWasm } from './variants.ts';
 
 const MIB = 2 ** 20;
 
@@ -180,21 +180,6 @@ describe('WasmBackend', () => {
     }
   });
 
-  it.each(variants)('tensors above 2 GiB in the memory compute rightly with %o', async (options) => {
-    const backend = await useWasm(options);
-    const { heap } = backend.runtime;
-    heap.allocate(1536 * MIB); // never touched: address space only
-    heap.allocate(1024 * MIB);
-    const a = inHeap(randomArray(6 * 5), [6, 5]);
-    expect(backend.pointer(a)).toBeGreaterThan(2 ** 31);
-    const product = await matMul(a, a, false, true).data();
-    const sum = await add(a, a).data();
-    await setBackend('cpu');
-    await expectClose(product, matMul(a, a, false, true));
-    await expectClose(sum, add(a, a));
-    backend.dispose();
-  });
-
   it('allocate past maxMemoryBytes says how much was asked for, and the backend still works', async () => {
     const backend = await useWasm({ threads: 2, maxMemoryBytes: 64 * MIB });
     const x = inHeap([1, 2]);
@@ -221,9 +206,30 @@ describe('WasmBackend', () => {
     await expect(createWasmBackend({ maxMemoryBytes: 1 })).rejects.toThrow('wasm: maxMemoryBytes must be an integer ≥ 16777216, got 1');
   });
 
-  it('wasm().probe says what it would use', async () => {
-    const probe = await wasm({ threads: 3, simd: 'plain' }).probe();
-    expect(probe).toMatchObject({ available: true, kind: 'processor', reason: 'WebAssembly SIMD, 3 threads' });
+  it.each([
+    [{ threads: 3, simd: 'plain' }, 'WebAssembly plain SIMD (asked for), 3 threads (asked for)', ['plain', 3, true]],
+    [{ threads: 1, simd: 'relaxed' }, 'WebAssembly relaxed SIMD (asked for), 1 thread (asked for)', ['relaxed', 1, false]],
+    [{ threads: 2 }, 'WebAssembly relaxed SIMD, 2 threads (asked for)', ['relaxed', 2, true]],
+  ] as const)('wasm(%o).probe says what it would use and why, and create does so', async (options, reason, made) => {
+    const probe = await wasm(options).probe();
+    expect(probe).toMatchObject({ available: true, kind: 'processor', reason });
     expect(probe.details).toMatchObject({ simd: true, relaxedSimd: true, sharedMemory: true });
+    const backend = await useWasm(options);
+    const { variant, pool, shared } = backend.runtime;
+    expect([variant, pool.threads, shared]).toEqual(made);
+    backend.dispose();
+  });
+
+  it('wasm().probe and create do with one thread where memory cannot be shared', async () => {
+    vi.stubGlobal('crossOriginIsolated', false); // as in a page without the headers
+    try {
+      expect((await wasm({ threads: 2 }).probe()).reason).toBe('WebAssembly relaxed SIMD, 1 thread (no shared memory; a page needs cross-origin isolation for it)');
+      const backend = await useWasm({ threads: 2 });
+      expect([backend.runtime.pool.threads, backend.runtime.shared]).toEqual([1, false]);
+      await expectClose(add(tensor([1]), tensor([2])), [3]);
+      backend.dispose();
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 });

@@ -8,12 +8,12 @@ import { backend, dispose, memory, tensor2d, tidy, type Tensor } from '@tensorfl
 /** `valueAndGrad` with the plain types of a model's parameters. */
 const gradientsOf = valueAndGrad as unknown as (fn: (params: GptParams) => Tensor, params: GptParams) => { value: Tensor; grads: Tree<Tensor> };
 
-export type Run = { threads: number; steps: number };
-export type RunResult = { losses: number[]; threads: number; leaked: number };
+export type Run = { threads: number; steps: number; simd?: 'plain' };
+export type RunResult = { losses: number[]; threads: number; simd: string; leaked: number };
 
 /** train — a tiny GPT learns to continue counting, on the WASM device; the losses of all steps. */
-export async function train({ threads, steps }: Run): Promise<RunResult> {
-  await useDevice('wasm', [wasm({ threads })]);
+export async function train({ threads, steps, simd }: Run): Promise<RunResult> {
+  await useDevice('wasm', [wasm({ threads, simd })]);
   const model = gpt({ vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 });
   const params = model.init({ seed: 7 });
   const optimizer = adamw({ learningRate: 3e-3 });
@@ -30,7 +30,8 @@ export async function train({ threads, steps }: Run): Promise<RunResult> {
     dispose(loss);
     if (step === 1) settled = memory().numTensors;
   }
-  return { losses, threads: (backend() as WasmBackend).runtime.pool.threads, leaked: memory().numTensors - settled };
+  const { pool, variant } = (backend() as WasmBackend).runtime;
+  return { losses, threads: pool.threads, simd: variant, leaked: memory().numTensors - settled };
 }
 
 /** Rows that count upwards modulo 17, each from its own start. */

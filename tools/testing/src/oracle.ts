@@ -88,16 +88,22 @@ export type AttentionSizes64 = {
   scale?: number; causal?: boolean;
   /** Tokens to the left and right of the aligned key that are visible; −1 = unlimited. */
   window?: readonly [number, number];
+  /** ALiBi's slopes, `h` or `b h`: each lowers the scores of its head by slope · |t + S − T − s|. */
+  slopes?: ArrayLike<number>;
+  /** Added to the scores: `b h t s`, each axis full or 1. */
+  bias?: { values: ArrayLike<number>; shape: readonly number[] };
+  /** Factors of the weights, `b h t s`: 0 where dropout drops one. */
+  keep?: ArrayLike<number>;
 };
 
 /**
- * attention64 — softmax(scale · q kᵀ + mask) v with a T×S matrix: q `b t h d`, k and v `b s g d` → `b t h d`, lse `b h t`.
+ * attention64 — (keep ∘ softmax(scale · q kᵀ − slope · distance + bias + mask)) v with a T×S matrix: q `b t h d`, k and v `b s g d` → `b t h d`, lse `b h t`.
  * Masks are aligned bottom-right; a row that sees no key is 0 with lse = +Infinity.
  */
 export function attention64(
   q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, sizes: AttentionSizes64,
 ): { out: Float64Array; lse: Float64Array } {
-  const { batchSize, seqLen, kvLen, numHeads, numKvHeads = numHeads, headDim, scale = 1 / Math.sqrt(headDim) } = sizes;
+  const { batchSize, seqLen, kvLen, numHeads, numKvHeads = numHeads, headDim, scale = 1 / Math.sqrt(headDim), slopes = [0], keep } = sizes;
   const out = new Float64Array(batchSize * seqLen * numHeads * headDim);
   const lse = new Float64Array(batchSize * numHeads * seqLen);
   for (let b = 0; b < batchSize; b++) for (let h = 0; h < numHeads; h++) for (let t = 0; t < seqLen; t++) {
@@ -108,15 +114,22 @@ export function attention64(
     const scores = keys.map((s) => {
       let sum = 0;
       for (let d = 0; d < headDim; d++) sum += q[query + d]! * k[keyAt(s) + d]!;
-      return scale * sum;
+      const slope = slopes[(b * numHeads + h) % slopes.length]!;
+      return scale * sum - slope * Math.abs(t + kvLen - seqLen - s) + biasOf(sizes, [b, h, t, s]);
     });
     const total = keys.length === 0 ? Infinity : logSumExp64(scores, scores.length)[0]!;
     lse[(b * numHeads + h) * seqLen + t] = total;
     keys.forEach((s, j) => {
-      for (let d = 0; d < headDim; d++) out[query + d]! += Math.exp(scores[j]! - total) * v[keyAt(s) + d]!;
+      const weight = Math.exp(scores[j]! - total) * (keep?.[((b * numHeads + h) * seqLen + t) * kvLen + s] ?? 1);
+      for (let d = 0; d < headDim; d++) out[query + d]! += weight * v[keyAt(s) + d]!;
     });
   }
   return { out, lse };
+}
+
+function biasOf({ bias }: AttentionSizes64, index: readonly number[]): number {
+  if (bias === undefined) return 0;
+  return bias.values[bias.shape.reduce((at, size, axis) => at * size + (size === 1 ? 0 : index[axis]!), 0)]!;
 }
 
 function visible(offset: number, { causal = false, window = [-1, -1] }: AttentionSizes64): boolean {

@@ -1,4 +1,4 @@
-import { attention64, crossEntropy64, erf64, expectClose, gelu64, layerNorm64, linear64, logSumExp64, matMul64, rmsNorm64, silu64, softmax64 } from '@evenkeel/testing';
+import { attention64, crossEntropy64, erf64, expectClose, gelu64, layerNorm64, linear64, logSumExp64, matMul64, rmsNorm64, silu64, softmax64, type AttentionSizes64 } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
 describe('oracle', () => {
@@ -37,6 +37,15 @@ describe('oracle', () => {
     expect([...lse.map((x) => +x.toFixed(6))]).toEqual([Infinity, 0, 0.693147]);
     const windowed = attention64([0, 0], [1, 1], [5, 7], { ...sizes, seqLen: 2, window: [0, 0] });
     await expectClose(windowed.out, Float64Array.of(5, 7));
+  });
+
+  it('attention64 lowers scores by slope and distance, adds the bias and drops weights after the softmax', async () => {
+    const sizes = { batchSize: 1, seqLen: 1, kvLen: 2, numHeads: 1, headDim: 1, slopes: [Math.log(2)] };
+    const bias = { values: [Math.log(3), 0], shape: [1, 1, 1, 2] };
+    const outOf = (extra: Partial<AttentionSizes64>) => attention64([0], [1, 1], [5, 7], { ...sizes, ...extra }).out;
+    await expectClose(outOf({}), Float64Array.of(19 / 3)); // the query stands at the second key: weights 1 : 2
+    await expectClose(outOf({ bias }), Float64Array.of(0.6 * 5 + 0.4 * 7)); // 3 : 2
+    await expectClose(outOf({ bias, keep: [0, 2] }), Float64Array.of(0.4 * 2 * 7));
   });
 
   it('crossEntropy64 follows its formula', async () => {

@@ -1,18 +1,25 @@
-import { add, mul, type Tensor } from '@tensorflow/tfjs-core';
+import { add, mul, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { adamDirection, adamMoments } from '../scaleByAdam.ts';
 
-export type AdamwInputs = { param: Tensor; grad: Tensor; mu: Tensor; nu: Tensor };
+/** AdamwLists — tensor i of each list belongs to parameter i. */
+export type AdamwLists = { readonly param: readonly Tensor[]; readonly grad: readonly Tensor[]; readonly mu: readonly Variable[]; readonly nu: readonly Variable[] };
 
 export type AdamwAttrs = {
-  learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number;
+  learningRate: number; beta1: number; beta2: number; eps: number;
+  /** One per parameter. */
+  weightDecays: readonly number[];
   /** 1 − beta1ᵗ and 1 − beta2ᵗ at this step. */
   correction1: number; correction2: number;
 };
 
-/** adamwReference — one parameter's AdamW step, of the same parts as `scaleByAdam`, `addDecayedWeights`, `scaleByLearningRate`. */
-export function adamwReference({ param, grad, mu, nu }: AdamwInputs, attrs: AdamwAttrs): [update: Tensor, mu: Tensor, nu: Tensor] {
-  const moments = adamMoments(grad, mu, nu, attrs);
-  const direction = adamDirection(moments.mu, moments.nu, attrs);
-  const decayed = attrs.weightDecay === 0 ? direction : add(direction, mul(param, attrs.weightDecay));
-  return [mul(decayed, -attrs.learningRate), moments.mu, moments.nu];
+/** adamwReference — AdamW's updates, of the same parts as `scaleByAdam`, `addDecayedWeights`, `scaleByLearningRate`; assigns `mu` and `nu`. */
+export function adamwReference({ param, grad, mu, nu }: AdamwLists, attrs: AdamwAttrs): Tensor[] {
+  return param.map((p, i) => tidy(() => {
+    const moments = adamMoments(grad[i] as Tensor, mu[i] as Tensor, nu[i] as Tensor, attrs);
+    mu[i]?.assign(moments.mu);
+    nu[i]?.assign(moments.nu);
+    const direction = adamDirection(moments.mu, moments.nu, attrs);
+    const weightDecay = attrs.weightDecays[i] as number;
+    return mul(weightDecay === 0 ? direction : add(direction, mul(p, weightDecay)), -attrs.learningRate);
+  }));
 }

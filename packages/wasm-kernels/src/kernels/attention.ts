@@ -1,48 +1,131 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { floats, type KernelCall, type WasmKernel } from './kernel.ts';
+import { dropoutNumbers } from './dropout.ts';
+import { floats, optionalFloats, type KernelCall, type WasmKernel } from './kernel.ts';
 
-/** `evenkeel/attention` → [out, lse] and `evenkeel/attentionGrad` → [dq, dk, dv]: exact, in memory linear in the lengths. */
+/**
+ * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k
+ * and v in one tensor `qkv: b t (h+2g)·d` `evenkeel/attentionPacked` → [out, lse], `evenkeel/attentionPackedGrad` → dqkv.
+ * `evenkeel/attentionBiasGrad` gives the gradient of the bias for both.
+ */
 export const attentionKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/attention', run: attention },
+  { name: 'evenkeel/attentionPacked', run: attention },
   { name: 'evenkeel/attentionGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
 ];
 
-/** Queries and keys per tile (BLOCK in assembly/attention.ts). */
+/** Queries and keys per tile (BLOCK in assembly/attentionTile.ts). */
 const BLOCK = 64;
 /** Two transposed blocks of keys and values and two tiles must fit in a thread's scratch of 1 MiB. */
 const MAX_HEAD_DIM = 1024;
+/** Heads are cut into parts until the gradient has so many chunks: enough for that many threads. */
+const MIN_CHUNKS = 16;
+
+/** Layout — sizes, and where q, k and v (and likewise their gradients) lie: addresses in bytes, rows in floats. */
+type Layout = {
+  b: number; t: number; s: number; heads: number; kvHeads: number; d: number;
+  qRow: number; kvRow: number;
+  /** q, k and v as they were given: three tensors or one. */
+  given: TensorInfo[];
+  /** Bytes from the start of the one tensor to k and to v; absent for three. */
+  offsets?: [k: number, v: number];
+};
 
 function attention(call: KernelCall): TensorInfo[] {
-  const { attrs, backend } = call;
-  const { q, k, v } = floats(call, 'attention', 'q', 'k', 'v');
-  const [b, t, h] = q.shape as [number, number, number, number];
-  const numbers = geometry(q, k, attrs);
-  const out = backend.allocate(q.shape);
-  const lse = backend.allocate([b, h, t]);
-  backend.run('attention', b * h * Math.ceil(t / BLOCK), ...[q, k, v, out, lse].map((x) => backend.pointer(x)), ...numbers);
+  const { backend } = call;
+  const layout = layoutOf(call);
+  const { b, t, heads, d } = layout;
+  const out = backend.allocate([b, t, heads, d]);
+  const lse = backend.allocate([b, heads, t]);
+  backend.run('attention', b * heads * Math.ceil(t / BLOCK), ...numbers(call, layout, out, lse));
   return [out, lse];
 }
 
 function attentionGrad(call: KernelCall): TensorInfo[] {
-  const { attrs, backend } = call;
-  const { q, k, v, out, lse, dy } = floats(call, 'attentionGrad', 'q', 'k', 'v', 'out', 'lse', 'dy');
-  const numbers = geometry(q, k, attrs);
-  const grads = [q, k, v].map((x) => backend.allocate(x.shape));
-  const chunks = (k.shape[0] as number) * (k.shape[2] as number);
-  backend.run('attentionGrad', chunks, ...[q, k, v, out, lse, dy, ...grads].map((x) => backend.pointer(x)), ...numbers);
+  const { backend } = call;
+  const layout = layoutOf(call);
+  const { b, t, s, heads, kvHeads, d, qRow } = layout;
+  const given = backwardNumbers(call, layout);
+  const grads = layout.given.map((x) => backend.allocate(x.shape));
+  const parts = Math.max(1, Math.min(Math.ceil(MIN_CHUNKS / (b * kvHeads)), Math.ceil(s / BLOCK)));
+  const partSize = b * t * heads * d;
+  const dqParts = backend.intermediate(4 * (parts - 1) * partSize);
+  const [dq, dk, dv] = pointers(call, layout, grads);
+  backend.run('attentionGrad', b * kvHeads * parts, ...given, dq, dk, dv, parts, dqParts.pointer, partSize);
+  if (parts > 1) backend.run('addParts', Math.ceil((b * t) / BLOCK), dq, dqParts.pointer, parts - 1, b * t, heads * d, qRow);
+  backend.release(dqParts);
   return grads;
 }
 
-/**
- * t, s, heads, kvHeads, d, scale, keys visible to the left and right of the aligned position (−1: all). Windows are cut to t + s,
- * which sees every key from every query: the kernels add them to positions in 32-bit integers.
- */
-function geometry(q: TensorInfo, k: TensorInfo, attrs: KernelCall['attrs']): number[] {
-  const [, t, heads, d] = q.shape as [number, number, number, number];
-  const [, s, kvHeads] = k.shape as [number, number, number, number];
-  if (d > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${d}`);
+function attentionBiasGrad(call: KernelCall): TensorInfo {
+  const { backend } = call;
+  const layout = layoutOf(call);
+  const { bias } = floats(call, 'attentionBiasGrad', 'bias');
+  const given = backwardNumbers(call, layout);
+  const dbias = backend.allocate(bias.shape);
+  const [b, heads, t, s] = bias.shape as [number, number, number, number];
+  backend.run('attentionBiasGrad', b * heads * Math.ceil(t / BLOCK) * Math.ceil(s / BLOCK), ...given, backend.pointer(dbias), layout.b);
+  return dbias;
+}
+
+/** The sizes of a call on q, k and v, or on the one tensor that holds them. */
+function layoutOf(call: KernelCall): Layout {
+  const layout = call.inputs.qkv === undefined ? separate(call) : packed(call);
+  if (layout.d > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${layout.d}`);
+  return layout;
+}
+
+function separate(call: KernelCall): Layout {
+  const { q, k, v } = floats(call, 'attention', 'q', 'k', 'v');
+  const [b, t, heads, d] = q.shape as [number, number, number, number];
+  const [, s, kvHeads] = k.shape as [number, number, number];
+  return { b, t, s, heads, kvHeads, d, qRow: heads * d, kvRow: kvHeads * d, given: [q, k, v] };
+}
+
+function packed(call: KernelCall): Layout {
+  const { qkv } = floats(call, 'attention', 'qkv');
+  const [b, t, row] = qkv.shape as [number, number, number];
+  const { numHeads: heads, numKvHeads: kvHeads } = call.attrs as { numHeads: number; numKvHeads: number };
+  const d = row / (heads + 2 * kvHeads);
+  const offsets: [number, number] = [4 * heads * d, 4 * (heads + kvHeads) * d];
+  return { b, t, s: t, heads, kvHeads, d, qRow: row, kvRow: row, given: [qkv], offsets };
+}
+
+/** Addresses of q, k and v, or of the gradients that lie like them. */
+function pointers({ backend }: KernelCall, { offsets }: Layout, tensors: readonly TensorInfo[]): [number, number, number] {
+  const all = tensors.map((x) => backend.pointer(x));
+  if (offsets === undefined) return all as [number, number, number];
+  const [start] = all as [number];
+  return [start, start + offsets[0], start + offsets[1]];
+}
+
+/** The arguments that all kernels share, as assembly/attentionTile.ts numbers them. */
+function numbers(call: KernelCall, layout: Layout, out: TensorInfo, lse: TensorInfo): number[] {
+  const { attrs, backend } = call;
+  const { t, s, heads, kvHeads, d, qRow, kvRow, given } = layout;
+  const { dropout = 0, seed = 0 } = attrs as { dropout?: number; seed?: number };
+  const { alibiSlopes, bias } = optionalFloats(call, 'attention', 'alibiSlopes', 'bias');
+  // Windows are cut to t + s, which sees every key from every query: the kernels add them to positions in 32-bit integers.
   const left = Math.min(attrs.windowLeft as number, t + s);
   const right = attrs.causal === true ? 0 : Math.min(attrs.windowRight as number, t + s);
-  return [t, s, heads, kvHeads, d, attrs.scale as number, left, right];
+  return [
+    ...pointers(call, layout, given), backend.pointer(out), backend.pointer(lse),
+    t, s, heads, kvHeads, d, attrs.scale as number, left, right, qRow, kvRow,
+    backend.pointerOrZero(alibiSlopes), alibiSlopes?.shape.length === 2 ? heads : 0,
+    backend.pointerOrZero(bias), ...broadcastStrides(bias),
+    ...dropoutNumbers(dropout, seed),
+  ];
+}
+
+function backwardNumbers(call: KernelCall, layout: Layout): number[] {
+  const { out, lse, dy } = floats(call, 'attentionGrad', 'out', 'lse', 'dy');
+  return [...numbers(call, layout, out, lse), call.backend.pointer(dy)];
+}
+
+/** Floats from one index to the next on each axis; 0 on an axis of one element, which stands for all. */
+function broadcastStrides(bias: TensorInfo | undefined): number[] {
+  const shape = bias?.shape ?? [1, 1, 1, 1];
+  return shape.map((size, axis) => (size === 1 ? 0 : shape.slice(axis + 1).reduce((product, each) => product * each, 1)));
 }

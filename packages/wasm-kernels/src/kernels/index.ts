@@ -1,7 +1,6 @@
 import { getKernel, getKernelsForBackend, registerKernel, type KernelConfig } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from '../wasmBackend.ts';
 import { activationKernels } from './activation.ts';
-import { adamwKernels } from './adamw.ts';
 import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
@@ -17,15 +16,16 @@ import { logicalKernels } from './logical.ts';
 import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normKernels } from './norm.ts';
+import { optimizerKernels } from './optimizers.ts';
 import { rearrangeKernels } from './rearrange.ts';
 import { reduceKernels } from './reduce.ts';
 import { rotaryKernels } from './rotary.ts';
 import { unaryKernels } from './unary.ts';
 
-/** Every kernel of this package: one list per family. */
-const KERNELS: readonly WasmKernel[] = [
+/** KERNELS — every kernel of this package: one list per family. */
+export const KERNELS: readonly WasmKernel[] = [
   ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
-  ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...adamwKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
+  ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...optimizerKernels, ...unaryKernels, ...binaryKernels, ...castKernels,
   ...reduceKernels, ...moveKernels, ...rearrangeKernels, ...gatherKernels, ...logicalKernels,
 ];
 

@@ -1,0 +1,109 @@
+/**
+ * `pnpm bench:long` — ten thousand steps of a tiny GPT: tensors, WebAssembly memory and JavaScript memory must stay what they were
+ * when the run had settled, and the last steps must take no longer than the first.
+ *
+ *     pnpm bench:long [--steps 10000] [--threads 2] [--json]
+ *
+ * Ends with 1 if a count grew; of the times, which other programs disturb, it only says what they were.
+ */
+import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { dispose, memory, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
+import { foldSeed, uniformValues, useDevice } from '@evenkeel/core-tensor';
+import { gpt, type GptParams } from '@evenkeel/models-gpt';
+import { adamw, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
+import { train } from '@evenkeel/training';
+import { wasm, type WasmMemoryInfo } from '@evenkeel/wasm-kernels';
+
+const USAGE = 'Usage: pnpm bench:long [--steps 10000] [--threads 2] [--json]';
+const SIZES = { vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 } as const;
+const BATCH = 4;
+/** Counts must not change after this step. */
+const SETTLED = 10;
+/** Steps in which the engine still compiles; their times do not count. */
+const WARM_UP = 500;
+
+type Snapshot = { readonly step: number; readonly tensors: number; readonly heapBytes: number; readonly bytesInUse: number; readonly jsBytes: number };
+
+const { steps, threads, json } = readFlags();
+const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+await useDevice('wasm', [wasm(threads === undefined ? {} : { threads })]);
+const model = gpt(SIZES);
+const params = model.init({ seed: 1 });
+const times: number[] = [];
+const snapshots: Snapshot[] = [];
+let started = performance.now();
+const { trainLoss } = await train({
+  params,
+  loss: (p: typeof params, batch: { inputs: Tensor2D; targets: Tensor2D }, { seed }) => model.loss(batch, p as GptParams, { train: true, seed }),
+  batches: counting,
+  optimizer: chain(clipByGlobalNorm(1), adamw({ learningRate: 1e-3 })),
+  steps,
+  seed: 1,
+  callbacks: {
+    onStep: ({ step }) => {
+      times.push(performance.now() - started);
+      if (step === SETTLED || step % 1000 === 0 || step === steps) snapshots.push(snapshot(step));
+      started = performance.now();
+    },
+  },
+});
+dispose(params as never);
+report();
+process.exit(grown().length === 0 ? 0 : 1);
+
+/** Rows that count upwards modulo 17, each from its own start. */
+function counting(step: number): { inputs: Tensor2D; targets: Tensor2D } {
+  const starts = uniformValues(BATCH, foldSeed(7, 'data', step));
+  const rows = (offset: number): Tensor2D => tensor2d(
+    Array.from(starts, (start) => Array.from({ length: SIZES.contextLength }, (_, t) => (Math.floor(start * 17) + t + offset) % 17)), [BATCH, SIZES.contextLength], 'int32',
+  );
+  return { inputs: rows(0), targets: rows(1) };
+}
+
+function snapshot(step: number): Snapshot {
+  collectGarbage();
+  const { numTensors, heapBytes, bytesInUse } = memory() as ReturnType<typeof memory> & WasmMemoryInfo;
+  return { step, tensors: numTensors, heapBytes, bytesInUse, jsBytes: process.memoryUsage().heapUsed };
+}
+
+/** What there is more of at the end than when the run had settled. */
+function grown(): string[] {
+  const [first, last] = [snapshots[0] as Snapshot, snapshots.at(-1) as Snapshot];
+  return (['tensors', 'heapBytes', 'bytesInUse'] as const).filter((name) => last[name] > first[name]);
+}
+
+function report(): void {
+  const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(2).padStart(10);
+  say('   step   tensors  WASM MiB    in use        JS');
+  for (const { step, tensors, heapBytes, bytesInUse, jsBytes } of snapshots) {
+    say(`${String(step).padStart(7)}${String(tensors).padStart(10)}${mib(heapBytes)}${mib(bytesInUse)}${mib(jsBytes)}`);
+  }
+  const [first, last] = [times.slice(WARM_UP, WARM_UP + 1000), times.slice(-1000)].map(medianOf) as [number, number];
+  const change = `${(100 * (last / first - 1)).toFixed(1)} %`;
+  say(`median step: ${first.toFixed(3)} ms in the first thousand after ${WARM_UP}, ${last.toFixed(3)} ms in the last (${change}); loss ${trainLoss.toFixed(4)}`);
+  say(grown().length === 0 ? 'Nothing grew.' : `More than at step ${SETTLED}: ${grown().join(', ')}`);
+  if (json) process.stdout.write(`${JSON.stringify({ command: 'bench:long', snapshots, msFirst: first, msLast: last, grown: grown() })}\n`);
+}
+
+function medianOf(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+function readFlags(): { steps: number; threads: number | undefined; json: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: { steps: { type: 'string', default: '10000' }, threads: { type: 'string' }, json: { type: 'boolean', default: false } },
+    });
+    const numbers = [values.steps, values.threads ?? '1'].map(Number);
+    if (!numbers.every((value) => Number.isInteger(value) && value > 0)) throw new Error('--steps and --threads must be positive integers');
+    return { steps: numbers[0] as number, threads: values.threads === undefined ? undefined : numbers[1], json: values.json };
+  } catch (error) {
+    process.stderr.write(`error: bench:long: ${error instanceof Error ? error.message.split('. ')[0] : String(error)}. ${USAGE}\n`);
+    process.exit(2);
+  }
+}

@@ -1,0 +1,46 @@
+import { vjp } from '@evenkeel/core-tensor';
+import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
+import { randomTensor } from '@evenkeel/testing';
+import { createWasmBackend, type WasmOptions } from '@evenkeel/wasm-kernels';
+import { dispose, setBackend, type Tensor } from '@tensorflow/tfjs-core';
+import { describe, expect, it } from 'vitest';
+import { makeCase, withTerms } from './cases.ts';
+
+/** Runs `fn` on a backend of its own and returns all values of the tensors that it makes. */
+async function on(options: WasmOptions, fn: () => Tensor[]): Promise<Float32Array[]> {
+  const backend = await createWasmBackend(options);
+  await setBackend('evenkeel-wasm');
+  const made = fn();
+  const values = await Promise.all(made.map(async (each) => Float32Array.from(await each.data())));
+  dispose(made);
+  backend.dispose();
+  return values;
+}
+
+/** Result and gradients of one head of one long sequence, which the gradient cuts into parts, or of several sequences. */
+const everything = (batchSize: number, numKvHeads: number) => (): Tensor[] => {
+  const sizes = { batchSize, seqLen: 200, kvLen: 333, numHeads: 2 * numKvHeads, numKvHeads, headDim: 16, causal: true };
+  const { q, k, v, options, terms } = withTerms(makeCase(sizes), { slopes: 'h', bias: [false, true, true, true], dropout: 0.2 });
+  const dy = randomTensor(q.shape as [number], { seed: 7 });
+  const { value, grads } = vjp(() => flashAttention(q, k, v, options), [q, k, v, terms.bias!], dy);
+  dispose([q, k, v, terms, dy]);
+  return [value, ...grads];
+};
+
+const packed = (): Tensor[] => {
+  const [qkv, dy] = [randomTensor([1, 200, 4 * 16], { seed: 1 }), randomTensor([1, 200, 2, 16], { seed: 2 })];
+  const { value, grads } = vjp(() => flashAttentionPacked(qkv, { numHeads: 2, numKvHeads: 1, causal: true }), [qkv], dy);
+  dispose([qkv, dy]);
+  return [value, ...grads];
+};
+
+describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
+  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed]] as const)(
+    'flashAttention and its gradients are bit-identical on 1, 2 and 4 threads: %s', async (_, fn) => {
+      const one = await on({ threads: 1, simd }, fn);
+      for (const threads of [2, 4]) {
+        const many = await on({ threads, simd }, fn);
+        many.forEach((values, i) => expect(values).toEqual(one[i]));
+      }
+    });
+});

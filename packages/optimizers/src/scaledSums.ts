@@ -1,0 +1,35 @@
+import { add, mul, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { hasKernel, runListKernel, unshare } from '@evenkeel/core-tensor';
+
+export type ScaledSums = {
+  readonly xs: readonly Tensor[];
+  readonly a: number;
+  /** A scalar on the device by which `a` is multiplied. */
+  readonly factor?: Tensor;
+  readonly ys?: readonly Tensor[];
+  /** One per tensor; where it is 0 `ys` is not read. */
+  readonly bs?: readonly number[];
+};
+
+/** scaledSums — factor · a · x + b · y for each tensor of a list: one kernel call where the backend has it. */
+export function scaledSums({ xs, a, factor, ys, bs }: ScaledSums): Tensor[] {
+  if (hasKernel('evenkeel/scaledSums')) {
+    return runListKernel('evenkeel/scaledSums', { x: xs, ...(ys && { y: ys }), ...(factor && { factor: [factor] }) }, { a, ...(bs && { bs }) });
+  }
+  return xs.map((x, i) => tidy(() => {
+    const scaled = mul(x, factor === undefined ? a : mul(factor, a));
+    const b = bs?.[i] ?? 0;
+    return ys === undefined || b === 0 ? scaled : add(scaled, mul(ys[i] as Tensor, b));
+  }));
+}
+
+/** addScaled — x ← a·x + y for each variable of a list, in place where the backend has the kernel. */
+export function addScaled(xs: readonly Variable[], a: number, ys: readonly Tensor[]): void {
+  const standOnce = new Set(xs).size === xs.length; // a kernel writes to all of them at the same time
+  if (standOnce && hasKernel('evenkeel/addScaled')) {
+    unshare(xs);
+    runListKernel('evenkeel/addScaled', { x: xs, y: ys }, { a, b: 1 });
+    return;
+  }
+  xs.forEach((x, i) => tidy(() => x.assign(add(a === 1 ? x : mul(x, a), ys[i] as Tensor))));
+}

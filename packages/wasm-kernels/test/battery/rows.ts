@@ -1,0 +1,270 @@
+import { attention64, logSumExp64 } from '@evenkeel/testing';
+import {
+  _FusedMatMul, Abs, Add, BatchMatMul, Cast, Concat, Erf, Exp, Fill, Max, Mean, Multiply, Neg, OnesLike, Pack, PadV2, RealDiv, Reciprocal,
+  Relu, Rsqrt, Sigmoid, Slice, Softmax, SplitV, Sqrt, Square, Step, Sub, Sum, Tanh, Transpose, Unpack, ZerosLike,
+} from '@tensorflow/tfjs-core';
+import type { Draw, Values } from './draw.ts';
+import * as reference from './references.ts';
+import { gradientOf, type Reference } from './references.ts';
+
+/** Row — one way to call a kernel, and what is to come out. */
+export type Row = {
+  readonly kernel: string;
+  /** What tells this row from others of the same kernel. */
+  readonly form?: string;
+  /** The inputs of size `n`, which may be 0. */
+  readonly inputs: (draw: Draw, n: number) => Record<string, Values>;
+  readonly attrs?: object | ((n: number) => object);
+  /** Default: the CPU backend's kernel of the same name. */
+  readonly reference?: Reference;
+  /** Lists of inputs that the kernel writes over: their new values count as further results. */
+  readonly writes?: readonly string[];
+  /** A size with several chunks, for the tests of threads and of time. */
+  readonly large: number;
+  readonly tolerance?: { readonly rtol?: number; readonly atol?: number };
+  /**
+   * `same` (default): NaN and infinities stand where the reference has them. `notFinite`: one may stand for the other.
+   * `spread`: there may be more of them, as 0 · NaN of a key that the query does not see.
+   */
+  readonly specials?: 'same' | 'notFinite' | 'spread';
+  /** Denormal inputs may take long: numbers below 10⁻³⁸ do not come here in a training run. */
+  readonly slowDenormals?: boolean;
+};
+
+const ELEMENTS = 70_001;
+const elementwise = (draw: Draw, n: number) => ({ x: draw.floats(n) });
+
+const unary: Row[] = [
+  ...[Neg, Square, Exp, Tanh, Sigmoid, Relu, Abs, Reciprocal, Erf].map((kernel) => ({ kernel, inputs: elementwise, large: ELEMENTS, slowDenormals: true })),
+  ...[Sqrt, Rsqrt].map((kernel) => ({ kernel, inputs: (draw: Draw, n: number) => ({ x: draw.positive(n) }), large: ELEMENTS, slowDenormals: true })),
+  { kernel: Step, inputs: elementwise, attrs: { alpha: 0.25 }, large: ELEMENTS },
+];
+
+const BINARY_FORMS: Record<string, (draw: Draw, n: number) => Record<string, Values>> = {
+  'of equal shapes': (draw, n) => ({ a: draw.floats(n), b: draw.floats(n) }),
+  'of a tensor and a scalar': (draw, n) => ({ a: draw.floats(3, n), b: draw.floats() }),
+  'of a scalar and a tensor': (draw, n) => ({ a: draw.floats(), b: draw.floats(n) }),
+  'of a tensor and a row': (draw, n) => ({ a: draw.floats(n, 5), b: draw.floats(5) }),
+  'of a row and a tensor': (draw, n) => ({ a: draw.floats(1, n), b: draw.floats(2, 3, n) }),
+  'of a column and a row': (draw, n) => ({ a: draw.floats(n, 1), b: draw.floats(1, 4) }),
+  'of shapes that broadcast in the middle': (draw, n) => ({ a: draw.floats(2, n, 3), b: draw.floats(2, 1, 3) }),
+};
+
+const binary: Row[] = [Add, Sub, Multiply, RealDiv].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({
+  kernel, form, inputs, large: 30_001, tolerance: { rtol: 1e-7, atol: 0 }, slowDenormals: kernel === RealDiv,
+})));
+
+/** Sums of n products of unit normals. */
+const product = { rtol: 1e-5, atol: 3e-5 };
+const FORMS = [[false, false], [false, true], [true, false], [true, true]] as const;
+
+const products: Row[] = [
+  ...FORMS.map(([transposeA, transposeB]): Row => ({
+    kernel: BatchMatMul, form: `with transposeA ${transposeA}, transposeB ${transposeB}`, attrs: { transposeA, transposeB }, large: 260, tolerance: product,
+    inputs: (draw, n) => ({ a: transposeA ? draw.floats(2, n, n + 1) : draw.floats(2, n + 1, n), b: transposeB ? draw.floats(2, n + 2, n) : draw.floats(2, n, n + 2) }),
+  })),
+  { kernel: BatchMatMul, form: 'of one row', attrs: { transposeA: false, transposeB: true }, large: 700, tolerance: product, inputs: (draw, n) => ({ a: draw.floats(1, n), b: draw.floats(n, n) }) },
+  { kernel: BatchMatMul, form: 'with one column', attrs: { transposeA: false, transposeB: false }, large: 700, tolerance: product, inputs: (draw, n) => ({ a: draw.floats(n, n), b: draw.floats(n, 1) }) },
+  {
+    kernel: _FusedMatMul, attrs: { transposeA: false, transposeB: false, activation: 'relu' }, large: 260, tolerance: product,
+    inputs: (draw, n) => ({ a: draw.floats(1, n + 3, n), b: draw.floats(1, n, n + 2), bias: draw.floats(n + 2) }),
+  },
+  { kernel: 'evenkeel/linear', form: 'without a bias', large: 260, tolerance: product, reference: reference.linear, inputs: (draw, n) => ({ x: draw.floats(n, 300), weight: draw.floats(9, 300) }) },
+  { kernel: 'evenkeel/linear', large: 260, tolerance: product, reference: reference.linear, inputs: (draw, n) => ({ x: draw.floats(n, n + 1), weight: draw.floats(n + 2, n + 1), bias: draw.floats(n + 2) }) },
+  ...(['gelu', 'geluTanh', 'silu', 'relu', 'relu6'] as const).map((activation): Row => ({
+    kernel: 'evenkeel/linear', form: `with ${activation}, scale and residual`, attrs: { activation, scale: 0.5 }, large: 260, tolerance: product, reference: reference.linear,
+    inputs: (draw, n) => ({ x: draw.floats(n, n + 1), weight: draw.floats(n + 2, n + 1), bias: draw.floats(n + 2), residual: draw.floats(n, n + 2) }),
+  })),
+  { kernel: 'evenkeel/linear', form: 'of a row, with gelu, scale and residual', attrs: { activation: 'gelu', scale: 0.5 }, large: 700, tolerance: product, reference: reference.linear, inputs: (draw, n) => ({ x: draw.floats(1, n + 1), weight: draw.floats(n + 2, n + 1), bias: draw.floats(n + 2), residual: draw.floats(1, n + 2) }) },
+  { kernel: 'evenkeel/linearGradInput', attrs: { scale: 0.5 }, large: 260, tolerance: product, reference: reference.linearGradInput, inputs: (draw, n) => ({ dy: draw.floats(2, n, n + 2), weight: draw.floats(n + 2, n + 1) }) },
+  { kernel: 'evenkeel/linearGradParams', attrs: { scale: 0.5 }, large: 260, tolerance: product, reference: reference.linearGradParams, inputs: (draw, n) => ({ x: draw.floats(2, n, n), dy: draw.floats(2, n, n + 2) }) },
+  { kernel: 'evenkeel/linearGradParams', form: 'of one output', large: 700, tolerance: product, reference: reference.linearGradParams, inputs: (draw, n) => ({ x: draw.floats(n, 300), dy: draw.floats(n, 1) }) },
+];
+
+const ATTENTION = { scale: 0.35, causal: true, windowLeft: -1, windowRight: -1 };
+const WINDOW = { scale: 0.35, causal: false, windowLeft: 5, windowRight: 2 };
+const queries = (draw: Draw, n: number) => ({ q: draw.floats(2, n, 4, 8), k: draw.floats(2, n, 2, 8), v: draw.floats(2, n, 2, 8) });
+const attentionOf = (attrs: typeof ATTENTION): Row['inputs'] => (draw, n) => {
+  const { q, k, v } = queries(draw, n);
+  const { out, lse } = attention64(q.data, k.data, v.data, {
+    batchSize: 2, seqLen: n, kvLen: n, numHeads: 4, numKvHeads: 2, headDim: 8, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
+  });
+  const floats = (shape: number[], data: Float64Array): Values => ({ shape, dtype: 'float32', data: Float32Array.from(data) });
+  return { q, k, v, out: floats(q.shape, out), lse: floats([2, 4, n], lse), dy: draw.floats(2, n, 4, 8) };
+};
+
+const attention: Row[] = ([['that is causal', ATTENTION], ['with a window', WINDOW]] as const).flatMap(([form, attrs]): Row[] => [
+  { kernel: 'evenkeel/attention', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attention, specials: 'spread', slowDenormals: true },
+  {
+    kernel: 'evenkeel/attentionGrad', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs),
+    reference: reference.attentionGrad, specials: 'spread', slowDenormals: true,
+  },
+]);
+
+const PACKED = { ...ATTENTION, numHeads: 4, numKvHeads: 2 };
+const packed: Row[] = [
+  {
+    kernel: 'evenkeel/attentionPacked', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: (draw, n) => ({ qkv: draw.floats(2, n, 64) }),
+    reference: reference.attentionPacked, specials: 'spread', slowDenormals: true,
+  },
+  {
+    kernel: 'evenkeel/attentionPackedGrad', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: reference.attentionPackedGrad, specials: 'spread', slowDenormals: true,
+    inputs: (draw, n) => {
+      const { q, k, v, out, lse, dy } = attentionOf(ATTENTION)(draw, n);
+      return { qkv: joined([q, k, v] as Values[], 2 * n), out, lse, dy } as Record<string, Values>;
+    },
+  },
+  {
+    kernel: 'evenkeel/attentionBiasGrad', attrs: { ...ATTENTION, causal: false }, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, specials: 'notFinite', slowDenormals: true,
+    inputs: (draw, n) => {
+      const t = Math.max(n, 1);
+      const [q, k, v] = [draw.floats(2, t, 4, 8), draw.floats(2, t, 4, 8), draw.floats(2, t, 4, 8)];
+      const bias = draw.floats(1, 4, t, t);
+      const { out, lse } = attention64(q.data, k.data, v.data, { batchSize: 2, seqLen: t, kvLen: t, numHeads: 4, headDim: 8, scale: ATTENTION.scale, bias: { values: bias.data, shape: bias.shape } });
+      const floats = (shape: number[], data: Float64Array): Values => ({ shape, dtype: 'float32', data: Float32Array.from(data) });
+      return { q, k, v, bias, out: floats(q.shape, out), lse: floats([2, 4, t], lse), dy: draw.floats(2, t, 4, 8) };
+    },
+    reference: gradientOf(reference.attentionWithBias, 'bias'),
+  },
+];
+
+/** Tensors of `count` rows side by side, as one of shape 2 × count / 2 × the sum of their widths. */
+function joined(parts: readonly Values[], count: number): Values {
+  const rowsOf = parts.map(({ data }) => (i: number) => [...data.subarray((i * data.length) / count, ((i + 1) * data.length) / count)]);
+  return { shape: [2, count / 2, 64], dtype: 'float32', data: Float32Array.from(Array.from({ length: count }, (_, i) => rowsOf.flatMap((rowOf) => rowOf(i))).flat()) };
+}
+
+const rows = (draw: Draw, n: number) => draw.floats(n, Math.max(n, 1));
+const row = (draw: Draw, n: number) => draw.floats(Math.max(n, 1));
+const EPS = { eps: 1e-5 };
+
+const norms: Row[] = [
+  { kernel: 'evenkeel/layerNorm', slowDenormals: true, attrs: EPS, large: 500, reference: reference.layerNorm, inputs: (draw, n) => ({ x: rows(draw, n), weight: row(draw, n), bias: row(draw, n) }) },
+  { kernel: 'evenkeel/layerNorm', slowDenormals: true, form: 'without weight and bias', attrs: EPS, large: 500, reference: reference.layerNorm, inputs: (draw, n) => ({ x: rows(draw, n) }) },
+  { kernel: 'evenkeel/rmsNorm', slowDenormals: true, attrs: EPS, large: 500, reference: reference.rmsNorm, inputs: (draw, n) => ({ x: rows(draw, n), weight: row(draw, n) }) },
+  {
+    kernel: 'evenkeel/addLayerNorm', slowDenormals: true, attrs: EPS, large: 500, reference: reference.addNorm(reference.layerNorm),
+    inputs: (draw, n) => ({ x: rows(draw, n), residual: rows(draw, n), weight: row(draw, n), bias: row(draw, n) }),
+  },
+  {
+    kernel: 'evenkeel/addRmsNorm', slowDenormals: true, attrs: EPS, large: 500, reference: reference.addNorm(reference.rmsNorm),
+    inputs: (draw, n) => ({ x: rows(draw, n), residual: rows(draw, n), weight: row(draw, n) }),
+  },
+  {
+    kernel: 'evenkeel/layerNormGrad', form: 'of a sum', specials: 'notFinite', slowDenormals: true, attrs: EPS, large: 500, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: reference.layerNormGradOfSum,
+    inputs: (draw, n) => ({ x: rows(draw, n), weight: row(draw, n), bias: row(draw, n), dy: rows(draw, n), dsum: rows(draw, n) }),
+  },
+  {
+    kernel: 'evenkeel/layerNormGrad', specials: 'notFinite', slowDenormals: true, attrs: EPS, large: 500, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: gradientOf(reference.layerNorm, 'x', 'weight', 'bias'),
+    inputs: (draw, n) => ({ x: rows(draw, n), weight: row(draw, n), bias: row(draw, n), dy: rows(draw, n) }),
+  },
+  {
+    kernel: 'evenkeel/rmsNormGrad', specials: 'notFinite', slowDenormals: true, attrs: EPS, large: 500, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: gradientOf(reference.rmsNorm, 'x', 'weight'),
+    inputs: (draw, n) => ({ x: rows(draw, n), weight: row(draw, n), dy: rows(draw, n) }),
+  },
+];
+
+const classes = (draw: Draw, n: number) => {
+  const targets = draw.integers(Math.max(n, 1), n);
+  if (n > 1) targets.data[n - 2] = -100;
+  return { logits: rows(draw, n), targets };
+};
+const LOSS = { ignoreIndex: -100, labelSmoothing: 0.1, zLoss: 0.01 };
+
+const losses: Row[] = [
+  { kernel: 'evenkeel/crossEntropy', specials: 'notFinite', slowDenormals: true, attrs: LOSS, large: 500, reference: reference.crossEntropy, inputs: classes },
+  {
+    kernel: 'evenkeel/crossEntropyGrad', slowDenormals: true, attrs: LOSS, large: 500, reference: gradientOf((inputs, attrs) => reference.crossEntropy(inputs, attrs)[0], 'logits'),
+    inputs: (draw, n) => {
+      const { logits, targets } = classes(draw, n);
+      return { logits, targets, lse: { shape: [n], dtype: 'float32', data: Float32Array.from(logSumExp64(logits.data, Math.max(n, 1))) }, dy: draw.floats(n) };
+    },
+  },
+  { kernel: Softmax, slowDenormals: true, attrs: { dim: -1 }, large: 500, inputs: (draw, n) => ({ logits: rows(draw, n) }) },
+];
+
+const layers: Row[] = [
+  { kernel: 'evenkeel/embedding', large: 500, reference: reference.embedding, inputs: (draw, n) => ({ weight: draw.floats(7, n), ids: draw.integers(7, n) }) },
+  { kernel: 'evenkeel/embeddingGrad', large: 500, attrs: { vocabSize: 7 }, reference: reference.embeddingGrad, tolerance: product, inputs: (draw, n) => ({ dy: draw.floats(n, Math.max(n, 1)), ids: draw.integers(7, n) }) },
+  ...(['none', 'tanh'] as const).flatMap((approximate): Row[] => [
+    { kernel: 'evenkeel/gelu', slowDenormals: true, form: `with approximate '${approximate}'`, attrs: { approximate }, large: ELEMENTS, reference: reference.gelu, inputs: elementwise },
+    { kernel: 'evenkeel/geluGrad', specials: 'notFinite', slowDenormals: true, form: `with approximate '${approximate}'`, attrs: { approximate }, large: ELEMENTS, reference: reference.geluGrad, inputs: (draw, n) => ({ x: draw.floats(n), dy: draw.floats(n) }) },
+  ]),
+  { kernel: 'evenkeel/silu', slowDenormals: true, large: ELEMENTS, reference: reference.silu, inputs: elementwise },
+  { kernel: 'evenkeel/siluGrad', specials: 'notFinite', slowDenormals: true, large: ELEMENTS, reference: gradientOf(reference.silu, 'x'), inputs: (draw, n) => ({ x: draw.floats(n), dy: draw.floats(n) }) },
+  ...(['sigmoid', 'relu', 'gelu', 'geluTanh', 'silu'] as const).flatMap((activation): Row[] => [
+    { kernel: 'evenkeel/glu', slowDenormals: true, form: `with ${activation}`, attrs: { activation }, large: ELEMENTS, reference: reference.glu, inputs: (draw, n) => ({ gate: draw.floats(n), value: draw.floats(n) }), specials: 'notFinite' },
+    {
+      kernel: 'evenkeel/gluGrad', slowDenormals: true, form: `with ${activation}`, attrs: { activation }, large: ELEMENTS, reference: reference.gluGrad,
+      inputs: (draw, n) => ({ gate: draw.floats(n), value: draw.floats(n), dy: draw.floats(n) }), specials: 'notFinite',
+    },
+  ]),
+  ...[true, false].flatMap((interleaved) => [true, false].map((inverse): Row => ({
+    kernel: 'evenkeel/rotary', form: `${interleaved ? 'interleaved' : 'in halves'}${inverse ? ', inverse' : ''}`, large: 300, slowDenormals: true, reference: reference.rotary,
+    attrs: (n: number) => ({ rotaryDim: 8, interleaved, inverse, table: Float32Array.from({ length: n * 8 }, (_, i) => (i % 8 < 4 ? Math.cos : Math.sin)(Math.floor(i / 8) / 10 ** (i % 4))) }),
+    inputs: (draw, n) => ({ x: draw.floats(2, n, 3, 10) }), specials: 'notFinite',
+  }))),
+  { kernel: 'evenkeel/dropout', slowDenormals: true, large: ELEMENTS, attrs: { rate: 0.3, key0: 12, key1: 34 }, reference: reference.dropout, inputs: elementwise },
+];
+
+/** Two tensors, the first of size n. */
+const pair = (name: string, make: (...shape: number[]) => Values, n: number): Record<string, Values> => ({ [`${name}.0`]: make(n), [`${name}.1`]: make(2, 3) });
+
+const optimizers: Row[] = [
+  {
+    kernel: 'evenkeel/adamw', writes: ['mu', 'nu'], slowDenormals: true, large: ELEMENTS, reference: reference.adamw,
+    attrs: { learningRate: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecays: [0.1, 0.2], correction1: 0.19, correction2: 0.002 },
+    inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n), ...pair('nu', draw.positive, n) }),
+  },
+  { kernel: 'evenkeel/scaledSums', attrs: { a: 0.5 }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums, inputs: (draw, n) => pair('x', draw.floats, n) },
+  {
+    kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
+    inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n), 'factor.0': draw.floats() }),
+  },
+  {
+    kernel: 'evenkeel/addScaled', writes: ['x'], attrs: { a: 0.9, b: 1 }, large: ELEMENTS, slowDenormals: true, reference: reference.addScaled,
+    inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n) }),
+  },
+  { kernel: 'evenkeel/globalNorm', large: ELEMENTS, slowDenormals: true, reference: reference.globalNorm, inputs: (draw, n) => pair('x', draw.floats, n) },
+];
+
+const AXES: [string, number | number[]][] = [['the last axis', 2], ['the first axis', 0], ['the middle axis', [1]], ['the first two axes', [0, 1]], ['the last two axes', [2, 1]], ['all axes', [0, 1, 2]], ['scattered axes', [0, 2]]];
+
+const reductions: Row[] = [Sum, Mean, Max].flatMap((kernel) => AXES.flatMap(([form, axis]) => [true, false].map((keepDims): Row => ({
+  kernel, form: `over ${form}${keepDims ? ', kept' : ''}`, attrs: { [kernel === Max ? 'reductionIndices' : 'axis']: axis, keepDims }, large: 130, tolerance: product, slowDenormals: kernel === Mean,
+  inputs: (draw, n) => ({ x: draw.floats(7, Math.max(n, kernel === Sum ? 0 : 1), n + (kernel === Sum ? 0 : 1)) }),
+}))));
+
+const cube = (draw: Draw, n: number) => draw.floats(3, n, 5);
+const permutations = [[0, 2, 1, 3], [0, 1, 3, 2], [2, 0, 1, 3], [3, 1, 2, 0], [1, 2, 3, 0], [0, 1, 2, 3]];
+
+const moves: Row[] = [
+  { kernel: Slice, form: 'of the first axis', attrs: { begin: [1, 0, 0], size: [2, -1, -1] }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: Slice, form: 'of the middle axis', attrs: (n: number) => ({ begin: [0, n >> 1, 0], size: [3, n >> 2, 5] }), large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: Slice, form: 'of the last axis', attrs: { begin: [0, 0, 2], size: [-1, -1, 3] }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: Slice, form: 'of two axes', attrs: { begin: [1, 0, 2], size: [1, -1, 3] }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  ...[0, 1, 2].map((axis): Row => ({ kernel: SplitV, form: `on axis ${axis}`, attrs: { numOrSizeSplits: axis === 1 ? 3 : [1, -1, 2], axis }, large: 300, inputs: (draw, n) => ({ x: draw.floats(6, 3 * n, 9) }) })),
+  ...[0, 1, 2].map((axis): Row => ({ kernel: Concat, form: `on axis ${axis}`, attrs: { axis }, large: 5001, inputs: (draw, n) => ({ 0: cube(draw, n), 1: cube(draw, n) }) })),
+  { kernel: Concat, form: 'of different lengths', attrs: { axis: 1 }, large: 5001, inputs: (draw, n) => ({ 0: cube(draw, n), 1: cube(draw, n + 4) }) },
+  ...[0, 1, 2].map((axis): Row => ({ kernel: Pack, form: `on axis ${axis}`, attrs: { axis }, large: 5001, inputs: (draw, n) => ({ 0: draw.floats(3, n), 1: draw.floats(3, n) }) })),
+  ...[0, 1, 2].map((axis): Row => ({ kernel: Unpack, form: `on axis ${axis}`, attrs: { axis }, large: 300, inputs: (draw, n) => ({ value: cube(draw, n) }) })),
+  { kernel: PadV2, form: 'of the middle axis', attrs: { paddings: [[0, 0], [2, 3], [0, 0]], constantValue: -1.5 }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: PadV2, form: 'of two axes', attrs: { paddings: [[1, 2], [0, 0], [0, 1]], constantValue: 0 }, large: 2001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: PadV2, form: 'by nothing', attrs: { paddings: [[0, 0], [0, 0], [0, 0]], constantValue: 0 }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  ...permutations.map((perm): Row => ({ kernel: Transpose, form: `by ${perm.join()}`, attrs: { perm }, large: 5001, inputs: (draw, n) => ({ x: draw.floats(2, n, 3, 4) }) })),
+  { kernel: Transpose, form: 'of a matrix', attrs: { perm: [1, 0] }, large: 400, inputs: (draw, n) => ({ x: draw.floats(n, n + 3) }) },
+  { kernel: ZerosLike, inputs: elementwise, large: ELEMENTS },
+  { kernel: OnesLike, inputs: elementwise, large: ELEMENTS },
+  { kernel: Fill, attrs: (n: number) => ({ shape: [n, 3], value: -2.5, dtype: 'float32' }), inputs: () => ({}), large: ELEMENTS },
+  { kernel: Cast, form: 'int32 to float32', attrs: { dtype: 'float32' }, large: ELEMENTS, inputs: (draw, n) => ({ x: draw.integers(1000, n) }) },
+  { kernel: Cast, form: 'bool to float32', attrs: { dtype: 'float32' }, large: ELEMENTS, inputs: (draw, n) => ({ x: draw.bools(n) }) },
+  { kernel: Cast, form: 'float32 to int32', attrs: { dtype: 'int32' }, large: ELEMENTS, inputs: elementwise },
+];
+
+/** ROWS — every kernel of this package in at least one form. */
+export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...reductions, ...moves];
+
+/** nameOf — the kernel and, where it has several rows, its form. */
+export function nameOf({ kernel, form }: Row): string {
+  return form === undefined ? kernel : `${kernel} ${form}`;
+}
