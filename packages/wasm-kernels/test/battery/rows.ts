@@ -1,7 +1,8 @@
 import { attention64, logSumExp64 } from '@evenkeel/testing';
 import {
-  _FusedMatMul, Abs, Add, BatchMatMul, Cast, Concat, Erf, Exp, Fill, Max, Mean, Multiply, Neg, OnesLike, Pack, PadV2, RealDiv, Reciprocal,
-  Relu, Rsqrt, Sigmoid, Slice, Softmax, SplitV, Sqrt, Square, Step, Sub, Sum, Tanh, Transpose, Unpack, ZerosLike,
+  _FusedMatMul, Abs, Add, BatchMatMul, Cast, Concat, Equal, Erf, Exp, Fill, GatherV2, Greater, GreaterEqual, Less, LessEqual, Max, Maximum, Mean,
+  Minimum, Multiply, Neg, NotEqual, OnesLike, Pack, PadV2, RealDiv, Reciprocal, Relu, Reverse, Rsqrt, ScatterNd, Select, Sigmoid, Slice, Softmax,
+  SplitV, Sqrt, Square, SquaredDifference, Step, StridedSlice, Sub, Sum, Tanh, Tile, Transpose, Unpack, ZerosLike,
 } from '@tensorflow/tfjs-core';
 import type { Draw, Values } from './draw.ts';
 import * as reference from './references.ts';
@@ -50,9 +51,14 @@ const BINARY_FORMS: Record<string, (draw: Draw, n: number) => Record<string, Val
   'of shapes that broadcast in the middle': (draw, n) => ({ a: draw.floats(2, n, 3), b: draw.floats(2, 1, 3) }),
 };
 
-const binary: Row[] = [Add, Sub, Multiply, RealDiv].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({
-  kernel, form, inputs, large: 30_001, tolerance: { rtol: 1e-7, atol: 0 }, slowDenormals: kernel === RealDiv,
+const binary: Row[] = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDifference].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({
+  kernel, form, inputs, large: 30_001, tolerance: { rtol: kernel === SquaredDifference ? 3e-7 : 1e-7, atol: 0 }, slowDenormals: kernel === RealDiv || kernel === SquaredDifference,
 })));
+
+const logical: Row[] = [
+  ...[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({ kernel, form, inputs, large: 30_001 }))),
+  { kernel: Select, large: ELEMENTS, inputs: (draw, n) => ({ condition: draw.bools(n), t: draw.floats(n), e: draw.floats(n) }) },
+];
 
 /** Sums of n products of unit normals. */
 const product = { rtol: 1e-5, atol: 3e-5 };
@@ -253,6 +259,11 @@ const moves: Row[] = [
   { kernel: PadV2, form: 'by nothing', attrs: { paddings: [[0, 0], [0, 0], [0, 0]], constantValue: 0 }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
   ...permutations.map((perm): Row => ({ kernel: Transpose, form: `by ${perm.join()}`, attrs: { perm }, large: 5001, inputs: (draw, n) => ({ x: draw.floats(2, n, 3, 4) }) })),
   { kernel: Transpose, form: 'of a matrix', attrs: { perm: [1, 0] }, large: 400, inputs: (draw, n) => ({ x: draw.floats(n, n + 3) }) },
+  { kernel: StridedSlice, large: 5001, inputs: (draw, n) => ({ x: draw.floats(3, n + 3, 5) }), attrs: (n: number) => ({ begin: [0, 1, 4], end: [3, n + 3, 0], strides: [2, 3, -2], beginMask: 0, endMask: 0, ellipsisMask: 0, newAxisMask: 0, shrinkAxisMask: 0 }) },
+  { kernel: Reverse, attrs: { dims: [1] }, large: 5001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: Tile, attrs: { reps: [2, 3, 1] }, large: 2001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
+  { kernel: GatherV2, attrs: { axis: 1, batchDims: 0 }, large: 2001, inputs: (draw, n) => ({ x: draw.floats(3, 7, n), indices: draw.integers(7, n) }) },
+  { kernel: ScatterNd, attrs: (n: number) => ({ shape: [7, n] }), large: 2001, tolerance: product, inputs: (draw, n) => ({ indices: draw.integers(7, 9, 1), updates: draw.floats(9, n) }) },
   { kernel: ZerosLike, inputs: elementwise, large: ELEMENTS },
   { kernel: OnesLike, inputs: elementwise, large: ELEMENTS },
   { kernel: Fill, attrs: (n: number) => ({ shape: [n, 3], value: -2.5, dtype: 'float32' }), inputs: () => ({}), large: ELEMENTS },
@@ -262,7 +273,7 @@ const moves: Row[] = [
 ];
 
 /** ROWS — every kernel of this package in at least one form. */
-export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...reductions, ...moves];
+export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...logical, ...reductions, ...moves];
 
 /** nameOf — the kernel and, where it has several rows, its form. */
 export function nameOf({ kernel, form }: Row): string {
