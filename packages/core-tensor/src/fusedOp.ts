@@ -1,6 +1,6 @@
 import { add, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
-import { ConfigError } from './errors.ts';
+import { ConfigError, UnsupportedError } from './errors.ts';
 import { isWanted } from './tape.ts';
 import { vjp } from './valueAndGrad.ts';
 
@@ -25,8 +25,11 @@ export type FusedGradient<I, A> = {
   readonly kernels: readonly string[];
   /** Indices of kernel outputs to keep for the backward pass; those that a kernel did not give are left out. */
   readonly saveOutputs?: readonly number[];
-  /** False for an op that is linear in its inputs, so that none is kept; it must be differentiable twice. Default true. */
-  readonly readsInputs?: boolean;
+  /**
+   * The inputs that `run` reads: the others are kept only where a second derivative may be asked for. Default all. False for an op
+   * that is linear in its inputs, so that none is ever kept; it must be differentiable twice.
+   */
+  readonly readsInputs?: false | readonly (keyof I)[];
   /** One gradient per differentiable input: a tensor, or a function called only if that gradient is needed. */
   readonly run: (context: GradientContext<I, A>) => { readonly [K in keyof I]?: Tensor | (() => Tensor) };
 };
@@ -74,8 +77,8 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
   return (inputs, attrs) => {
     if (!hasKernel(spec.name)) return tidy(spec.name, () => spec.reference(inputs, attrs));
     const present = presentInputs(inputs);
-    const { saveOutputs = [], readsInputs = true } = spec.gradient ?? {};
-    const names = readsInputs ? Object.keys(present) : [];
+    const { saveOutputs = [] } = spec.gradient ?? {};
+    const names = namesToKeep(spec, Object.keys(present));
     const isRecorded = engineInternals().isTapeOn();
     return engineInternals().runKernelFunc({
       inputs: present,
@@ -90,6 +93,15 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
       backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, present, names, Array.isArray(dy) ? dy : [dy], saved),
     }) as R;
   };
+}
+
+/** Which inputs the gradient will read; within a single recording it is the fused one. */
+function namesToKeep<I extends FusedInputs, A, R>({ gradient }: FusedOpSpec<I, A, R>, names: string[]): string[] {
+  if (gradient?.readsInputs === undefined) return names;
+  if (gradient.readsInputs === false) return [];
+  const { readsInputs, kernels } = gradient;
+  const mayNeedReference = engineInternals().state.gradientDepth > 1 || !kernels.every(hasKernel);
+  return mayNeedReference ? names : names.filter((name) => readsInputs.includes(name));
 }
 
 /** With its flag IS_TEST tfjs counts what an operation leaves behind: data kept for the gradient must be counted like data it moved. */
@@ -110,6 +122,9 @@ function gradientsOf<I extends FusedInputs, A, R>(
   const wants = (input: keyof I): boolean => input in originals && isWanted((originals[input as string] as Tensor).id);
   const isSecondOrder = spec.differentiable === 'once' && engineInternals().isTapeOn();
   const isFused = gradient !== undefined && !isSecondOrder && gradient.kernels.every(hasKernel);
+  if (!isFused && Object.keys(originals).length !== names.length) {
+    throw new UnsupportedError(`fusedOp: the backend of ${spec.name} must stay selected until its gradient has been computed, got another`);
+  }
   const grads: { readonly [name: string]: Tensor | (() => Tensor) | undefined } = isFused
     ? gradient.run({ dy: dys[0] as Tensor, dys, inputs, outputs: saved.slice(names.length), attrs, wants })
     : referenceGradient(spec, inputs, attrs, dys);

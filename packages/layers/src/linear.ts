@@ -35,6 +35,7 @@ const fusedLinear = fusedOp<Inputs, Attrs>({
   gradient: {
     kernels: ['evenkeel/linearGradInput', 'evenkeel/linearGradParams', 'evenkeel/geluGrad', 'evenkeel/siluGrad'],
     saveOutputs: [1],
+    readsInputs: ['x', 'weight'],
     run: ({ dy, inputs: { x, weight }, outputs: [before], attrs: { activation, scale }, wants }) => {
       const inner = activation === undefined ? dy : activationGrad(activation, before as Tensor, dy);
       const ofParams = wants('weight') || wants('bias') ? runKernel<Tensor[]>('evenkeel/linearGradParams', { x, dy: inner }, { scale }) : [];

@@ -17,6 +17,7 @@ const fusedAddLayerNorm = fusedOp<Inputs, { eps: number }, Tensor[]>({
   gradient: {
     kernels: ['evenkeel/layerNormGrad'],
     saveOutputs: [1],
+    readsInputs: ['weight'],
     run: ({ dys: [dy, dsum], inputs: { weight }, outputs: [sum], attrs }) => {
       const [dx, dweight, dbias] = runKernel<[Tensor, Tensor, Tensor]>('evenkeel/layerNormGrad', { x: sum, weight, dy, dsum }, attrs);
       return { x: dx, residual: () => clone(dx), weight: dweight, bias: dbias };

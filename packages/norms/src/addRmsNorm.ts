@@ -17,6 +17,7 @@ const fusedAddRmsNorm = fusedOp<Inputs, { eps: number }, Tensor[]>({
   gradient: {
     kernels: ['evenkeel/rmsNormGrad'],
     saveOutputs: [1],
+    readsInputs: ['weight'],
     run: ({ dys: [dy, dsum], inputs: { weight }, outputs: [sum], attrs }) => {
       const [dx, dweight] = runKernel<[Tensor, Tensor]>('evenkeel/rmsNormGrad', { x: sum, weight, dy, dsum }, attrs);
       return { x: dx, residual: () => clone(dx), weight: dweight };
