@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/node_modules/', '**/generated/', '.nx/', 'runs/', 'coverage/', 'packages/wasm-kernels/assembly/']),
+  globalIgnores(['**/dist/', '**/node_modules/', '**/generated/', '.nx/', 'runs/', 'coverage/', 'packages/wasm-kernels/**/assembly/']),
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

@@ -24,7 +24,11 @@ const SETTLED = 10;
 /** Steps in which the engine still compiles; their times do not count. */
 const WARM_UP = 500;
 
-type Snapshot = { readonly step: number; readonly tensors: number; readonly heapBytes: number; readonly bytesInUse: number; readonly jsBytes: number };
+type Snapshot = {
+  readonly step: number; readonly tensors: number; readonly heapBytes: number; readonly bytesInUse: number; readonly jsBytes: number;
+  /** Processor time of all threads per step since the snapshot before, in ms: other programs do not count. */
+  readonly cpuMs: number;
+};
 
 const { steps, threads, json } = readFlags();
 const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
@@ -37,6 +41,7 @@ const params = model.init({ seed: 1 });
 const times: number[] = [];
 const snapshots: Snapshot[] = [];
 let started = performance.now();
+let usage = process.cpuUsage();
 const { trainLoss } = await train({
   params,
   loss: (p: typeof params, batch: { inputs: Tensor2D; targets: Tensor2D }, { seed }) => model.loss(batch, p as GptParams, { train: true, seed }),
@@ -66,9 +71,12 @@ function counting(step: number): { inputs: Tensor2D; targets: Tensor2D } {
 }
 
 function snapshot(step: number): Snapshot {
+  const { user, system } = process.cpuUsage(usage);
+  const cpuMs = (user + system) / 1000 / (step - (snapshots.at(-1)?.step ?? 0));
   collectGarbage();
+  usage = process.cpuUsage();
   const { numTensors, heapBytes, bytesInUse } = memory() as ReturnType<typeof memory> & WasmMemoryInfo;
-  return { step, tensors: numTensors, heapBytes, bytesInUse, jsBytes: process.memoryUsage().heapUsed };
+  return { step, tensors: numTensors, heapBytes, bytesInUse, jsBytes: process.memoryUsage().heapUsed, cpuMs };
 }
 
 /** What there is more of at the end than when the run had settled. */
@@ -79,19 +87,28 @@ function grown(): string[] {
 
 function report(): void {
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(2).padStart(10);
-  say('   step   tensors  WASM MiB    in use        JS');
-  for (const { step, tensors, heapBytes, bytesInUse, jsBytes } of snapshots) {
-    say(`${String(step).padStart(7)}${String(tensors).padStart(10)}${mib(heapBytes)}${mib(bytesInUse)}${mib(jsBytes)}`);
+  say('   step   tensors  WASM MiB    in use        JS   CPU ms');
+  for (const { step, tensors, heapBytes, bytesInUse, jsBytes, cpuMs } of snapshots) {
+    say(`${String(step).padStart(7)}${String(tensors).padStart(10)}${mib(heapBytes)}${mib(bytesInUse)}${mib(jsBytes)}${cpuMs.toFixed(2).padStart(9)}`);
   }
-  const [first, last] = [times.slice(WARM_UP, WARM_UP + 1000), times.slice(-1000)].map(medianOf) as [number, number];
-  const change = `${(100 * (last / first - 1)).toFixed(1)} %`;
-  say(`median step: ${first.toFixed(3)} ms in the first thousand after ${WARM_UP}, ${last.toFixed(3)} ms in the last (${change}); loss ${trainLoss.toFixed(4)}`);
+  const [first, last] = [times.slice(WARM_UP, WARM_UP + 1000), times.slice(-1000)].map(timesOf) as [Times, Times];
+  say(`ms per step: median ${first.median.toFixed(3)}, p10 ${first.p10.toFixed(3)} in the first thousand after ${WARM_UP}; median ${last.median.toFixed(3)}, p10 ${last.p10.toFixed(3)} in the last`);
+  say(`change: median ${percent(last.median / first.median)}, p10 ${percent(last.p10 / first.p10)}; loss ${trainLoss.toFixed(4)}`);
   say(grown().length === 0 ? 'Nothing grew.' : `More than at step ${SETTLED}: ${grown().join(', ')}`);
-  if (json) process.stdout.write(`${JSON.stringify({ command: 'bench:long', snapshots, msFirst: first, msLast: last, grown: grown() })}\n`);
+  if (json) process.stdout.write(`${JSON.stringify({ command: 'bench:long', snapshots, first, last, grown: grown() })}\n`);
 }
 
-function medianOf(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+type Times = { readonly median: number; readonly p10: number };
+
+/** The median, and the tenth percentile, which other programs disturb less. */
+function timesOf(values: readonly number[]): Times {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor(share * sorted.length)] ?? NaN;
+  return { median: at(0.5), p10: at(0.1) };
+}
+
+function percent(ratio: number): string {
+  return `${ratio < 1 ? '−' : '+'}${Math.abs(100 * (ratio - 1)).toFixed(1)} %`;
 }
 
 function readFlags(): { steps: number; threads: number | undefined; json: boolean } {
