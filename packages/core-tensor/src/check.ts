@@ -77,6 +77,11 @@ export function checkDivisible(fn: string, arg: string, value: number, divisorNa
   }
 }
 
+/** checkFunction — throws ConfigError unless `value` is a function; `help` says what one looks like. */
+export function checkFunction(fn: string, arg: string, value: unknown, help: string): void {
+  if (typeof value !== 'function') throw new ConfigError(`${fn}: ${arg} must be a function such as ${help}, got ${value === null ? 'null' : typeof value}`);
+}
+
 /** checkOneOf — throws ConfigError unless `value` is one of `allowed`. */
 export function checkOneOf<T extends string>(fn: string, arg: string, value: string, allowed: readonly T[]): asserts value is T {
   if (!(allowed as readonly string[]).includes(value)) {

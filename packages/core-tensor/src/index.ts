@@ -2,7 +2,7 @@ import './registerGradients.ts';
 
 export { ConfigError, ShapeError, UnsupportedError } from './errors.ts';
 export {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange,
+  checkDivisible, checkDtype, checkFunction, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange,
   checkRank, checkShape, describeShape,
 } from './check.ts';
 export { treeEntries, treeFromEntries, treeLeaves, treeMap, treeMap2, treePaths, type Tree } from './tree.ts';

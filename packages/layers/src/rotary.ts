@@ -1,4 +1,4 @@
-import { checkDtype, checkInteger, checkPositive, checkRank, ConfigError, fusedOp, type AttentionFn } from '@evenkeel/core-tensor';
+import { checkDtype, checkFunction, checkInteger, checkPositive, checkRank, ConfigError, fusedOp, type AttentionFn } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { referenceRotary, type RotaryAttrs } from './reference/rotary.ts';
 import { countedRotaryTable, rotaryTable } from './rotaryTable.ts';
@@ -67,6 +67,7 @@ export function rotary<T extends Tensor>(x: T, options: RotaryOptions = {}): T {
  * Source: Su et al. 2021, arXiv:2104.09864, §3.2.
  */
 export function rotaryAttention(attention: AttentionFn, { base = 10000, interleaved = false, rotaryDim }: RotaryAttentionOptions = {}): AttentionFn {
+  checkFunction('rotaryAttention', 'attention', attention, 'flashAttention');
   checkPositive('rotaryAttention', 'base', base);
   if (rotaryDim !== undefined) checkRotaryDim('rotaryAttention', rotaryDim);
   const options: RotaryOptions = { base, interleaved, ...(rotaryDim === undefined ? {} : { rotaryDim }) };

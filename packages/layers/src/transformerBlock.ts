@@ -1,5 +1,5 @@
 import {
-  checkDivisible, checkInteger, checkLastDim, checkOneOf, checkProbability, checkRank, ConfigError, foldSeed,
+  checkDivisible, checkFunction, checkInteger, checkLastDim, checkOneOf, checkProbability, checkRank, ConfigError, foldSeed,
   type ApplyOptions, type AttentionFn, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Tree,
 } from '@evenkeel/core-tensor';
 import { add, concat, reshape, split, tidy, type Tensor } from '@tensorflow/tfjs-core';
@@ -175,7 +175,9 @@ function checkInput(x: Tensor, dim: number): void {
   checkLastDim('transformerBlock', 'x', x, dim);
 }
 
-function checkConfig({ dim, numHeads, numKvHeads = numHeads, placement = 'pre', dropout = 0, block, depth }: TransformerBlockConfig): void {
+function checkConfig({ dim, numHeads, numKvHeads = numHeads, norm, attention, placement = 'pre', dropout = 0, block, depth }: TransformerBlockConfig): void {
+  checkFunction('transformerBlock', 'norm', norm, 'layerNormLayer()');
+  checkFunction('transformerBlock', 'attention', attention, 'flashAttention');
   checkInteger('transformerBlock', 'dim', dim);
   checkInteger('transformerBlock', 'numHeads', numHeads);
   checkInteger('transformerBlock', 'numKvHeads', numKvHeads);

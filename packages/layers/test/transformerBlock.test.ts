@@ -208,6 +208,8 @@ describe('transformerBlock', () => {
     [{ block: -1 }, 'transformerBlock: block must be an integer ≥ 0, got -1'],
     [{ placement: 'peri' as never }, 'transformerBlock: placement must be one of pre, post, got peri'],
     [{ dropout: 1 }, 'transformerBlock: dropout must be in [0, 1), got 1'],
+    [{ norm: undefined as never }, 'transformerBlock: norm must be a function such as layerNormLayer(), got undefined'],
+    [{ attention: 3 as never }, 'transformerBlock: attention must be a function such as flashAttention, got number'],
   ])('transformerBlock(%j) says what is wrong', (wrong, message) => {
     const config = { ...base, norm: layerNormLayer(), attention: slowAttention, block: 0, depth: 2 };
     expect(() => transformerBlock({ ...config, ...wrong })).toThrow(message);
