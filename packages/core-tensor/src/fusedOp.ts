@@ -1,7 +1,7 @@
-import { add, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import { add, clone, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
 import { ConfigError, UnsupportedError } from './errors.ts';
-import { isWanted } from './tape.ts';
+import { currentWalk } from './tape.ts';
 import { vjp } from './valueAndGrad.ts';
 
 /** FusedInputs — tensors by name; an optional one may be undefined. */
@@ -80,6 +80,9 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
     const { saveOutputs = [] } = spec.gradient ?? {};
     const names = namesToKeep(spec, Object.keys(present));
     const isRecorded = engineInternals().isTapeOn();
+    const walkBefore = currentWalk();
+    // Only a walk that has begun since can be one of ours over this call; one of tfjs' own does not say what it wants.
+    const wants = (input: keyof I): boolean => input in present && (currentWalk() === walkBefore || currentWalk().has((present[input as string] as Tensor).id));
     return engineInternals().runKernelFunc({
       inputs: present,
       forwardFunc: (_, save) => {
@@ -90,7 +93,7 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
         if (isRecorded) announceKept(saveOutputs.filter((index) => index >= results && index < list.length).length);
         return Array.isArray(outputs) && results > 1 ? list.slice(0, results) : (list[0] as Tensor);
       },
-      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, present, names, Array.isArray(dy) ? dy : [dy], saved),
+      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, wants, Object.keys(present).length === names.length, names, Array.isArray(dy) ? dy : [dy], saved),
     }) as R;
   };
 }
@@ -115,21 +118,24 @@ function presentInputs(inputs: FusedInputs): NamedTensorMap {
 }
 
 function gradientsOf<I extends FusedInputs, A, R>(
-  spec: FusedOpSpec<I, A, R>, attrs: A, originals: NamedTensorMap, names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
+  spec: FusedOpSpec<I, A, R>, attrs: A, wants: (input: keyof I) => boolean, hasAll: boolean,
+  names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
 ): Record<string, () => Tensor> {
   const inputs = Object.fromEntries(names.map((name, i) => [name, saved[i] as Tensor])) as unknown as I;
   const { gradient } = spec;
-  const wants = (input: keyof I): boolean => input in originals && isWanted((originals[input as string] as Tensor).id);
   const isSecondOrder = spec.differentiable === 'once' && engineInternals().isTapeOn();
   const isFused = gradient !== undefined && !isSecondOrder && gradient.kernels.every(hasKernel);
-  if (!isFused && Object.keys(originals).length !== names.length) {
+  if (!isFused && !hasAll) {
     throw new UnsupportedError(`fusedOp: the backend of ${spec.name} must stay selected until its gradient has been computed, got another`);
   }
   const grads: { readonly [name: string]: Tensor | (() => Tensor) | undefined } = isFused
     ? gradient.run({ dy: dys[0] as Tensor, dys, inputs, outputs: saved.slice(names.length), attrs, wants })
     : referenceGradient(spec, inputs, attrs, dys);
-  return Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, typeof grad === 'function' ? grad : () => grad as Tensor]));
+  return Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, () => owned((typeof grad === 'function' ? grad() : grad) as Tensor, dys)]));
 }
+
+/** A gradient that is an incoming one itself would be freed with it, or in its place: tfjs takes what it is given for its own. */
+const owned = (grad: Tensor, dys: readonly Tensor[]): Tensor => (dys.includes(grad) ? clone(grad) : grad);
 
 /** Differentiates the reference: the sum over outputs of their inner products with `dys`. */
 function referenceGradient<I extends FusedInputs, A, R>(spec: FusedOpSpec<I, A, R>, inputs: I, attrs: A, dys: readonly Tensor[]): Record<string, Tensor> {

@@ -13,7 +13,7 @@ export { normal, ones, scaledResidual, truncatedNormal, xavier, zeros, type Init
 export { initParams, param, stateVariable, type Params } from './param.ts';
 export { valueAndGrad, vjp, type ValueAndGradOptions } from './valueAndGrad.ts';
 export { fusedOp, hasKernel, runKernel, type FusedGradient, type FusedInputs, type FusedOpSpec, type GradientContext } from './fusedOp.ts';
-export { runListKernel, unshare, type TensorLists } from './listKernel.ts';
+export { hasListKernel, runListKernel, unshare, type TensorLists } from './listKernel.ts';
 export { einsum } from './einsum.ts';
 export { rematerialise } from './rematerialise.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';

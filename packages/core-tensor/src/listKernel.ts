@@ -1,8 +1,14 @@
 import { engine, mul, tidy, type NamedAttrMap, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
+import { hasKernel } from './fusedOp.ts';
 
 /** TensorLists — lists of equal length, such as all parameters and all their gradients. */
 export type TensorLists = { readonly [name: string]: readonly Tensor[] };
+
+/** hasListKernel — whether `runListKernel` may be used: the active backend has that kernel, and nothing records, as it has no gradient. */
+export function hasListKernel(name: string): boolean {
+  return !engineInternals().isTapeOn() && hasKernel(name);
+}
 
 /**
  * runListKernel — calls a kernel of the active backend that works on whole lists of tensors, such as an optimizer's step on all

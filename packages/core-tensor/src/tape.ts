@@ -86,8 +86,8 @@ let walked: ReadonlySet<number> = new Set();
 /** isWalked — whether the walk in progress, from within which this is called, carries gradients to or through `tensor`. */
 export const isWalked = (tensor: Tensor): boolean => walked.has(tensor.id);
 
-/** isWanted — whether the gradient of the tensor with this id is of use; under a walk of tfjs' own, which does not say, always. */
-export const isWanted = (id: number): boolean => walked.size === 0 || walked.has(id);
+/** currentWalk — the ids of the tensors that the walk in progress carries gradients to; one and the same empty set where none is. */
+export const currentWalk = (): ReadonlySet<number> => walked;
 
 /** Runs `f`, a gradient, as part of the walk that differentiates through `fromXs`. */
 function duringWalk<T>(fromXs: ReadonlySet<number>, f: () => T): T {

@@ -1,7 +1,7 @@
 import { initParams, normal, treeEntries, valueAndGrad, xavier, type LinearEpilogue, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { linear, linearLayer } from '@evenkeel/layers';
-import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, gelu64, linear64, randomTensor, readValues, silu64 } from '@evenkeel/testing';
-import { dispose, grad, grads, ones, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, gelu64, linear64, randomTensor, readValues, silu64, useBackend } from '@evenkeel/testing';
+import { customGrad, dispose, grad, grads, mul, ones, sin, square, sum, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 
 type Epilogue = { options: LinearEpilogue; withResidual: boolean };
@@ -111,6 +111,29 @@ forEachBackend((backend) => {
 });
 
 describe('linear', () => {
+  it('linear(x, params, { residual }) leaves the gradient it was given alone under tfjs\' own grad', async () => {
+    await useBackend('evenkeel-wasm');
+    const [weight, dy, x] = [ones([3, 3]), ones([2, 3]), ones([2, 3])];
+    const dx = grad((r: Tensor) => { const s = square(r); return linear(sin(s), { weight }, { residual: s }); })(x, dy);
+    expect(dy.isDisposed).toBe(false);
+    await expectClose(dx, new Float32Array(6).fill(2 + 2 * Math.cos(1) * 3), { rtol: 1e-5 });
+    dispose([weight, dy, x, dx]);
+    await useBackend('cpu');
+  });
+
+  it('linear gives all its gradients to a walk of tfjs within a gradient of ours', async () => {
+    await useBackend('evenkeel-wasm');
+    const f = customGrad(((x: Tensor, save: (tensors: Tensor[]) => void) => {
+      save([x]);
+      return { value: sin(x), gradFunc: (dy: Tensor, [kept]: Tensor[]) => mul(dy, sum(grad((w) => sum(linear(kept as Tensor, { weight: w })))(ones([3, 3])))) };
+    }) as never);
+    const x = ones([2, 3]);
+    const { value, grads: found } = valueAndGrad((p: { x: Tensor }) => sum(f(p.x)), { x });
+    await expectClose(found.x, new Float32Array(6).fill(18));
+    dispose([x, value, found.x]);
+    await useBackend('cpu');
+  });
+
   it('linear([2, 5]) with a weight of 4 inputs names x, [..., 4] and [2, 5]', () => {
     const [x, weight, ids] = [zeros([2, 5]), zeros([3, 4]), zeros([2, 4], 'int32')];
     const [fitting, integers] = [zeros([2, 4]), zeros([3, 4], 'int32')];

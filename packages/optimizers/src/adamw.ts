@@ -1,8 +1,9 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { hasKernel, runListKernel, unshare, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { hasListKernel, runListKernel, unshare, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { checkWeightDecay, decayOf } from './addDecayedWeights.ts';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
 import { mapLists } from './leaves.ts';
+import { standOnce } from './scaledSums.ts';
 import { adamwReference, type AdamwAttrs, type AdamwLists } from './reference/adamw.ts';
 import { biasCorrections, checkAdam, initAdam, type AdamState } from './scaleByAdam.ts';
 
@@ -52,7 +53,8 @@ export function adamw({ learningRate, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, we
 
 /** The updates of all parameters; brings `mu` and `nu` up to date. */
 function adamwStep(lists: AdamwLists, attrs: AdamwAttrs): Tensor[] {
-  if (!hasKernel('evenkeel/adamw')) return adamwReference(lists, attrs);
-  unshare([...lists.mu, ...lists.nu]);
+  const written = [...lists.mu, ...lists.nu];
+  if (!standOnce(written) || !hasListKernel('evenkeel/adamw')) return adamwReference(lists, attrs);
+  unshare(written);
   return runListKernel('evenkeel/adamw', lists, attrs);
 }

@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkShape, treeEntries, type Tree } from '@evenkeel/core-tensor';
+import { checkDtype, checkShape, treeEntries, type Tree } from '@evenkeel/core-tensor';
 import { argAt, leafOf } from './leaves.ts';
 import { addScaled } from './scaledSums.ts';
 
@@ -9,11 +9,15 @@ import { addScaled } from './scaledSums.ts';
  * @param params   tree of variables; on backends without the kernel each gets a new buffer, one at a time.
  * @param updates  tree of the same structure and shapes; borrowed.
  * @throws ConfigError  if `updates` lacks a parameter's path.
- * @throws ShapeError   if an update has another shape than its parameter; then no parameter was changed.
+ * @throws ShapeError   if one is not float32, or an update has another shape than its parameter; then no parameter was changed.
  */
 export function applyUpdates(params: Tree<Variable>, updates: Tree<Tensor>): void {
   const updateOf = leafOf<Tensor>('applyUpdates', 'updates', updates);
   const entries = treeEntries<Variable>(params);
-  for (const [path, param] of entries) checkShape('applyUpdates', argAt('updates', path), updateOf(path), param.shape);
+  for (const [path, param] of entries) {
+    checkDtype('applyUpdates', argAt('params', path), param, 'float32');
+    checkDtype('applyUpdates', argAt('updates', path), updateOf(path), 'float32');
+    checkShape('applyUpdates', argAt('updates', path), updateOf(path), param.shape);
+  }
   addScaled(entries.map(([, param]) => param), 1, entries.map(([path]) => updateOf(path)));
 }

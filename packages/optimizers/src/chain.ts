@@ -11,6 +11,8 @@ export type ChainState = { links: OptimizerState[] };
  * What a link returned is freed once the next has read it, so the peak is the gradients plus two sets of updates at the
  * moment of a link, and one afterwards.
  *
+ * A link that throws leaves those before it one step further: their state has changed, the parameters have not.
+ *
  * @param links  at least one; the last decides what is added to the parameters.
  * @throws ConfigError  if there is no link.
  *

@@ -1,5 +1,6 @@
 import { sqrt, square, stack, sum, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { ConfigError, hasKernel, runListKernel, treeLeaves, type Tree } from '@evenkeel/core-tensor';
+import { argAt } from './leaves.ts';
+import { checkDtype, ConfigError, hasListKernel, runListKernel, treeEntries, type Tree } from '@evenkeel/core-tensor';
 
 /**
  * globalNorm — the Euclidean norm of all leaves taken as one vector: √(Σ over leaves of Σ x²).
@@ -7,10 +8,13 @@ import { ConfigError, hasKernel, runListKernel, treeLeaves, type Tree } from '@e
  * @param tree  float32 tensors; borrowed.
  * @returns     a scalar owned by the caller; Infinity if the sum of squares overflows float32 (a norm above about 1.8e19).
  * @throws ConfigError  if the tree has no leaf.
+ * @throws ShapeError   if a leaf is not float32.
  */
 export function globalNorm(tree: Tree<Tensor>): Scalar {
-  const leaves = treeLeaves<Tensor>(tree);
+  const entries = treeEntries<Tensor>(tree);
+  const leaves = entries.map(([, leaf]) => leaf);
   if (leaves.length === 0) throw new ConfigError('globalNorm: tree must have at least one leaf, got none');
-  if (hasKernel('evenkeel/globalNorm')) return runListKernel('evenkeel/globalNorm', { x: leaves }) as unknown as Scalar;
+  for (const [path, leaf] of entries) checkDtype('globalNorm', argAt('tree', path), leaf, 'float32');
+  if (hasListKernel('evenkeel/globalNorm')) return runListKernel('evenkeel/globalNorm', { x: leaves }) as unknown as Scalar;
   return tidy('globalNorm', () => sqrt(sum(stack(leaves.map((leaf) => tidy(() => sum(square(leaf))))))) as Scalar);
 }

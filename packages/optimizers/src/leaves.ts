@@ -1,5 +1,5 @@
 import { tidy, type Tensor, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
-import { checkShape, ConfigError, treeEntries, treeMap, type Tree } from '@evenkeel/core-tensor';
+import { checkDtype, checkShape, ConfigError, treeEntries, treeMap, type Tree } from '@evenkeel/core-tensor';
 
 /** leafOf — finds leaves of `tree` by path; a path it lacks is an error that names `fn` and `arg`. */
 export function leafOf<T>(fn: string, arg: string, tree: Tree<T>): (path: string) => T {
@@ -26,7 +26,7 @@ export type ZippedLeaves<K extends string> = { paths: string[]; params: Variable
  * @param f      returns one tensor per parameter.
  * @returns      the tree of results, owned by the caller.
  * @throws ConfigError  if a tree lacks a path of `params`, or has leaves that no parameter has.
- * @throws ShapeError   if a leaf has another shape than its parameter.
+ * @throws ShapeError   if a leaf is not float32 or has another shape than its parameter.
  */
 export function mapLists<K extends string>(
   fn: string, params: Tree<Variable>, trees: Record<K, Tree<Tensor>>, f: (leaves: ZippedLeaves<K>) => readonly Tensor[],
@@ -37,6 +37,7 @@ export function mapLists<K extends string>(
     const leaves = new Map(treeEntries<Tensor>(trees[name]));
     lists[name] = entries.map(([path, param]) => {
       const leaf = foundLeaf(fn, name, path, leaves);
+      checkDtype(fn, argAt(name, path), leaf, 'float32');
       checkShape(fn, argAt(name, path), leaf, param.shape);
       return leaf;
     });

@@ -24,8 +24,10 @@ export function scaleByMomentum({ momentum = 0.9, nesterov = false }: ScaleByMom
     init: (params: Tree<Variable>) => ({ mu: treeMap((param) => stateVariable(() => zerosLike(param)), params) }),
     update: (grads: Tree<Tensor>, state: MomentumState, params: Tree<Variable>) =>
       mapLists('scaleByMomentum', params, { grads, mu: state.mu }, ({ lists: { grads: xs, mu } }) => {
+        // What can fail comes first, so that mu changes only if the update is there: g + momentum·(momentum·mu + g).
+        const ahead = nesterov ? scaledSums({ xs, a: 1 + momentum, ys: mu, bs: mu.map(() => momentum ** 2) }) : undefined;
         addScaled(mu as Variable[], momentum, xs);
-        return nesterov ? scaledSums({ xs, a: 1, ys: mu, bs: mu.map(() => momentum) }) : mu.map((each) => clone(each));
+        return ahead ?? mu.map((each) => clone(each));
       }),
   });
 }

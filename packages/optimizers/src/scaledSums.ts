@@ -1,5 +1,5 @@
 import { add, mul, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { hasKernel, runListKernel, unshare } from '@evenkeel/core-tensor';
+import { hasListKernel, runListKernel, unshare } from '@evenkeel/core-tensor';
 
 export type ScaledSums = {
   readonly xs: readonly Tensor[];
@@ -13,7 +13,7 @@ export type ScaledSums = {
 
 /** scaledSums — factor · a · x + b · y for each tensor of a list: one kernel call where the backend has it. */
 export function scaledSums({ xs, a, factor, ys, bs }: ScaledSums): Tensor[] {
-  if (hasKernel('evenkeel/scaledSums')) {
+  if (hasListKernel('evenkeel/scaledSums')) {
     return runListKernel('evenkeel/scaledSums', { x: xs, ...(ys && { y: ys }), ...(factor && { factor: [factor] }) }, { a, ...(bs && { bs }) });
   }
   return xs.map((x, i) => tidy(() => {
@@ -23,10 +23,12 @@ export function scaledSums({ xs, a, factor, ys, bs }: ScaledSums): Tensor[] {
   }));
 }
 
+/** standOnce — whether no variable stands at two places of a list: kernels write to all of them at the same time. */
+export const standOnce = (variables: readonly Variable[]): boolean => new Set(variables).size === variables.length;
+
 /** addScaled — x ← a·x + y for each variable of a list, in place where the backend has the kernel. */
 export function addScaled(xs: readonly Variable[], a: number, ys: readonly Tensor[]): void {
-  const standOnce = new Set(xs).size === xs.length; // a kernel writes to all of them at the same time
-  if (standOnce && hasKernel('evenkeel/addScaled')) {
+  if (standOnce(xs) && hasListKernel('evenkeel/addScaled')) {
     unshare(xs);
     runListKernel('evenkeel/addScaled', { x: xs, y: ys }, { a, b: 1 });
     return;

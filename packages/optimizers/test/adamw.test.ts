@@ -89,6 +89,29 @@ forEachBackend((backend) => {
     free(params, state, grads, before);
   });
 
+  it('update(grads, state, params) keeps two leaves that share a moment in order', async () => {
+    const params = { a: param(() => tensor1d([1])), b: param(() => tensor1d([1])) };
+    const optimizer = adamw({ learningRate });
+    const state = optimizer.init(params) as AdamState & { mu: Record<string, Variable>; nu: Record<string, Variable> };
+    free(state.mu.b!, state.nu.b!);
+    Object.assign(state.mu, { b: state.mu.a });
+    Object.assign(state.nu, { b: state.nu.a });
+    const grads = { a: tensor1d([1]), b: tensor1d([1]) };
+    const updates = optimizer.update(grads, state, params);
+    await expectClose(state.mu.a!, [0.19], { rtol: 1e-6 });
+    free(params, grads, updates, state.mu.a!, state.nu.a!);
+  });
+
+  it('update(grads, state, params) without decay does not look at a parameter that is not finite', async () => {
+    const params = { a: param(() => tensor1d([Infinity, NaN, 1])) };
+    const optimizer = adamw({ learningRate: 0.1, weightDecay: 0 });
+    const state = optimizer.init(params);
+    const grads = { a: tensor1d([1, 1, 1]) };
+    const updates = optimizer.update(grads, state, params) as { a: Tensor };
+    await expectClose(updates.a, [-0.1, -0.1, -0.1], { rtol: 1e-5 });
+    free(params, grads, updates, state);
+  });
+
   it('update(grads, state, params) adds exactly the updates to the tensors alive', async () => {
     const [params, grads] = [makeParams(), makeTensors(4)];
     const optimizer = adamw({ learningRate });

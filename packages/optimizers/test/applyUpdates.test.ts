@@ -37,6 +37,13 @@ forEachBackend(() => {
     free(params, before, update);
   });
 
+  it('applyUpdates(params, updates) names what is not float32', () => {
+    const params = { a: param(() => tensor1d([1, 2])) };
+    const whole = { a: tensor1d([1, 2], 'int32') };
+    expect(() => applyUpdates(params, whole)).toThrow('applyUpdates: updates.a must have dtype float32, got int32');
+    free(params, whole);
+  });
+
   it('applyUpdates(params, updates) adds both updates to a parameter that stands at two places', async () => {
     const tied = param(() => tensor1d([1, 2]));
     const [first, second] = [tensor1d([10, 10]), tensor1d([100, 200])];

@@ -12,7 +12,7 @@ function address(row: usize, list: usize): usize {
 
 /**
  * adamw — one chunk of AdamW (arXiv:1711.05101): mu and nu are brought up to date in place,
- * update = −lr · ((mu/c1) / (√(nu/c2) + eps) + decay · param).
+ * update = −lr · ((mu/c1) / (√(nu/c2) + eps) + decay · param); where decay is 0 the parameter does not matter, be it NaN.
  * args: 0 table (param, grad, mu, nu, update; decay), 1 −lr, 2 beta1, 3 1 − beta1, 4 beta2, 5 1 − beta2, 6 eps, 7 1/c1, 8 1/c2.
  */
 export function adamw(chunk: i32, args: usize, scratch: usize): void {
@@ -42,6 +42,7 @@ function adamwVectors(param: usize, grad: usize, mu: usize, nu: usize, update: u
   const rate = splat(floatArg(args, 1)), eps = splat(floatArg(args, 6));
   const beta1 = splat(floatArg(args, 2)), rest1 = splat(floatArg(args, 3)), scale1 = splat(floatArg(args, 7));
   const beta2 = splat(floatArg(args, 4)), rest2 = splat(floatArg(args, 5)), scale2 = splat(floatArg(args, 8));
+  const decays = f32x4.ne(decay, splat(0));
   for (let at: usize = 0; vectors > 0; vectors--, at += 16) {
     const g = v128.load(grad + at);
     const m = withoutDenormals(madd(beta1, v128.load(mu + at), f32x4.mul(rest1, g)));
@@ -50,7 +51,7 @@ function adamwVectors(param: usize, grad: usize, mu: usize, nu: usize, update: u
     const direction = f32x4.div(f32x4.mul(m, scale1), root);
     v128.store(mu + at, m);
     v128.store(nu + at, n);
-    v128.store(update + at, f32x4.mul(rate, madd(decay, v128.load(param + at), direction)));
+    v128.store(update + at, f32x4.mul(rate, madd(decay, v128.and(v128.load(param + at), decays), direction)));
   }
 }
 

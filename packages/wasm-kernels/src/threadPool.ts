@@ -65,6 +65,7 @@ export async function createThreadPool(options: ThreadPoolOptions): Promise<Thre
       return index;
     },
     run(kernel, chunks, ...values) {
+      if (values.length > MAX_ARGS) throw new UnsupportedError(`run: args must be at most ${MAX_ARGS}, got ${values.length}`);
       if (args.length === 0) args = argsView(); // an unshared memory has grown
       for (let i = 0; i < values.length; i++) args[i] = values[i] as number;
       if (health.failure !== undefined) throw new UnsupportedError(health.failure);

@@ -100,6 +100,17 @@ export class WasmBackend extends MathBackendCPU {
     return info !== undefined && info.dtype === dtype && this.entry(info.dataId).dtype === dtype;
   }
 
+  /** settle — stores float32 values that a CPU kernel's cast has left under another type (see `holds`) as float32, in place. */
+  settle({ dataId }: TensorInfo): void {
+    const entry = this.entry(dataId);
+    if (entry.dtype === 'float32') return;
+    const values = Float32Array.from(entry.values as ArrayLike<number>);
+    if (entry.block === undefined) this.hostBytes -= byteLength(entry.host);
+    else this.runtime.heap.free(entry.block);
+    Object.assign(entry, { dtype: 'float32', host: values, block: undefined, view: undefined });
+    this.hostBytes += values.byteLength;
+  }
+
   /** run — runs a kernel of assembly/ on the pool: chunks 0 … chunks − 1, with arguments as its docstring numbers them. */
   run(kernel: string, chunks: number, ...args: number[]): void {
     this.runtime.pool.run(this.kernelIndices[kernel] ??= this.runtime.pool.kernel(kernel), chunks, ...args);

@@ -1,4 +1,5 @@
-import { engine, fill } from '@tensorflow/tfjs-core';
+import { BACKEND_NAME } from '@evenkeel/wasm-kernels';
+import { cast, clone, dispose, engine, fill, setBackend, square, tensor, tidy, type NamedTensorMap } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { describeVariants } from './variants.ts';
 
@@ -6,6 +7,27 @@ const ATTRS = { learningRate: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightD
 const SMALLEST_NORMAL = 2 ** -126;
 
 describeVariants(() => {
+  it('kernels over lists refuse lists of other lengths or sizes, and values that two tensors share', () => {
+    const [x, y, short] = [fill([7], 1), fill([7], 1), fill([3], 1)];
+    const run = (inputs: NamedTensorMap) => () => engine().runKernel('evenkeel/addScaled', inputs, { a: 1, b: 1 });
+    expect(run({ 'x.0': x, 'y.0': short })).toThrow('addScaled: y.0 must have 7 elements, got 3');
+    expect(run({ 'x.0': x })).toThrow('addScaled: y must have 1 tensors, got 0');
+    const copy = clone(x);
+    expect(run({ 'x.0': x, 'y.0': y })).toThrow('addScaled: x.0 must have values of its own, got values that 2 tensors share');
+    dispose([x, y, short, copy]);
+  });
+
+  it('evenkeel/addScaled writes float32 over values that the CPU backend had cast without converting them', async () => {
+    await setBackend('cpu');
+    const x = tidy(() => cast(tensor([1, 2], [2], 'int32'), 'float32'));
+    await setBackend(BACKEND_NAME);
+    const y = tensor([0.5, 0.5]);
+    square(x).dispose(); // brings the values here
+    engine().runKernel('evenkeel/addScaled', { 'x.0': x, 'y.0': y }, { a: 1, b: 1 });
+    expect([...await x.data()]).toEqual([1.5, 2.5]);
+    dispose([x, y]);
+  });
+
   it('evenkeel/adamw lets the moments of a zero gradient decay to zero, not to denormal numbers, which are slow', async () => {
     const [mu, nu] = [fill([7], -1.5e-38), fill([7], 1.18e-38)];
     for (let step = 0; step < 5; step++) {

@@ -90,4 +90,20 @@ describeVariants(() => {
   it('max of the middle lets NaN win', async () => {
     await expectClose(tf.max(tf.tensor([[1, NaN], [5, 2], [NaN, 3]], [3, 2]), 0), [NaN, NaN]);
   });
+
+  it.each([15, 16, 17, 18])('tile, transpose, reverse, add and less agree with the CPU backend on %i axes that do not merge', async (rank) => {
+    const numbers = tf.reshape(tf.range(0, 2 ** rank), Array(rank).fill(2) as [number]);
+    const alternating = (odd: number): tf.Tensor => x(...Array.from({ length: rank }, (_, axis) => (axis % 2 === odd ? 2 : 1)));
+    const [a, b] = [alternating(0), alternating(1)];
+    const thin = x(...Array(9).fill(2) as number[]);
+    const results = (): tf.Tensor[] => [
+      tf.transpose(numbers, [...Array(rank).keys()].reverse()), tf.reverse(numbers, [0, 2, 4, 6, 8, 10, 12, 14]),
+      tf.tile(thin, Array.from({ length: 9 }, (_, axis) => (axis < rank - 10 ? 2 : 1))), tf.add(a, b), tf.less(a, b),
+    ];
+    const ours = await Promise.all(results().map((each) => each.data()));
+    await tf.setBackend('cpu');
+    const expected = await Promise.all(results().map((each) => each.data()));
+    await tf.setBackend('evenkeel-wasm');
+    expect(ours).toEqual(expected);
+  });
 });

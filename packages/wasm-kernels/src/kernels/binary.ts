@@ -1,6 +1,6 @@
 import { Add, backend_util, Maximum, Minimum, Multiply, RealDiv, SquaredDifference, Sub, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { chunksFor, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
-import { broadcastAxes, rowsOf } from './strided.ts';
+import { broadcastAxes, MAX_AXES, rowsOf } from './strided.ts';
 
 /** In the order of the operations in assembly/binary.ts. */
 const BINARY = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDifference] as const;
@@ -18,10 +18,12 @@ function binary(name: string, operation: number, call: KernelCall): TensorInfo {
   const size = util.sizeFromShape(shape);
   const periodA = period(a.shape, shape, size);
   const periodB = period(b.shape, shape, size);
+  const axes = periodA === 0 || periodB === 0 ? broadcastAxes(shape, a.shape, b.shape) : undefined;
+  if (axes !== undefined && axes.length >= MAX_AXES) return onCpu(name, call);
   const out = backend.allocate(shape);
   const pointers = [backend.pointer(a), backend.pointer(b), backend.pointer(out)] as const;
-  if (periodA === 0 || periodB === 0) {
-    const { rows, inner, chunks, perChunk, described } = rowsOf(broadcastAxes(shape, a.shape, b.shape));
+  if (axes !== undefined) {
+    const { rows, inner, chunks, perChunk, described } = rowsOf(axes);
     backend.run('binaryStrided', chunks, ...pointers, rows, inner.size, operation, ...inner.strides, perChunk, ...described);
   } else {
     backend.run('binary', chunksFor(size), ...pointers, size, operation, periodA, periodB);

@@ -1,6 +1,6 @@
 import { backend_util, Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual, Select, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { chunksFor, onCpu, type KernelCall, type WasmKernel } from './kernel.ts';
-import { broadcastAxes, rowsOf } from './strided.ts';
+import { broadcastAxes, MAX_AXES, rowsOf } from './strided.ts';
 
 /** In the order of the operations in assembly/logical.ts. */
 const COMPARISONS = [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] as const;
@@ -15,8 +15,10 @@ function compare(name: string, operation: number, call: KernelCall): TensorInfo 
   const { inputs: { a, b }, backend } = call;
   if (!backend.holds(a, 'float32') || !backend.holds(b, 'float32')) return onCpu(name, call);
   const shape = backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  const axes = broadcastAxes(shape, a.shape, b.shape);
+  if (axes.length >= MAX_AXES) return onCpu(name, call);
   const out = backend.allocate(shape, 'bool');
-  const { rows, inner, chunks, perChunk, described } = rowsOf(broadcastAxes(shape, a.shape, b.shape));
+  const { rows, inner, chunks, perChunk, described } = rowsOf(axes);
   backend.run(
     'compare', chunks, backend.pointer(a), backend.pointer(b), backend.pointer(out), rows, inner.size, operation, ...inner.strides, perChunk, ...described);
   return out;

@@ -20,9 +20,9 @@ export const optimizerKernels: readonly WasmKernel[] = [
 function adamw(call: KernelCall): TensorInfo[] {
   const { attrs, backend } = call;
   const params = listOf(call, 'adamw', 'param');
-  const grads = listOf(call, 'adamw', 'grad', params.length);
-  const mus = writableListOf(call, 'adamw', 'mu', params.length);
-  const nus = writableListOf(call, 'adamw', 'nu', params.length);
+  const grads = listOf(call, 'adamw', 'grad', params);
+  const mus = writableListOf(call, 'adamw', 'mu', params);
+  const nus = writableListOf(call, 'adamw', 'nu', params);
   const updates = params.map(({ shape }) => backend.allocate(shape));
   const { table, chunks } = chunkTable(backend, [params, grads, mus, nus, updates], attrs.weightDecays as number[]);
   const { learningRate, beta1, beta2, eps, correction1, correction2 } = attrs as Record<string, number>;
@@ -34,7 +34,7 @@ function adamw(call: KernelCall): TensorInfo[] {
 function scaledSums(call: KernelCall): TensorInfo[] {
   const { attrs: { a, bs }, backend } = call;
   const xs = listOf(call, 'scaledSums', 'x');
-  const ys = bs === undefined ? xs : listOf(call, 'scaledSums', 'y', xs.length);
+  const ys = bs === undefined ? xs : listOf(call, 'scaledSums', 'y', xs);
   const factor = optionalFloats(call, 'scaledSums', 'factor.0')['factor.0'];
   const sums = xs.map(({ shape }) => backend.allocate(shape));
   const { table, chunks } = chunkTable(backend, [xs, ys, sums], bs as number[] | undefined);
@@ -46,7 +46,7 @@ function scaledSums(call: KernelCall): TensorInfo[] {
 function addScaled(call: KernelCall): TensorInfo[] {
   const { attrs: { a, b }, backend } = call;
   const xs = writableListOf(call, 'addScaled', 'x');
-  const ys = listOf(call, 'addScaled', 'y', xs.length);
+  const ys = listOf(call, 'addScaled', 'y', xs);
   const { table, chunks } = chunkTable(backend, [xs, ys, xs], xs.map(() => b as number));
   backend.run('scaledSums', chunks, table.pointer, a as number, 0);
   backend.release(table);

@@ -5,6 +5,9 @@ import { ELEMENTS_PER_CHUNK, rowChunks } from './kernel.ts';
 /** Axis — how long an axis is, and how far apart its elements are in each operand. */
 export type Axis = { readonly size: number; readonly strides: readonly number[] };
 
+/** MAX_AXES — as many merged axes as a kernel of assembly/strided.ts can step through, one for the cut of long rows left out. */
+export const MAX_AXES = 16;
+
 /** stridesOf — of a row-major tensor. */
 export function stridesOf(shape: readonly number[]): number[] {
   return shape.map((_, axis) => util.sizeFromShape(shape.slice(axis + 1)));
@@ -53,6 +56,12 @@ function cutLong(axes: readonly Axis[]): Axis[] {
 export function copyStrided(backend: WasmBackend, from: number, to: number, axes: readonly Axis[], bytes: 1 | 4 = 4): void {
   if (axes.some(({ size }) => size === 0)) return;
   const merged = mergeAxes(axes);
+  const [first, ...others] = merged;
+  if (first !== undefined && merged.length >= MAX_AXES) {
+    const [stepFrom, stepTo] = first.strides as [number, number];
+    for (let i = 0; i < first.size; i++) copyStrided(backend, from + bytes * i * stepFrom, to + bytes * i * stepTo, others, bytes);
+    return;
+  }
   const last = merged[merged.length - 1];
   if (last?.strides[1] !== 1) merged.push({ size: 1, strides: [1, 1] });
   const { rows, inner, chunks, perChunk, described } = rowsOf(merged);
