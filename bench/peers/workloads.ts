@@ -5,7 +5,7 @@ export type Plan = { readonly warmup: number; readonly samples: number };
 
 /** PLANS — samples per contender and round, more of what is short; a slow contender gets fewer. */
 export const PLANS: Readonly<Record<string, Plan>> = {
-  reference: { warmup: 5, samples: 15 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
+  reference: { warmup: 30, samples: 20 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
   'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
 };
 
