@@ -5,12 +5,10 @@
 import { assemble } from '../../packages/wasm-kernels/scripts/assemble.ts';
 
 const started = performance.now();
-const notice = setTimeout(() => process.stderr.write('Compiling the WebAssembly kernels (first run only) …\n'), 300);
 try {
-  if (await assemble()) process.stderr.write(`WebAssembly kernels compiled in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+  const onCompile = (): void => void process.stderr.write('Compiling the WebAssembly kernels (first run only) …\n');
+  if (await assemble({ onCompile })) process.stderr.write(`WebAssembly kernels compiled in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 } catch (error) {
   process.stderr.write(`assemble: could not compile the WebAssembly kernels: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
-} finally {
-  clearTimeout(notice);
 }

@@ -49,10 +49,11 @@ async function compile(flags: readonly string[]): Promise<Uint8Array> {
   return binary;
 }
 
-/** assemble — brings src/generated/binaries.ts up to date. Returns whether it had to compile. */
-export async function assemble(force = false): Promise<boolean> {
+/** assemble — brings src/generated/binaries.ts up to date; calls `onCompile` before it compiles, if it must, and returns whether it did. */
+export async function assemble({ force = false, onCompile = () => {} } = {}): Promise<boolean> {
   const stamp = `// sources: ${fingerprint()}`;
   if (!force && existsSync(target) && readFileSync(target, 'utf8').startsWith(stamp)) return false;
+  onCompile();
   let text = `${stamp}\n// Written by scripts/assemble.ts from assembly/. Do not edit.\n`;
   for (const [name, flags] of Object.entries(VARIANTS)) {
     text += `export const ${name} = '${Buffer.from(await compile(flags)).toString('base64')}';\n`;
@@ -65,6 +66,6 @@ export async function assemble(force = false): Promise<boolean> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const started = performance.now();
-  const compiled = await assemble(process.argv.includes('--force'));
+  const compiled = await assemble({ force: process.argv.includes('--force') });
   if (compiled) process.stdout.write(`wasm-kernels: compiled assembly/ in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 }
