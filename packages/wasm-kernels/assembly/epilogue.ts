@@ -1,10 +1,10 @@
 // What a matrix product ends with, done on each block of C while it is in the cache.
-import { silu4 } from './activationGrad';
+import { activated, Silu } from './activations';
 import { gelu4 } from './gelu';
 import { addRow } from './reduce';
 import { splat } from './simd';
 
-export const LINEAR: i32 = 0;
+const LINEAR: i32 = 0;
 const RELU: i32 = 1;
 const RELU6: i32 = 2;
 const GELU: i32 = 3;
@@ -35,5 +35,5 @@ function activate(x: v128, activation: i32): v128 {
   if (activation == GELU_TANH) return gelu4(x, 1);
   if (activation == RELU) return f32x4.max(x, splat(0));
   if (activation == RELU6) return f32x4.min(f32x4.max(x, splat(0)), splat(6));
-  return silu4(x);
+  return activated<Silu>(x);
 }

@@ -1,9 +1,6 @@
 // Gated linear units: y = f(gate) · value, and the gradients in both.
-import { sigmoid4 } from './activationGrad';
+import { activated, density, Gelu, GeluTanh, product, Relu, share, Sigmoid, Silu, slope } from './activations';
 import { intArg, pointerArg } from './args';
-import { exp } from './exp';
-import { normalCdf } from './math';
-import { madd, splat } from './simd';
 
 const CHUNK: i32 = 16384;
 
@@ -29,13 +26,6 @@ export function gluGrad(chunk: i32, args: usize, scratch: usize): void {
   else if (f == 3) backward<GeluTanh>(chunk, args);
   else backward<Silu>(chunk, args);
 }
-
-// Names for the activations: forward<F> and backward<F> are compiled once per F.
-class Sigmoid {}
-class Relu {}
-class Gelu {}
-class GeluTanh {}
-class Silu {}
 
 function forward<F>(chunk: i32, args: usize): void {
   const first = chunk * CHUNK;
@@ -68,64 +58,4 @@ function backward<F>(chunk: i32, args: usize): void {
     store<f32>(dgate, g * load<f32>(value) * f32x4.extract_lane(slope<F>(x, p, e), 0));
     store<f32>(dvalue, g * f32x4.extract_lane(product<F>(x, p), 0));
   }
-}
-
-// An activation in parts, so that it and its derivative share the costly one.
-
-// @ts-ignore: decorator
-@inline
-function activated<F>(x: v128): v128 {
-  return product<F>(x, share<F>(x, density<F>(x)));
-}
-
-/** e^(−x²/2), for the exact GELU alone. */
-// @ts-ignore: decorator
-@inline
-function density<F>(x: v128): v128 {
-  if (idof<F>() == idof<Gelu>()) return exp(f32x4.mul(splat(-0.5), f32x4.mul(x, x)));
-  return x;
-}
-
-/** How much of x passes: Φ(x), sigmoid(2u) or sigmoid(x). */
-// @ts-ignore: decorator
-@inline
-function share<F>(x: v128, e: v128): v128 {
-  if (idof<F>() == idof<Relu>()) return x;
-  if (idof<F>() == idof<Gelu>()) return normalCdf(x, e);
-  if (idof<F>() == idof<GeluTanh>()) {
-    const b = bounded(x);
-    return sigmoid4(f32x4.mul(f32x4.mul(splat(1.5957691216057308), b), madd(splat(0.044715), f32x4.mul(b, b), splat(1))));
-  }
-  return sigmoid4(x);
-}
-
-/** f(x). */
-// @ts-ignore: decorator
-@inline
-function product<F>(x: v128, p: v128): v128 {
-  if (idof<F>() == idof<Sigmoid>()) return p;
-  if (idof<F>() == idof<Relu>()) return f32x4.max(x, splat(0));
-  return f32x4.mul(x, p);
-}
-
-/** f'(x). */
-// @ts-ignore: decorator
-@inline
-function slope<F>(x: v128, p: v128, e: v128): v128 {
-  if (idof<F>() == idof<Sigmoid>()) return f32x4.mul(p, f32x4.sub(splat(1), p));
-  if (idof<F>() == idof<Relu>()) return v128.bitselect(v128.and(f32x4.gt(x, splat(0)), splat(1)), x, f32x4.eq(x, x)); // a NaN stays
-  if (idof<F>() == idof<Gelu>()) return madd(f32x4.mul(x, splat(0.3989422804014327)), e, p);
-  if (idof<F>() == idof<GeluTanh>()) {
-    const b = bounded(x);
-    const inner = f32x4.mul(splat(1.5957691216057308), madd(splat(0.134145), f32x4.mul(b, b), splat(1)));
-    return madd(f32x4.mul(f32x4.mul(b, inner), p), f32x4.sub(splat(1), p), p);
-  }
-  return madd(f32x4.mul(x, p), f32x4.sub(splat(1), p), p);
-}
-
-/** x within ±20, beyond which sigmoid(2u) is 0 or 1 and x³ may overflow; in this order a NaN stays. */
-// @ts-ignore: decorator
-@inline
-function bounded(x: v128): v128 {
-  return f32x4.pmax(f32x4.pmin(x, splat(20)), splat(-20));
 }

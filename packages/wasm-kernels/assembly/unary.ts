@@ -1,5 +1,5 @@
 // Elementwise functions of one tensor.
-import { sigmoid4 } from './activationGrad';
+import { sigmoid4 } from './activations';
 import { floatArg, intArg, pointerArg } from './args';
 import { exp } from './exp';
 import { erf, tanh } from './math';
