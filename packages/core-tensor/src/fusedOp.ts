@@ -81,8 +81,12 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
     const names = namesToKeep(spec, Object.keys(present));
     const isRecorded = engineInternals().isTapeOn();
     const walkBefore = currentWalk();
-    // Only a walk that has begun since can be one of ours over this call; one of tfjs' own does not say what it wants.
-    const wants = (input: keyof I): boolean => input in present && (currentWalk() === walkBefore || currentWalk().has((present[input as string] as Tensor).id));
+    const wants = (input: keyof I): boolean => {
+      const tensor = present[input as string];
+      const walk = currentWalk();
+      // Only a walk that has begun since can be one of ours over this call; one of tfjs' own does not say what it wants.
+      return tensor !== undefined && (walk === walkBefore || walk.has(tensor.id));
+    };
     return engineInternals().runKernelFunc({
       inputs: present,
       forwardFunc: (_, save) => {
@@ -93,7 +97,10 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
         if (isRecorded) announceKept(saveOutputs.filter((index) => index >= results && index < list.length).length);
         return Array.isArray(outputs) && results > 1 ? list.slice(0, results) : (list[0] as Tensor);
       },
-      backwardsFunc: (dy, saved) => gradientsOf(spec, attrs, wants, Object.keys(present).length === names.length, names, Array.isArray(dy) ? dy : [dy], saved),
+      backwardsFunc: (dy, saved) => {
+        const kept = { names, keepsAll: names.length === Object.keys(present).length, saved };
+        return gradientsOf(spec, attrs, kept, wants, Array.isArray(dy) ? dy : [dy]);
+      },
     }) as R;
   };
 }
@@ -117,15 +124,17 @@ function presentInputs(inputs: FusedInputs): NamedTensorMap {
   return Object.fromEntries(Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined));
 }
 
+/** Kept — the inputs by name, then outputs, that were kept for the gradient; `keepsAll`: no input is missing. */
+type Kept = { readonly names: readonly string[]; readonly keepsAll: boolean; readonly saved: readonly Tensor[] };
+
 function gradientsOf<I extends FusedInputs, A, R>(
-  spec: FusedOpSpec<I, A, R>, attrs: A, wants: (input: keyof I) => boolean, hasAll: boolean,
-  names: readonly string[], dys: readonly Tensor[], saved: readonly Tensor[],
+  spec: FusedOpSpec<I, A, R>, attrs: A, { names, keepsAll, saved }: Kept, wants: (input: keyof I) => boolean, dys: readonly Tensor[],
 ): Record<string, () => Tensor> {
   const inputs = Object.fromEntries(names.map((name, i) => [name, saved[i] as Tensor])) as unknown as I;
   const { gradient } = spec;
   const isSecondOrder = spec.differentiable === 'once' && engineInternals().isTapeOn();
   const isFused = gradient !== undefined && !isSecondOrder && gradient.kernels.every(hasKernel);
-  if (!isFused && !hasAll) {
+  if (!isFused && !keepsAll) {
     throw new UnsupportedError(`fusedOp: the backend of ${spec.name} must stay selected until its gradient has been computed, got another`);
   }
   const grads: { readonly [name: string]: Tensor | (() => Tensor) | undefined } = isFused

@@ -25,8 +25,9 @@ import { checkAttentionInputs, resolveOptions, sizesOf, type AttentionWithLse, t
  * @throws ShapeError   if ranks, dtypes or sizes do not fit.
  * @throws ConfigError  if an option is out of range, dropout acts without a seed, or the gradient of `alibiSlopes` is asked for.
  *
- * Sources: Dao et al. 2022, arXiv:2205.14135, algorithms 1 and 2; ALiBi is Press et al. 2021, arXiv:2108.12409, §3. Departs from the papers: masks are aligned bottom-right, as
- * in the official code since 2.1; the dropout mask comes from Threefry with a 32-bit threshold.
+ * Sources: Dao et al. 2022, arXiv:2205.14135, algorithms 1 and 2; ALiBi is Press et al. 2021, arXiv:2108.12409, §3. Departs from the
+ * papers: masks are aligned bottom-right, as in the official code since 2.1; the dropout mask comes from Threefry with a 32-bit
+ * threshold.
  */
 export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false }): Tensor;
 export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;

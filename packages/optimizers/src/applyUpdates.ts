@@ -14,10 +14,12 @@ import { addScaled } from './scaledSums.ts';
 export function applyUpdates(params: Tree<Variable>, updates: Tree<Tensor>): void {
   const updateOf = leafOf<Tensor>('applyUpdates', 'updates', updates);
   const entries = treeEntries<Variable>(params);
-  for (const [path, param] of entries) {
+  const matching = entries.map(([path, param]) => {
+    const update = updateOf(path);
     checkDtype('applyUpdates', argAt('params', path), param, 'float32');
-    checkDtype('applyUpdates', argAt('updates', path), updateOf(path), 'float32');
-    checkShape('applyUpdates', argAt('updates', path), updateOf(path), param.shape);
-  }
-  addScaled(entries.map(([, param]) => param), 1, entries.map(([path]) => updateOf(path)));
+    checkDtype('applyUpdates', argAt('updates', path), update, 'float32');
+    checkShape('applyUpdates', argAt('updates', path), update, param.shape);
+    return update;
+  });
+  addScaled(entries.map(([, param]) => param), 1, matching);
 }
