@@ -15,6 +15,7 @@ export { valueAndGrad, vjp, type ValueAndGradOptions } from './valueAndGrad.ts';
 export { fusedOp, hasKernel, runKernel, type FusedGradient, type FusedInputs, type FusedOpSpec, type GradientContext } from './fusedOp.ts';
 export { hasListKernel, runListKernel, unshare, type TensorLists } from './listKernel.ts';
 export { einsum } from './einsum.ts';
+export { splitHeads } from './splitHeads.ts';
 export { rematerialise } from './rematerialise.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';

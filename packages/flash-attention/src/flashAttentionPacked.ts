@@ -1,6 +1,6 @@
-import { checkDivisible, checkDtype, checkInteger, checkRank, ShapeError, type PackedAttentionSizes } from '@evenkeel/core-tensor';
+import { checkDivisible, checkDtype, checkInteger, checkRank, ShapeError, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { fusedAttentionPacked, fusedAttentionWithLse, splitHeads } from './fusedAttention.ts';
+import { fusedAttentionPacked, fusedAttentionWithLse } from './fusedAttention.ts';
 import { resolveOptions, type AttentionWithLse, type FlashAttentionPackedOptions } from './options.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { fusedOp, runKernel, type PackedAttentionSizes } from '@evenkeel/core-tensor';
-import { reshape, split, zerosLike, type Tensor } from '@tensorflow/tfjs-core';
+import { fusedOp, runKernel, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
+import { zerosLike, type Tensor } from '@tensorflow/tfjs-core';
 import type { AttentionAttrs, AttentionInputs, AttentionTerms } from './options.ts';
 import { referenceAttention } from './reference/attention.ts';
 
@@ -50,13 +50,3 @@ export const fusedAttentionPacked = fusedOp<PackedInputs, PackedAttrs, Tensor[]>
   },
   differentiable: 'once',
 });
-
-/** splitHeads — `b t (h+2g)·d` to `q: b t h d`, `k: b t g d` and `v: b t g d`. */
-export function splitHeads(qkv: Tensor, { numHeads, numKvHeads }: Required<PackedAttentionSizes>): { q: Tensor; k: Tensor; v: Tensor } {
-  const [B, T, C] = qkv.shape as [number, number, number];
-  const headDim = C / (numHeads + 2 * numKvHeads);
-  const counts = [numHeads, numKvHeads, numKvHeads];
-  const [q, k, v] = split(qkv, counts.map((count) => count * headDim), -1)
-    .map((part, i) => reshape(part, [B, T, counts[i] as number, headDim])) as [Tensor, Tensor, Tensor];
-  return { q, k, v };
-}

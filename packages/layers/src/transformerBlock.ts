@@ -1,8 +1,8 @@
 import {
-  checkDivisible, checkFunction, checkInteger, checkLastDim, checkOneOf, checkProbability, checkRank, ConfigError, foldSeed,
+  checkDivisible, checkFunction, checkInteger, checkLastDim, checkOneOf, checkProbability, checkRank, ConfigError, foldSeed, splitHeads,
   type ApplyOptions, type AttentionFn, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Tree,
 } from '@evenkeel/core-tensor';
-import { add, concat, reshape, split, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { add, concat, reshape, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { dropout as dropoutOp } from './dropout.ts';
 import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
 import { linearLayer } from './linear.ts';
@@ -134,31 +134,24 @@ function normOfSum(norm: Layer, x: Tensor, residual: Tensor, params: Tree<Tensor
 
 /** Projects to q, k and v, attends, and projects back: `attend` to the given positions, `attendCached` to the cached ones too. */
 function attentionBranch({ dim, numHeads, numKvHeads = numHeads, attention, causal = false, block }: TransformerBlockConfig, layers: BlockLayers['attn']) {
-  const headDim = dim / numHeads;
-  const kvDim = numKvHeads * headDim;
+  const heads = { numHeads, numKvHeads };
   type Params = BlockParams['attn'];
   const project = (x: Tensor, params: Params, options: ApplyOptions): Tensor => layers.qkv.apply(x, params.qkv, inside(options, 'qkv', block)); // b t (h + 2g)·d
   const projectBack = (mixed: Tensor, params: Params, options: ApplyOptions): Tensor => {
     const [B, T] = mixed.shape as [number, number];
     return layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, inside(options, 'proj', block)); // b t c
   };
-  const splitHeads = (projected: Tensor): [q: Tensor, k: Tensor, v: Tensor] => {
-    const [B, T] = projected.shape as [number, number, number];
-    const [q, k, v] = split(projected, [dim, kvDim, kvDim], -1) as [Tensor, Tensor, Tensor];
-    return [reshape(q, [B, T, numHeads, headDim]), reshape(k, [B, T, numKvHeads, headDim]), reshape(v, [B, T, numKvHeads, headDim])];
-  };
   return {
     attend(x: Tensor, params: Params, options: ApplyOptions): Tensor {
       const projected = project(x, params, options);
       const call = { causal, ...inside(options, 'attention', block) };
-      const mixed = attention.packed === undefined
-        ? attention(...splitHeads(projected), call)
-        : attention.packed(projected, { ...call, numHeads, numKvHeads }); // b t h d
-      return projectBack(mixed, params, options);
+      if (attention.packed !== undefined) return projectBack(attention.packed(projected, { ...call, ...heads }), params, options);
+      const { q, k, v } = splitHeads(projected, heads); // b t h d, b t g d, b t g d
+      return projectBack(attention(q, k, v, call), params, options);
     },
     attendCached(x: Tensor, params: Params, cached: KvCache | null): { y: Tensor; cache: KvCache } {
-      const [q, newK, newV] = splitHeads(project(x, params, {})); // b t h d, b t g d, b t g d
-      const cache = cached === null ? { k: newK, v: newV } : { k: concat([cached.k, newK], 1), v: concat([cached.v, newV], 1) }; // b s g d
+      const { q, k, v } = splitHeads(project(x, params, {}), heads); // b t h d, b t g d, b t g d
+      const cache = cached === null ? { k, v } : { k: concat([cached.k, k], 1), v: concat([cached.v, v], 1) }; // b s g d
       const mixed = attention(q, cache.k, cache.v, { causal }); // b t h d
       return { y: projectBack(mixed, params, {}), cache };
     },
