@@ -27,7 +27,7 @@ provideBackend('evenkeel-wasm', async () => {
   return create(wasm());
 });
 
-provideBackend('webgpu', async () => {
+provideBackend('evenkeel-webgpu', async () => {
   const lavapipe = ['/usr/share/vulkan/icd.d/lvp_icd.json', '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json'].find(existsSync);
   if (lavapipe !== undefined) process.env['VK_DRIVER_FILES'] = process.env['VK_ICD_FILENAMES'] = lavapipe;
   const { webgpu } = await import('@evenkeel/webgpu-kernels');

@@ -12,6 +12,8 @@ export type DeviceWatch = {
   readonly check: () => void;
   /** Runs `f` if nothing went wrong so far; an error that arrives meanwhile is reported under `name`. */
   readonly during: <T>(name: string, f: () => T) => T;
+  /** Takes an error that was caught, of the operation `name`. */
+  readonly fail: (error: GPUError, name?: string) => void;
   /** The end that was meant: losing the device is no failure from here on, using it is. */
   readonly close: () => void;
 };
@@ -23,9 +25,11 @@ export function watchDevice(device: GPUDevice): DeviceWatch {
   const fail = (what: string): void => {
     failure ??= what;
   };
+  const failWith = ({ message, constructor }: GPUError, name = running): void =>
+    fail(`${KINDS[constructor.name] ?? 'an error'}${name === undefined ? '' : ` in ${name}`}: ${oneLine(message)}`);
   device.addEventListener('uncapturederror', (event) => {
     event.preventDefault(); // it is thrown, so it need not be printed
-    fail(`${kindOf(event.error)}${running === undefined ? '' : ` in ${running}`}: ${oneLine(event.error.message)}`);
+    failWith(event.error);
   });
   void device.lost.then(({ reason, message }) => fail(`the device was lost (${reason}): ${oneLine(message)}`));
   const check = (): void => {
@@ -44,15 +48,12 @@ export function watchDevice(device: GPUDevice): DeviceWatch {
         running = undefined;
       }
     },
+    fail: failWith,
     close: () => fail('one that was closed, because its backend was removed'),
   };
 }
 
-/** `GPUValidationError` → `a validation error`. */
-function kindOf(error: GPUError): string {
-  const kinds: Record<string, string> = { GPUValidationError: 'a validation error', GPUOutOfMemoryError: 'out of memory', GPUInternalError: 'an internal error' };
-  return kinds[error.constructor.name] ?? 'an error';
-}
+const KINDS: Record<string, string> = { GPUValidationError: 'a validation error', GPUOutOfMemoryError: 'out of memory', GPUInternalError: 'an internal error' };
 
 /** Dawn's messages run over many lines, of which the first tell what is wrong and the rest where. */
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 600).replace(/[\s.]+$/, '');

@@ -1,20 +1,20 @@
-import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
+import { ConfigError, GPU_BACKEND, UnsupportedError } from '@evenkeel/core-tensor';
 import { engine, findBackendFactory, registerBackend, removeBackend, type KernelBackend } from '@tensorflow/tfjs-core';
 import { adapterName, type FoundAdapter } from './adapter.ts';
 import { watchDevice } from './deviceWatch.ts';
 import type { GpuEntry } from './gpuEntry.ts';
-import { repairKernels } from './repairs/kernels.ts';
+import { registerKernels } from './kernels/index.ts';
 import { usefulFeatures, usefulLimits } from './requirements.ts';
 
 /** What `openDevice` registered last, under which options. */
 let opened: { readonly key: string; readonly isUsable: () => boolean } | undefined;
 
 /**
- * openDevice — opens a device on the adapter and registers it as tfjs' backend `webgpu`.
+ * openDevice — opens a device on the adapter and registers it as tfjs' backend `evenkeel-webgpu`.
  *
  * One that was opened with the same `key` and still works is kept.
  *
- * @throws ConfigError       while tensors live on another backend of that name, which would be lost.
+ * @throws ConfigError       while tensors live on another device of ours, which would be lost.
  * @throws UnsupportedError  if the adapter gives no device.
  */
 export async function openDevice(found: FoundAdapter, key: string): Promise<void> {
@@ -23,21 +23,21 @@ export async function openDevice(found: FoundAdapter, key: string): Promise<void
   const { adapter } = found;
   const device = await requestDevice(adapter);
   const watch = watchDevice(device);
-  // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, and must give way.
+  // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, beside ours.
   const { EvenkeelWebgpuBackend } = await import('./backend.ts');
   installGlobals(found);
-  repairKernels();
-  if (findBackendFactory('webgpu')) removeBackend('webgpu');
+  registerKernels();
+  if (findBackendFactory(GPU_BACKEND)) removeBackend(GPU_BACKEND);
   const factory = (): KernelBackend => new EvenkeelWebgpuBackend(device, adapter.info, watch);
-  registerBackend('webgpu', factory, 3); // tfjs' own priority for it
-  opened = { key, isUsable: () => watch.failure() === undefined && findBackendFactory('webgpu') === factory };
+  registerBackend(GPU_BACKEND, factory, 3); // tfjs' own priority for WebGPU
+  opened = { key, isUsable: () => watch.failure() === undefined && findBackendFactory(GPU_BACKEND) === factory };
 }
 
 function checkUnused(): void {
-  const backend = engine().registry['webgpu'];
+  const backend = engine().registry[GPU_BACKEND];
   if (backend === undefined || backend.numDataIds() === 0 || ('isWorking' in backend && !backend.isWorking)) return;
   throw new ConfigError(
-    `webgpu: the tfjs backend webgpu must hold no tensors when another device is opened, got ${backend.numDataIds()}; dispose them, or open the device first`);
+    `webgpu: the tfjs backend ${GPU_BACKEND} must hold no tensors when another device is opened, got ${backend.numDataIds()}; dispose them, or open the device first`);
 }
 
 async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {

@@ -1,4 +1,4 @@
-import { UnsupportedError, type DeviceProbe, type DeviceProvider } from '@evenkeel/core-tensor';
+import { GPU_BACKEND, UnsupportedError, type DeviceProbe, type DeviceProvider } from '@evenkeel/core-tensor';
 import { describeAdapter, requestAdapter } from './adapter.ts';
 import { openDevice } from './openDevice.ts';
 import { checkOptions, optionsKey, type WebgpuOptions } from './options.ts';
@@ -8,17 +8,17 @@ import { checkOptions, optionsKey, type WebgpuOptions } from './options.ts';
  *
  * Probing finds an adapter and says what it is; an adapter that computes on the CPU (llvmpipe, SwiftShader) has the kind
  * `software`, so `useDevice('auto', …)` passes over it. Creating opens a device with every feature and limit of the adapter
- * that computing can use, and registers it as tfjs' backend `webgpu`; a working one made with the same options is kept.
+ * that computing can use, and registers it as tfjs' backend `evenkeel-webgpu`; a working one made with the same options is kept.
  *
  * @returns  a provider for `useDevice`. Nothing is loaded or opened before `probe` or `create` is called.
  * @throws ConfigError  if an option is not valid. `create` throws UnsupportedError where there is no GPU, saying what is
- *                      missing and how to get it, and ConfigError while tensors live on another tfjs backend `webgpu`.
+ *                      missing and how to get it, and ConfigError while tensors live on another device.
  */
 export function webgpu(options: WebgpuOptions = {}): DeviceProvider {
   checkOptions(options);
   return Object.freeze({
     name: 'webgpu',
-    backendName: 'webgpu',
+    backendName: GPU_BACKEND,
     probe: () => probe(options),
     create: () => create(options),
   });

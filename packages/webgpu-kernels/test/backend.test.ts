@@ -21,7 +21,7 @@ function runBrokenShader(x: Tensor): void {
   }, [x], 'float32');
 }
 
-forEachBackend(['webgpu'], () => {
+forEachBackend(['evenkeel-webgpu'], () => {
   it.each([[1, 1, 1, false, false], [3, 65, 1, true, false], [65, 130, 3, false, true], [130, 65, 130, false, false]] as const)(
     'matMul on webgpu agrees with float64 for %i×%i×%i, transposed: %s, %s', async (m, k, n, transposeA, transposeB) => {
       const a = randomArray(m * k, { seed: 1 });
@@ -106,7 +106,7 @@ forEachBackend(['webgpu'], () => {
   });
 });
 
-forEachBackend(['webgpu'], () => {
+forEachBackend(['evenkeel-webgpu'], () => {
   describe('a shader that does not compile', () => {
     it('makes its operation throw with its name and the compiler\'s words, and condemns the device', async () => {
       const x = tensor([[1, 2], [3, 4]]) as Tensor2D;

@@ -19,7 +19,7 @@ function runProgram(rest: string): Promise<{ code: number | string; stdout: stri
   });
 }
 
-forEachBackend(['webgpu'], () => {
+forEachBackend(['evenkeel-webgpu'], () => {
   it('a program that used webgpu() ends by itself, with tensors alive and work under way', async () => {
     const { code, stdout } = await runProgram('process.stdout.write(String(await y.data())); void matMul(y, y).data();');
     expect(stdout).toBe('7,10,15,22');

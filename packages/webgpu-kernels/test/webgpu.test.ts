@@ -15,8 +15,8 @@ it('webgpu(options) refuses options that cannot be meant', () => {
     .toThrow(new ConfigError('webgpu: toggles must be names such as skip_validation, got "skip_validation,adapter=x"'));
 });
 
-forEachBackend(['webgpu'], () => {
-  afterEach(() => setBackend('webgpu'));
+forEachBackend(['evenkeel-webgpu'], () => {
+  afterEach(() => setBackend('evenkeel-webgpu'));
 
   it('webgpu().probe() names the adapter, tells its kind and lists features and limits', async () => {
     const probe = await webgpu().probe();
@@ -46,7 +46,7 @@ forEachBackend(['webgpu'], () => {
     expect(device.name).toBe(kind === 'accelerator' ? 'webgpu' : 'cpu');
     expect(device.reason).toContain('webgpu: ');
     expect((await useDevice('webgpu', providers)).kind).toBe(kind);
-    expect(getBackend()).toBe('webgpu');
+    expect(getBackend()).toBe('evenkeel-webgpu');
   });
 
   it('webgpu().create() opens a device with the features and limits of the adapter', async () => {

@@ -12,7 +12,7 @@ const key = Symbol.for('evenkeel.testing.backends');
 const backends = ((globalThis as { [key]?: Map<string, Entry> })[key] ??= new Map<string, Entry>());
 
 /** The backends on which a fused op is tested unless the test says otherwise. */
-export const defaultBackends = ['cpu', 'evenkeel-wasm', 'webgpu'] as const;
+export const defaultBackends = ['cpu', 'evenkeel-wasm', 'evenkeel-webgpu'] as const;
 
 /** provideBackend — makes a backend known to `forEachBackend`; the provider runs only when a test file asks for it. */
 export function provideBackend(name: string, provider: BackendProvider): void {

@@ -1,4 +1,4 @@
-import { getKernel, registerKernel, unregisterKernel, util, type KernelBackend, type KernelFunc, type TensorInfo } from '@tensorflow/tfjs-core';
+import { util, type KernelBackend, type KernelConfig, type KernelFunc, type TensorInfo } from '@tensorflow/tfjs-core';
 
 /** The axes that tfjs' programs for tile, pad and where can count. */
 const MAX_RANK = 4;
@@ -25,23 +25,17 @@ const REPAIRED: Readonly<Record<string, Repaired>> = {
   },
 };
 
-let isDone = false;
-
-/** repairKernels — puts kernels in front of tfjs' own that can do what those cannot; the rest still goes to tfjs'. */
-export function repairKernels(): void {
-  if (isDone) return;
-  isDone = true;
-  for (const [kernelName, repaired] of Object.entries(REPAIRED)) {
-    const original = getKernel(kernelName, 'webgpu');
-    unregisterKernel(kernelName, 'webgpu');
-    const kernelFunc: KernelFunc = (call) => {
-      const inputs = call.inputs as Record<string, TensorInfo>;
-      const isStock = Object.values(inputs).every(({ shape, dtype }) => shape.length <= MAX_RANK || dtype === 'string');
-      const stock: Stock = (stockInputs, attrs = {}) => original.kernelFunc({ inputs: stockInputs, backend: call.backend, attrs: attrs as never }) as TensorInfo;
-      return isStock ? original.kernelFunc(call) : repaired({ inputs, attrs: call.attrs ?? {}, backend: call.backend as KernelBackend, stock });
-    };
-    registerKernel({ ...original, kernelFunc });
-  }
+/** repairedKernel — a kernel of tfjs-backend-webgpu, or one in front of it that can do what it cannot; the rest still goes to tfjs'. */
+export function repairedKernel(original: KernelConfig): KernelConfig {
+  const repaired = REPAIRED[original.kernelName];
+  if (repaired === undefined) return original;
+  const kernelFunc: KernelFunc = (call) => {
+    const inputs = call.inputs as Record<string, TensorInfo>;
+    const isStock = Object.values(inputs).every(({ shape, dtype }) => shape.length <= MAX_RANK || dtype === 'string');
+    const stock: Stock = (stockInputs, attrs = {}) => original.kernelFunc({ inputs: stockInputs, backend: call.backend, attrs: attrs as never }) as TensorInfo;
+    return isStock ? original.kernelFunc(call) : repaired({ inputs, attrs: call.attrs ?? {}, backend: call.backend as KernelBackend, stock });
+  };
+  return { ...original, kernelFunc };
 }
 
 /** Applies `step` to one axis after the other, each time to the same data seen as `outer axis inner`; undefined leaves it. */

@@ -16,7 +16,7 @@ const at = (place: readonly number[]): number => values[place.reduce((index, i, 
 /** The values as the result of an operation: on the GPU alone, where stock tile could not read them. */
 const computed = () => tidy(() => mul(tensor(values, SHAPE), 1));
 
-forEachBackend(['webgpu'], () => {
+forEachBackend(['evenkeel-webgpu'], () => {
   it.each([[[1, 1, 3, 1, 1]], [[2, 1, 1, 3, 2]], [[1, 1, 1, 1, 1]]])('tile(x, %s) of rank 5 repeats each axis, and leaks nothing', async (reps) => {
     const x = computed();
     await expectNoLeak(() => tile(x, reps));

@@ -17,7 +17,7 @@ function scan64(row: readonly number[], combine: (a: number, b: number) => numbe
   return result;
 }
 
-forEachBackend(['webgpu'], () => {
+forEachBackend(['evenkeel-webgpu'], () => {
   it.each([[false, false], [false, true], [true, false], [true, true]])(
     'cumsum and cumprod, exclusive: %s, reversed: %s, are right for rows of 1, 3, 4, 65 and 5 in turn', async (exclusive, reverse) => {
       for (const length of [1, 3, 4, 65, 5]) { // one shader for all lengths of a rank was the fault

@@ -1,0 +1,127 @@
+/** Buffers of freed tensors, kept for the next ones; those that nothing has used for a while go back to the driver. */
+
+/** Arena — free buffers by use and size. A captured step has one of its own, so that nothing else gets the buffers it replays into. */
+export type Arena = Map<number, GPUBuffer[]>;
+
+/** BufferUse — whose a buffer is, and the last batch of commands that names it. */
+type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number };
+
+/** Batches after which a free buffer is given back. */
+const IDLE_BATCHES = 200;
+const TRIM_EVERY = 100;
+
+/**
+ * BufferPool — stands in for tfjs' buffer manager. Sizes are rounded up to one of eight per power of two (at most an eighth
+ * more, and whole vec4s), so that tensors of nearly equal sizes share buffers.
+ */
+export class BufferPool {
+  numBytesUsed = 0;
+  numBytesAllocated = 0;
+  /** Most bytes that tensors held at once. */
+  peakBytesUsed = 0;
+  /** The number of the batch of commands that is being recorded. */
+  batch = 0;
+  readonly #shared: Arena = new Map();
+  readonly #uses = new Map<GPUBuffer, BufferUse>();
+  #arena: Arena = this.#shared;
+  #nextId = 0;
+  readonly #device: GPUDevice;
+  readonly #onDestroy: () => void;
+
+  /** @param onDestroy  called after buffers were destroyed: what refers to them is void. */
+  constructor(device: GPUDevice, onDestroy: () => void) {
+    this.#device = device;
+    this.#onDestroy = onDestroy;
+  }
+
+  /** acquireBuffer — a buffer of at least `bytes`; its old contents are still in it. One that is mapped is always new. */
+  acquireBuffer(bytes: number, usage: number, mappedAtCreation = false): GPUBuffer {
+    const size = sizeClass(bytes);
+    const key = size * 2048 + usage; // usage flags have ten bits
+    const buffer = (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation });
+    this.numBytesUsed += size;
+    this.peakBytesUsed = Math.max(this.peakBytesUsed, this.numBytesUsed);
+    return buffer;
+  }
+
+  /** releaseBuffer — at once for the next taker, also while commands that name it wait: the device runs them in order. */
+  releaseBuffer(buffer: GPUBuffer, reuse = true): void {
+    const { arena, key } = this.use(buffer);
+    this.numBytesUsed -= buffer.size;
+    if (!reuse) return this.#destroy([buffer]);
+    const free = arena.get(key);
+    if (free === undefined) arena.set(key, [buffer]);
+    else free.push(buffer);
+  }
+
+  /** use — the record of one of this pool's buffers, or of a foreign one. */
+  use(buffer: GPUBuffer): BufferUse {
+    let use = this.#uses.get(buffer);
+    if (use === undefined) this.#uses.set(buffer, use = { id: this.#nextId++, arena: new Map(), key: 0, lastBatch: -1 });
+    return use;
+  }
+
+  /** within — runs `f`; buffers it acquires come from `arena`, and return there when they are released. */
+  within<T>(arena: Arena, f: () => T): T {
+    const outer = this.#arena;
+    this.#arena = arena;
+    try {
+      return f();
+    } finally {
+      this.#arena = outer;
+    }
+  }
+
+  /** trim — to be called after each batch: destroys what has been free for long; with `all` every free buffer. */
+  trim(all = false): void {
+    if (!all && this.batch % TRIM_EVERY !== 0) return;
+    for (const [key, buffers] of this.#shared) {
+      const isIdle = (buffer: GPUBuffer): boolean => all || this.use(buffer).lastBatch < this.batch - IDLE_BATCHES;
+      const idle = buffers.filter(isIdle);
+      if (idle.length === 0) continue;
+      this.#shared.set(key, buffers.filter((buffer) => !isIdle(buffer)));
+      this.#destroy(idle);
+    }
+  }
+
+  /** discard — destroys the free buffers of an arena that is not needed any more. */
+  discard(arena: Arena): void {
+    for (const buffers of arena.values()) this.#destroy(buffers);
+    arena.clear();
+  }
+
+  getNumUsedBuffers(): number {
+    return this.#uses.size - this.getNumFreeBuffers();
+  }
+
+  getNumFreeBuffers(): number {
+    return [...this.#shared.values()].reduce((count, buffers) => count + buffers.length, 0);
+  }
+
+  dispose(): void {
+    this.#destroy([...this.#uses.keys()]);
+    this.#shared.clear();
+  }
+
+  #create(key: number, descriptor: GPUBufferDescriptor): GPUBuffer {
+    const buffer = this.#device.createBuffer(descriptor);
+    this.numBytesAllocated += descriptor.size;
+    this.#uses.set(buffer, { id: this.#nextId++, arena: this.#arena, key, lastBatch: this.batch });
+    return buffer;
+  }
+
+  #destroy(buffers: readonly GPUBuffer[]): void {
+    for (const buffer of buffers) {
+      buffer.destroy();
+      this.numBytesAllocated -= buffer.size;
+      this.#uses.delete(buffer);
+    }
+    if (buffers.length > 0) this.#onDestroy();
+  }
+}
+
+/** sizeClass — `bytes` rounded up to a multiple of an eighth of the power of two below it, and of 16. */
+export function sizeClass(bytes: number): number {
+  const step = Math.max(16, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 3));
+  return Math.max(16, Math.ceil(bytes / step) * step);
+}

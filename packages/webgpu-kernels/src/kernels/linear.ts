@@ -1,0 +1,3 @@
+import type { GpuKernel } from '@evenkeel/core-tensor';
+
+export const linearKernels: readonly GpuKernel[] = [];

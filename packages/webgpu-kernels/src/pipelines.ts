@@ -1,0 +1,65 @@
+import type { GpuProgram } from '@evenkeel/core-tensor';
+import type { DeviceWatch } from './deviceWatch.ts';
+import { isNode } from './runtime.ts';
+
+/** Pipeline — a compiled program and the layout of its tensors; equal layouts are one object. */
+export type Pipeline = { readonly pipeline: GPUComputePipeline; readonly layout: BindLayout };
+
+export type BindLayout = { readonly id: number; readonly layout: GPUBindGroupLayout };
+
+/** Pipelines — compiles each program once, known by its text. */
+export class Pipelines {
+  readonly #device: GPUDevice;
+  readonly #watch: DeviceWatch;
+  readonly #uniforms: GPUBindGroupLayout;
+  readonly #byProgram = new WeakMap<GpuProgram, Pipeline>();
+  readonly #byCode = new Map<string, Pipeline>();
+  readonly #layouts = new Map<string, BindLayout>();
+
+  constructor(device: GPUDevice, watch: DeviceWatch, uniforms: GPUBindGroupLayout) {
+    this.#device = device;
+    this.#watch = watch;
+    this.#uniforms = uniforms;
+  }
+
+  get(program: GpuProgram): Pipeline {
+    let pipeline = this.#byProgram.get(program) ?? this.#byCode.get(program.code);
+    if (pipeline === undefined) this.#byCode.set(program.code, pipeline = this.#compile(program));
+    this.#byProgram.set(program, pipeline);
+    return pipeline;
+  }
+
+  #compile({ name, code, bindings, uniforms }: GpuProgram): Pipeline {
+    const layout = this.#layoutOf(bindings.map(({ access }) => access));
+    return this.#attributed(name, () => {
+      const module = this.#device.createShaderModule({ label: name, code });
+      const bindGroupLayouts = uniforms.length > 0 ? [layout.layout, this.#uniforms] : [layout.layout];
+      const pipeline = this.#device.createComputePipeline({
+        label: name, layout: this.#device.createPipelineLayout({ label: name, bindGroupLayouts }), compute: { module, entryPoint: 'main' },
+      });
+      return { pipeline, layout };
+    });
+  }
+
+  /** In browsers errors arrive later, when nobody knows any more what was running: a scope keeps the name. Node's arrive at once. */
+  #attributed<T>(name: string, f: () => T): T {
+    if (isNode()) return f();
+    this.#device.pushErrorScope('validation');
+    try {
+      return f();
+    } finally {
+      void this.#device.popErrorScope().then((error) => error && this.#watch.fail(error, name), () => {});
+    }
+  }
+
+  #layoutOf(accesses: readonly ('read' | 'write')[]): BindLayout {
+    const key = accesses.join();
+    let layout = this.#layouts.get(key);
+    if (layout === undefined) {
+      const entries = accesses.map((access, binding): GPUBindGroupLayoutEntry => (
+        { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } }));
+      this.#layouts.set(key, layout = { id: this.#layouts.size, layout: this.#device.createBindGroupLayout({ label: key, entries }) });
+    }
+    return layout;
+  }
+}

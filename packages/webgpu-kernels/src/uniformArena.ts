@@ -1,0 +1,79 @@
+import { UNIFORM_BYTES, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+
+/** Bytes of uniforms that one batch of commands may have. */
+const CAPACITY = 1024 * UNIFORM_BYTES;
+
+/**
+ * UniformArena — the uniforms of all launches of a batch in one buffer, written to the device once, before the batch is
+ * submitted. Every launch reads its own through an offset, so one bind group serves all.
+ */
+export class UniformArena {
+  readonly layout: GPUBindGroupLayout;
+  readonly group: GPUBindGroup;
+  readonly buffer: GPUBuffer;
+  readonly #bytes = new ArrayBuffer(CAPACITY);
+  readonly #floats = new Float32Array(this.#bytes);
+  readonly #integers = new Int32Array(this.#bytes);
+  readonly #device: GPUDevice;
+  #used = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.layout = device.createBindGroupLayout({
+      label: 'uniforms', entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } }],
+    });
+    this.buffer = device.createBuffer({ label: 'uniforms', size: CAPACITY, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    this.group = uniformGroup(device, this.layout, this.buffer);
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#used + aligned(bytes) <= CAPACITY;
+  }
+
+  /** write — stores the uniforms of a launch; returns their offset in bytes. */
+  write(program: GpuProgram, values: NonNullable<GpuDispatch['uniforms']>): number {
+    const offset = this.#take(4 * program.uniforms.length);
+    writeUniforms(program, values, this.#floats, this.#integers, offset / 4);
+    return offset;
+  }
+
+  /** writeBytes — stores uniforms that are laid out already. */
+  writeBytes(bytes: Uint8Array): number {
+    const offset = this.#take(bytes.length);
+    new Uint8Array(this.#bytes, offset).set(bytes);
+    return offset;
+  }
+
+  /** upload — writes to the device what was stored since the last time; what is stored next begins at the start again. */
+  upload(): void {
+    if (this.#used > 0) this.#device.queue.writeBuffer(this.buffer, 0, this.#bytes, 0, this.#used);
+    this.#used = 0;
+  }
+
+  #take(bytes: number): number {
+    const offset = this.#used;
+    this.#used += aligned(bytes);
+    return offset;
+  }
+}
+
+/** uniformGroup — the bind group through which every launch reads its part of `buffer`. */
+export function uniformGroup(device: GPUDevice, layout: GPUBindGroupLayout, buffer: GPUBuffer): GPUBindGroup {
+  return device.createBindGroup({ label: 'uniforms', layout, entries: [{ binding: 0, resource: { buffer, size: UNIFORM_BYTES } }] });
+}
+
+/** writeUniforms — the values of a launch in the order of the program's, one word each. */
+export function writeUniforms(
+  { name, uniforms }: GpuProgram, values: NonNullable<GpuDispatch['uniforms']>, floats: Float32Array, integers: Int32Array, start: number,
+): void {
+  for (let i = 0; i < uniforms.length; i++) {
+    const { name: field, type } = uniforms[i] as GpuProgram['uniforms'][number];
+    const given = values[field];
+    if (given === undefined) throw new Error(`dispatch: uniforms of ${name} must have ${field}, got ${Object.keys(values).join(', ')}`);
+    const value = typeof given === 'number' ? given : given.read();
+    if (type === 'f32') floats[start + i] = value;
+    else integers[start + i] = value; // u32 wraps into the same bits
+  }
+}
+
+const aligned = (bytes: number): number => Math.ceil(bytes / UNIFORM_BYTES) * UNIFORM_BYTES;
