@@ -163,9 +163,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if ((this.activeTimers ?? null) !== null || (program.pixelsOpType ?? null) !== null) return super.recordAndSubmit(program, output, inputs, own);
     const bytes = stockUniforms(program, inputs, output, own);
     if (!this.#uniforms.hasRoomFor(bytes.length)) this.flush();
-    const buffers = [this.#bufferOf(output, 'write'), ...inputs.map((input) => this.#bufferOf(input, 'read'))];
+    // Their shaders count on zeros beyond the end of a tensor, where a larger buffer holds old values.
+    const bound = (tensor: TensorInfo, access: 'read' | 'write') => ({ buffer: this.#bufferOf(tensor, access), size: Math.max(4, 4 * util.sizeFromShape(tensor.shape)) });
     const resources: GPUBufferBinding[] = [
-      ...buffers.map((buffer) => ({ buffer })), { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length },
+      bound(output, 'write'), ...inputs.map((input) => bound(input, 'read')), { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length },
     ];
     const pipeline = program.pipeline as GPUComputePipeline;
     const pass = this.#pass();

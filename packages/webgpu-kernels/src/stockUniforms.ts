@@ -6,7 +6,7 @@ export type StockUniform = { readonly type: string; readonly data: readonly numb
 
 /** stockUniforms — the uniforms of a tfjs program as bytes, in the order in which tfjs declares them in its shaders. */
 export function stockUniforms(program: WebGPUProgram, tensors: readonly TensorInfo[], output: TensorInfo, own: readonly StockUniform[] = []): Uint8Array {
-  const shapes = program.pixelsOpType == null
+  const shapes = (program.pixelsOpType ?? null) === null
     ? [
       { type: 'float32', data: [NaN] }, { type: 'float32', data: [Infinity] },
       ...[...tensors, output].flatMap(({ shape }) => [{ type: 'int32', data: shape }, { type: 'int32', data: util.computeStrides(shape) }]),
