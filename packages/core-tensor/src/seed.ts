@@ -1,7 +1,11 @@
 import { ConfigError } from './errors.ts';
+import { currentNumber, derived, StepNumber } from './step.ts';
 
-/** Seed — a safe integer ≥ 0. All randomness of a run derives from one seed by `foldSeed`; nothing draws from a hidden stream. */
-export type Seed = number;
+/**
+ * Seed — a safe integer ≥ 0; within a captured step a StepNumber that is one. All randomness of a run derives from one seed by
+ * `foldSeed`; nothing draws from a hidden stream.
+ */
+export type Seed = number | StepNumber;
 
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 const PARITY = 0x1bd11bda;
@@ -30,9 +34,11 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 }
 
 /** seedKey — the two 32-bit words of a seed: what kernels take as the key of `threefry2x32`. */
-export function seedKey(seed: Seed): [key0: number, key1: number] {
+export function seedKey(seed: number): [key0: number, key1: number];
+export function seedKey(seed: Seed): [key0: number | StepNumber, key1: number | StepNumber];
+export function seedKey(seed: Seed): [key0: number | StepNumber, key1: number | StepNumber] {
   checkSeed('seedKey', seed);
-  return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+  return [derived([seed], () => currentNumber(seed) >>> 0), derived([seed], () => Math.floor(currentNumber(seed) / 2 ** 32) >>> 0)];
 }
 
 /**
@@ -40,19 +46,25 @@ export function seedKey(seed: Seed): [key0: number, key1: number] {
  *
  * @throws ConfigError  if a part is neither a string nor a safe integer ≥ 0.
  */
-export function foldSeed(seed: Seed, ...parts: readonly (number | string)[]): Seed {
-  return parts.reduce<Seed>((folded, part) => {
+export function foldSeed(seed: number, ...parts: readonly (number | string)[]): number;
+export function foldSeed(seed: Seed, ...parts: readonly (number | StepNumber | string)[]): Seed;
+export function foldSeed(seed: Seed, ...parts: readonly (number | StepNumber | string)[]): Seed {
+  return derived([seed, ...parts], () => folded(currentNumber(seed), parts.map((part) => (typeof part === 'string' ? part : currentNumber(part)))));
+}
+
+function folded(seed: number, parts: readonly (number | string)[]): number {
+  return parts.reduce<number>((previous, part) => {
     const value = typeof part === 'string' ? hashString(part) : part;
     checkSeed('foldSeed', value);
     // Strings and numbers live in different halves of the counter space: foldSeed(s, 'a') never equals foldSeed(s, 97).
-    const [low, high] = threefry2x32(...seedKey(folded), value >>> 0, (Math.floor(value / 2 ** 32) << 1) | (typeof part === 'string' ? 1 : 0));
+    const [low, high] = threefry2x32(...seedKey(previous), value >>> 0, (Math.floor(value / 2 ** 32) << 1) | (typeof part === 'string' ? 1 : 0));
     return (high & 0x1fffff) * 2 ** 32 + low;
   }, seed);
 }
 
 /** randomBits — `count` words of 32 random bits: word i is word i & 1 of the block with counter i >> 1. */
 export function randomBits(seed: Seed, count: number): Uint32Array {
-  const [key0, key1] = seedKey(seed);
+  const [key0, key1] = seedKey(Number(seed));
   const bits = new Uint32Array(count);
   for (let i = 0; i < count; i += 2) {
     const [first, second] = threefry2x32(key0, key1, i >>> 1, 0);
@@ -62,7 +74,8 @@ export function randomBits(seed: Seed, count: number): Uint32Array {
   return bits;
 }
 
-function checkSeed(fn: string, seed: number): void {
+function checkSeed(fn: string, given: Seed): void {
+  const seed = given instanceof StepNumber ? given.read() : given;
   if (!Number.isSafeInteger(seed) || seed < 0) throw new ConfigError(`${fn}: seed must be a safe integer ≥ 0, got ${String(seed)}`);
 }
 

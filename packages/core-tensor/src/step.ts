@@ -1,21 +1,86 @@
 /**
- * What changes from one run of a training step to the next: read while the step runs, and read again whenever a backend
- * replays the step without running its JavaScript.
+ * What a training step that is captured must know. A captured step runs its JavaScript a few times and is then replayed by the
+ * device alone; so whatever changes from one run to the next must be announced: numbers by `perStep`, changes of JavaScript's own
+ * state by `everyStep`. Where nothing is captured both do what they say at once.
  */
+import type { Tensor } from '@tensorflow/tfjs-core';
 
-/** StepNumber — a number that a replayed step reads anew. In arithmetic it is the number of this run, and no longer live. */
+/**
+ * StepNumber — a number of a captured step, which each replay computes anew. Kernels take it as a uniform. In arithmetic it is the
+ * number of the present run, and the step can then not be captured: the result would stay what it is now.
+ */
 export class StepNumber {
-  readonly read: () => number;
+  readonly #compute: () => number;
+  #value: number;
 
-  constructor(read: () => number) {
-    this.read = read;
+  constructor(compute: () => number) {
+    this.#compute = compute;
+    this.#value = compute();
+  }
+
+  /** The number of the present run. */
+  read(): number {
+    return this.#value;
+  }
+
+  /** Computes the number of the next run. */
+  renew(): void {
+    this.#value = this.#compute();
   }
 
   valueOf(): number {
-    return this.read();
+    recorder?.refuse(`a number that changes from step to step (now ${this.#value}) was used in JavaScript`);
+    return this.#value;
   }
+}
 
-  toString(): string {
-    return String(this.read());
+/** StepRecorder — a backend that is capturing a step. */
+export type StepRecorder = {
+  number(compute: () => number): StepNumber;
+  effect(run: () => void): void;
+  /** Makes what `f` launches depend on the values, when the step is replayed: nothing of it happens unless all are finite. */
+  gate(values: readonly Tensor[], f: () => void): void;
+  /** The step cannot be captured, for that reason. */
+  refuse(reason: string): void;
+};
+
+let recorder: StepRecorder | undefined;
+
+/** recordStep — runs `f` with what it announces going to `by`: for backends. */
+export function recordStep<T>(by: StepRecorder, f: () => T): T {
+  const outer = recorder;
+  recorder = by;
+  try {
+    return f();
+  } finally {
+    recorder = outer;
   }
+}
+
+/** perStep — a number that depends on state which changes from step to step, such as a scheduled learning rate. */
+export function perStep(compute: () => number): number | StepNumber {
+  return recorder === undefined ? compute() : recorder.number(compute);
+}
+
+/** everyStep — a change of JavaScript's own state that belongs to each step, such as counting it. */
+export function everyStep(run: () => void): void {
+  run();
+  recorder?.effect(run);
+}
+
+/** derived — a number computed from others, at least one of which may change from step to step. */
+export function derived(numbers: readonly unknown[], compute: () => number): number | StepNumber {
+  return numbers.some((each) => each instanceof StepNumber) ? perStep(compute) : compute();
+}
+
+/** currentNumber — the value of this run, without giving up the capture: for checks, and within `perStep`. */
+export const currentNumber = (number: number | StepNumber): number => (typeof number === 'number' ? number : number.read());
+
+/**
+ * ifFinite — runs `f`, such as an update of the parameters. Where the step is captured, its launches do nothing in a replay in
+ * which one of the values is not finite; elsewhere the caller must have read and checked them.
+ */
+export function ifFinite(values: readonly Tensor[], f: () => void): void {
+  if (recorder === undefined) f();
+  else recorder.gate(values, f);
 }

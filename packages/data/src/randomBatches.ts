@@ -1,4 +1,4 @@
-import { ConfigError, checkInteger, foldSeed, randomBits, type Seed } from '@evenkeel/core-tensor';
+import { ConfigError, checkInteger, foldSeed, randomBits } from '@evenkeel/core-tensor';
 import { tokenSource, type Tokens } from './tokenSource.ts';
 
 /** Batch — rows of token ids and, for each, the token that follows: `inputs` and `targets` are `b t`, row-major. */
@@ -19,7 +19,7 @@ export type RandomBatches = { batch(step: number): Batch };
  * @param options  `seed`: a safe integer ≥ 0.
  * @throws ConfigError  if there are fewer tokens, saying how many there are and how many are needed.
  */
-export function randomBatches(tokens: Tokens, { contextLength, batchSize, seed }: BatchOptions & { seed: Seed }): RandomBatches {
+export function randomBatches(tokens: Tokens, { contextLength, batchSize, seed }: BatchOptions & { seed: number }): RandomBatches {
   checkInteger('randomBatches', 'contextLength', contextLength);
   checkInteger('randomBatches', 'batchSize', batchSize);
   checkInteger('randomBatches', 'seed', seed, 0);

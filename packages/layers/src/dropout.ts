@@ -1,4 +1,4 @@
-import { checkDtype, checkProbability, ConfigError, fusedOp, randomBits, seedKey, type Seed } from '@evenkeel/core-tensor';
+import { checkDtype, checkProbability, ConfigError, fusedOp, randomBits, seedKey, type Seed, type StepNumber } from '@evenkeel/core-tensor';
 import { clone, mul, tensor, tidy, type Tensor } from '@tensorflow/tfjs-core';
 
 export type DropoutOptions = {
@@ -10,10 +10,10 @@ export type DropoutOptions = {
   train?: boolean;
 };
 
-type Attrs = { rate: number; key0: number; key1: number };
+type Attrs = { rate: number; key0: number | StepNumber; key1: number | StepNumber };
 
 function referenceDropout({ x }: { x: Tensor }, { rate, key0, key1 }: Attrs): Tensor {
-  const bits = randomBits(key1 * 2 ** 32 + key0, x.size);
+  const bits = randomBits(Number(key1) * 2 ** 32 + Number(key0), x.size);
   const keep = Float32Array.from(bits, (word) => (word >= rate * 2 ** 32 ? 1 / (1 - rate) : 0));
   return mul(x, tensor(keep, x.shape));
 }

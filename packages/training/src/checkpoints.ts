@@ -1,6 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { entriesFromTensors, type Entries } from '@evenkeel/checkpoint';
-import { treeEntries, type OptimizerState, type Seed, type Tree } from '@evenkeel/core-tensor';
+import { treeEntries, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import type { RunConfig } from './configDifferences.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
 import type { RunStore } from './runStore.ts';
@@ -16,7 +16,7 @@ export const CHECKSUM_KEY = 'evenkeel.training.checksum';
 export type StateMetadata = {
   readonly version: number;
   readonly step: number;
-  readonly seed: Seed;
+  readonly seed: number;
   readonly config: RunConfig;
   /** The optimizer's plain numbers, by path. */
   readonly counters: Readonly<Record<string, number>>;
@@ -27,7 +27,7 @@ export type StateMetadata = {
 /** Trained — what a step changes: saved and restored together. */
 export type Trained = { params: Tree<Variable>; optimizer: OptimizerState };
 
-export type Snapshot = { trained: Trained; step: number; seed: Seed; config: RunConfig };
+export type Snapshot = { trained: Trained; step: number; seed: number; config: RunConfig };
 
 const FOLDER = 'state';
 const NAME = /^step-(\d{8,})\.safetensors$/;

@@ -5,9 +5,9 @@ import { NonFiniteError } from './nonFiniteError.ts';
 
 /** StepContext — what the loss is told besides parameters and batch. */
 export type StepContext = {
-  /** Steps done before this one: 0 in the first. */
+  /** Steps done before this one: 0 in the first. A loss that reads it is not captured on devices that capture steps. */
   readonly step: number;
-  /** All randomness of this step; differs from step to step. */
+  /** All randomness of this step, for `foldSeed` and options named `seed`; differs from step to step. */
   readonly seed: Seed;
   readonly train: true;
 };

@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkInteger, type GradientTransform, type Schedule, type Seed, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
 import type { EvalMetrics, StepMetrics } from './metrics.ts';
 import type { Resumed } from './resume.ts';
@@ -23,7 +23,7 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   batches: (step: number) => B | Promise<B>;
   optimizer: GradientTransform;
   steps: number;
-  seed: Seed;
+  seed: number;
   /** The validation loss at the present parameters; must not depend on when it is called. */
   evaluate?: () => Promise<number>;
   /** Steps from one evaluation to the next; one more follows the last step. Default: a tenth of `steps`. */

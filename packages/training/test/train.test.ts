@@ -1,7 +1,7 @@
 import { memory, mul, sqrt, sum, tensor1d, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import { param, type GradientTransform } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
-import { memoryStore, NonFiniteError, readMetrics, train, type StepMetrics } from '@evenkeel/training';
+import { memoryStore, NonFiniteError, readMetrics, train, type StepContext, type StepMetrics } from '@evenkeel/training';
 import { expectNoLeak, forEachBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { makeBatch, makeParams, tinyLoss, tinyRun, type TinyBatch, type TinyParams } from './fixtures/tinyRun.ts';
@@ -91,7 +91,7 @@ describe('train(options) leaks nothing when', () => {
 });
 
 describe('train(options) with a loss that is not finite', () => {
-  const diverging = (factor: number) => (params: TinyParams, batch: TinyBatch, context: { step: number; seed: number }): Tensor =>
+  const diverging = (factor: number) => (params: TinyParams, batch: TinyBatch, context: StepContext): Tensor =>
     mul(tinyLoss(params, batch, context), context.step === 9 ? factor : 1);
 
   it.each([NaN, Infinity, -Infinity])('stops on %d, names the step and leaves parameters, metrics and checkpoint as they were', async (factor) => {
@@ -160,7 +160,7 @@ describe('train(options)', () => {
 
   it('train({ loss }) is told the step from 0, a seed of its own each time, and that it trains', async () => {
     const params = makeParams();
-    const seen: { step: number; seed: number; train: boolean }[] = [];
+    const seen: StepContext[] = [];
     await train(tinyRun(params, { steps: 4, loss: (p, batch, context) => { seen.push(context); return tinyLoss(p, batch, context); } }));
     expect(seen.map(({ step }) => step)).toEqual([0, 1, 2, 3]);
     expect(new Set(seen.map(({ seed }) => seed)).size).toBe(4);
