@@ -1,6 +1,7 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { hasListKernel, runListKernel, unshare, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { hasListKernel, perStep, runListKernel, unshare, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { checkWeightDecay, decayOf } from './addDecayedWeights.ts';
+import { countStep } from './countStep.ts';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
 import { mapLists } from './leaves.ts';
 import { standOnce } from './scaledSums.ts';
@@ -38,14 +39,14 @@ export function adamw({ learningRate, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, we
     update: (grads: Tree<Tensor>, state: AdamState, params: Tree<Variable>) => {
       const decays = decayOf('adamw', mask);
       const shared = {
-        learningRate: learningRateAt('adamw', learningRate, state.count), beta1, beta2, eps,
-        ...biasCorrections(state.count + 1, { beta1, beta2 }),
+        learningRate: perStep(() => learningRateAt('adamw', learningRate, state.count)), beta1, beta2, eps,
+        ...biasCorrections(state, { beta1, beta2 }),
       };
       const updates = mapLists('adamw', params, { grads, mu: state.mu, nu: state.nu }, ({ paths, params: variables, lists }) => {
         const attrs = { ...shared, weightDecays: paths.map((path) => (decays(path) ? weightDecay : 0)) };
         return adamwStep({ param: variables, grad: lists.grads, mu: lists.mu as Variable[], nu: lists.nu as Variable[] }, attrs);
       });
-      state.count += 1;
+      countStep(state);
       return updates;
     },
   });

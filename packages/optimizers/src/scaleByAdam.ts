@@ -1,5 +1,8 @@
 import { add, div, mul, sqrt, square, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { checkPositive, checkProbability, stateVariable, treeMap, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
+import {
+  checkPositive, checkProbability, perStep, stateVariable, stepScalar, treeMap, type GradientTransform, type StepNumber, type Tree,
+} from '@evenkeel/core-tensor';
+import { countStep } from './countStep.ts';
 import { mapLeaves } from './leaves.ts';
 
 /** AdamState — steps done, and the running means of the gradient and of its square: non-trainable variables. */
@@ -23,14 +26,14 @@ export function scaleByAdam({ beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }: ScaleByA
   return Object.freeze({
     init: initAdam,
     update: (grads: Tree<Tensor>, state: AdamState, params: Tree<Variable>) => {
-      const corrections = biasCorrections(state.count + 1, { beta1, beta2 });
+      const corrections = biasCorrections(state, { beta1, beta2 });
       const updates = mapLeaves('scaleByAdam', params, { grads, mu: state.mu, nu: state.nu }, (_, leaves) => {
         const moments = adamMoments(leaves.grads, leaves.mu, leaves.nu, { beta1, beta2 });
         (leaves.mu as Variable).assign(moments.mu);
         (leaves.nu as Variable).assign(moments.nu);
         return adamDirection(moments.mu, moments.nu, { ...corrections, eps });
       });
-      state.count += 1;
+      countStep(state);
       return updates;
     },
   });
@@ -49,9 +52,12 @@ export function initAdam(params: Tree<Variable>): AdamState {
   return { count: 0, mu: zeros(), nu: zeros() };
 }
 
-/** biasCorrections — what the moments after `count` steps must be divided by, since they started at 0. */
-export function biasCorrections(count: number, { beta1, beta2 }: { beta1: number; beta2: number }): { correction1: number; correction2: number } {
-  return { correction1: 1 - beta1 ** count, correction2: 1 - beta2 ** count };
+/** Corrections — by what the moments must be divided, since they started at 0: 1 − beta1ᵗ and 1 − beta2ᵗ. */
+export type Corrections = { readonly correction1: number | StepNumber; readonly correction2: number | StepNumber };
+
+/** biasCorrections — those of the step that is being done, the first after `state.count`. */
+export function biasCorrections(state: { readonly count: number }, { beta1, beta2 }: { beta1: number; beta2: number }): Corrections {
+  return { correction1: perStep(() => 1 - beta1 ** (state.count + 1)), correction2: perStep(() => 1 - beta2 ** (state.count + 1)) };
 }
 
 /** adamMoments — the running means after one more gradient. */
@@ -60,6 +66,6 @@ export function adamMoments(grad: Tensor, mu: Tensor, nu: Tensor, { beta1, beta2
 }
 
 /** adamDirection — the corrected mean over the root of the corrected mean square. */
-export function adamDirection(mu: Tensor, nu: Tensor, { correction1, correction2, eps }: { correction1: number; correction2: number; eps: number }): Tensor {
-  return div(div(mu, correction1), add(sqrt(div(nu, correction2)), eps));
+export function adamDirection(mu: Tensor, nu: Tensor, { correction1, correction2, eps }: Corrections & { eps: number }): Tensor {
+  return div(div(mu, stepScalar(correction1)), add(sqrt(div(nu, stepScalar(correction2))), eps));
 }

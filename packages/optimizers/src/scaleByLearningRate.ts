@@ -1,5 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import type { GradientTransform, Schedule, Tree } from '@evenkeel/core-tensor';
+import { perStep, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { countStep } from './countStep.ts';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
 import { mapLists } from './leaves.ts';
 import { scaledSums } from './scaledSums.ts';
@@ -18,9 +19,9 @@ export function scaleByLearningRate(learningRate: number | Schedule): GradientTr
   return Object.freeze({
     init: () => ({ count: 0 }),
     update: (grads: Tree<Tensor>, state: LearningRateState, params: Tree<Variable>) => {
-      const rate = learningRateAt('scaleByLearningRate', learningRate, state.count);
-      const updates = mapLists('scaleByLearningRate', params, { grads }, ({ lists }) => scaledSums({ xs: lists.grads, a: -rate }));
-      state.count += 1;
+      const a = perStep(() => -learningRateAt('scaleByLearningRate', learningRate, state.count));
+      const updates = mapLists('scaleByLearningRate', params, { grads }, ({ lists }) => scaledSums({ xs: lists.grads, a }));
+      countStep(state);
       return updates;
     },
   });

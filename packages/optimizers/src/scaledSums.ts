@@ -1,9 +1,9 @@
 import { add, mul, tidy, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { hasListKernel, runListKernel, unshare } from '@evenkeel/core-tensor';
+import { hasListKernel, runListKernel, stepScalar, unshare, type StepNumber } from '@evenkeel/core-tensor';
 
 export type ScaledSums = {
   readonly xs: readonly Tensor[];
-  readonly a: number;
+  readonly a: number | StepNumber;
   /** A scalar on the device by which `a` is multiplied. */
   readonly factor?: Tensor;
   readonly ys?: readonly Tensor[];
@@ -17,7 +17,7 @@ export function scaledSums({ xs, a, factor, ys, bs }: ScaledSums): Tensor[] {
     return runListKernel('evenkeel/scaledSums', { x: xs, ...(ys && { y: ys }), ...(factor && { factor: [factor] }) }, { a, ...(bs && { bs }) });
   }
   return xs.map((x, i) => tidy(() => {
-    const scaled = mul(x, factor === undefined ? a : mul(factor, a));
+    const scaled = mul(x, factor === undefined ? stepScalar(a) : mul(factor, stepScalar(a)));
     const b = bs?.[i] ?? 0;
     return ys === undefined || b === 0 ? scaled : add(scaled, mul(ys[i] as Tensor, b));
   }));
