@@ -3,8 +3,10 @@ import {
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
+import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
+import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
@@ -13,7 +15,6 @@ import { UniformArena } from './uniformArena.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 32;
-const MAX_BIND_GROUPS = 8192;
 const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBufferUsage
 
 /**
@@ -23,13 +24,13 @@ const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBuffer
  */
 export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly features: ReadonlySet<GpuFeature>;
-  readonly limits: GPUSupportedLimits;
+  readonly limits: DeviceLimits;
   readonly pool: BufferPool;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
   readonly #pipelines: Pipelines;
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #offset = new Uint32Array(1);
+  readonly #bindGroups = new BindGroups();
+  readonly #offset = [0];
   #launches = 0;
   /** What the kernel that is running has made. */
   #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
@@ -37,7 +38,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   constructor(device: GPUDevice, info: GPUAdapterInfo, watch: DeviceWatch) {
     super(device, info);
     this.#watch = watch;
-    this.limits = device.limits;
+    this.limits = limitsOf(device);
     this.features = new Set<GpuFeature>([
       ...(device.features.has('shader-f16') ? ['f16' as const] : []), ...(device.features.has('subgroups') ? ['subgroups' as const] : []),
     ]);
@@ -59,23 +60,25 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (x * y * z === 0) return;
     const most = this.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > most) throw new UnsupportedError(`webgpu: ${name} must have at most ${most} workgroups per axis on this device, got ${x}, ${y}, ${z}`);
-    const buffers = bindings.map(({ name: binding, access }) => {
+    const buffers: GPUBuffer[] = [];
+    for (const { name: binding, access } of bindings) {
       const tensor = tensors[binding];
       if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
-      return this.#bufferOf(tensor, access);
-    });
+      buffers.push(this.#bufferOf(tensor, access));
+    }
     this.#watch.during(name, () => {
       const { pipeline, layout } = this.#pipelines.get(program);
       if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
-      const offset = program.uniforms.length > 0 ? this.#uniforms.write(program, uniforms) : undefined;
+      const group = this.#bindGroup(layout, buffers);
       const pass = this.#pass();
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, this.#bindGroup(layout, buffers));
-      if (offset !== undefined) {
-        this.#offset[0] = offset;
-        pass.setBindGroup(1, this.#uniforms.group, this.#offset, 0, 1);
+      pass.setBindGroup(0, group);
+      if (program.uniforms.length > 0) {
+        this.#offset[0] = this.#uniforms.write(program, uniforms);
+        pass.setBindGroup(1, this.#uniforms.group, this.#offset);
       }
-      pass.dispatchWorkgroups(x, y, z);
+      if (z === 1 && y === 1) pass.dispatchWorkgroups(x);
+      else pass.dispatchWorkgroups(x, y, z);
       this.#launched();
     });
     this.#watch.check();
@@ -161,13 +164,13 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** tfjs' programs have one output at binding 0 and their uniforms at the last one. */
   override recordAndSubmit(program: WebGPUProgram, output: TensorInfo, inputs: TensorInfo[], own?: StockUniform[]): void {
     if ((this.activeTimers ?? null) !== null || (program.pixelsOpType ?? null) !== null) return super.recordAndSubmit(program, output, inputs, own);
-    const bytes = stockUniforms(program, inputs, output, own);
-    if (!this.#uniforms.hasRoomFor(bytes.length)) this.flush();
     // Their shaders count on zeros beyond the end of a tensor, where a larger buffer holds old values.
     const bound = (tensor: TensorInfo, access: 'read' | 'write') => ({ buffer: this.#bufferOf(tensor, access), size: Math.max(4, 4 * util.sizeFromShape(tensor.shape)) });
-    const resources: GPUBufferBinding[] = [
-      bound(output, 'write'), ...inputs.map((input) => bound(input, 'read')), { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length },
-    ];
+    const tensors = [bound(output, 'write'), ...inputs.map((input) => bound(input, 'read'))];
+    const bytes = stockUniforms(program, inputs, output, own);
+    if (!this.#uniforms.hasRoomFor(bytes.length)) this.flush();
+    for (const { buffer } of tensors) this.pool.use(buffer).lastBatch = this.pool.batch;
+    const resources: GPUBufferBinding[] = [...tensors, { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length }];
     const pipeline = program.pipeline as GPUComputePipeline;
     const pass = this.#pass();
     pass.setPipeline(pipeline);
@@ -216,29 +219,24 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.device.destroy();
   }
 
-  /** The tensor's buffer, as something that the commands being recorded use. */
+  /** The tensor's buffer. Whoever records a launch that uses it sets its `lastBatch`, once nothing can flush any more. */
   #bufferOf({ dataId }: TensorInfo, access: 'read' | 'write'): GPUBuffer {
-    this.uploadToGPU(dataId);
     const data = this.tensorMap.get(dataId);
+    if ((data.resource ?? null) === null) this.uploadToGPU(dataId);
     if (access === 'write') {
       data.values = null; // what was read before is no longer so
       data.writes = (data.writes ?? 0) + 1;
     }
-    const buffer = data.resource as GPUBuffer;
-    this.pool.use(buffer).lastBatch = this.pool.batch;
-    return buffer;
+    return data.resource as GPUBuffer;
   }
 
-  #bindGroup({ id, layout }: BindLayout, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    let key = `${id}`;
-    for (const buffer of buffers) key += `,${this.pool.use(buffer).id}`;
-    let group = this.#bindGroups.get(key);
-    if (group === undefined) {
-      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-      group = this.device.createBindGroup({ layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })) });
-      this.#bindGroups.set(key, group);
-    }
-    return group;
+  /** The bind group of these buffers, which the launch that is about to be recorded uses. */
+  #bindGroup(layout: BindLayout, buffers: readonly GPUBuffer[]): GPUBindGroup {
+    const uses = buffers.map((buffer) => this.pool.use(buffer));
+    for (const use of uses) use.lastBatch = this.pool.batch; // after every flush that uploads and uniforms may have caused
+    return this.#bindGroups.get(layout.id, uses, () => this.device.createBindGroup({
+      layout: layout.layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+    }));
   }
 
   #pass(): GPUComputePassEncoder {
@@ -274,7 +272,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   /** Refuses what the device cannot bind, before anything is made for it. */
   #checkSize(name: string, shape: readonly number[]): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
     const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
     const bytes = 4 * util.sizeFromShape(shape as number[]);
     if (bytes > limit) {

@@ -4,8 +4,10 @@
 export type Arena = Map<number, GPUBuffer[]>;
 
 /** BufferUse — whose a buffer is, and the last batch of commands that names it. */
-type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number };
+export type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number };
 
+/** Flags of GPUBufferUsage that there may be. */
+const USAGE_BITS = 11;
 /** Batches after which a free buffer is given back. */
 const IDLE_BATCHES = 200;
 const TRIM_EVERY = 100;
@@ -37,7 +39,7 @@ export class BufferPool {
   /** acquireBuffer — a buffer of at least `bytes`; its old contents are still in it. One that is mapped is always new. */
   acquireBuffer(bytes: number, usage: number, mappedAtCreation = false): GPUBuffer {
     const size = sizeClass(bytes);
-    const key = size * 2048 + usage; // usage flags have ten bits
+    const key = size * 2 ** USAGE_BITS + usage;
     const buffer = (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation });
     this.numBytesUsed += size;
     this.peakBytesUsed = Math.max(this.peakBytesUsed, this.numBytesUsed);
@@ -47,7 +49,7 @@ export class BufferPool {
   /** releaseBuffer — at once for the next taker, also while commands that name it wait: the device runs them in order. */
   releaseBuffer(buffer: GPUBuffer, reuse = true): void {
     const { arena, key } = this.use(buffer);
-    this.numBytesUsed -= buffer.size;
+    this.numBytesUsed -= sizeOfKey(key); // asking the buffer itself is a call into the driver
     if (!reuse) return this.#destroy([buffer]);
     const free = arena.get(key);
     if (free === undefined) arena.set(key, [buffer]);
@@ -119,6 +121,8 @@ export class BufferPool {
     if (buffers.length > 0) this.#onDestroy();
   }
 }
+
+const sizeOfKey = (key: number): number => Math.floor(key / 2 ** USAGE_BITS);
 
 /** sizeClass — `bytes` rounded up to a multiple of an eighth of the power of two below it, and of 16. */
 export function sizeClass(bytes: number): number {

@@ -1,10 +1,24 @@
 import { GPU_BACKEND, registerGpuKernels, type GpuKernel } from '@evenkeel/core-tensor';
 import { getKernel, getKernelsForBackend, registerKernel } from '@tensorflow/tfjs-core';
 import { repairedKernel } from '../repairs/kernels.ts';
+import { binaryKernels } from './binary.ts';
+import { castKernels } from './cast.ts';
+import { fillKernels } from './fill.ts';
 import { linearKernels } from './linear.ts';
+import { logicalKernels } from './logical.ts';
+import { optimizerKernels } from './optimizers.ts';
+import { unaryKernels } from './unary.ts';
 
 /** KERNELS — every kernel of this package: one list per family. Those of techniques live with the techniques. */
-export const KERNELS: readonly GpuKernel[] = [...linearKernels];
+export const KERNELS: readonly GpuKernel[] = [
+  ...binaryKernels,
+  ...castKernels,
+  ...fillKernels,
+  ...linearKernels,
+  ...logicalKernels,
+  ...optimizerKernels,
+  ...unaryKernels,
+];
 
 /** registerKernels — ours first, then tfjs' own for every name we do not have. A second call changes nothing. */
 export function registerKernels(): void {
