@@ -1,17 +1,20 @@
 import {
-  describeShape, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram,
+  describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram, type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
+import type { Copy } from './capture/replay.ts';
+import { StepCapture } from './capture/stepCapture.ts';
+import { hashOf, type Gate, type Launch, type Trace } from './capture/trace.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { stockUniforms, type StockUniform } from './stockUniforms.ts';
-import { UniformArena } from './uniformArena.ts';
+import { UniformArena, writeUniforms } from './uniformArena.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 32;
@@ -26,11 +29,14 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly features: ReadonlySet<GpuFeature>;
   readonly limits: DeviceLimits;
   readonly pool: BufferPool;
+  readonly pipelines: Pipelines;
+  /** The step that is being recorded instead of run. */
+  trace: Trace | undefined;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
-  readonly #pipelines: Pipelines;
   readonly #bindGroups = new BindGroups();
   readonly #offset = [0];
+  readonly #held = new Map<DataId, number>();
   #launches = 0;
   /** What the kernel that is running has made. */
   #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
@@ -43,7 +49,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       ...(device.features.has('shader-f16') ? ['f16' as const] : []), ...(device.features.has('subgroups') ? ['subgroups' as const] : []),
     ]);
     this.#uniforms = new UniformArena(device);
-    this.#pipelines = new Pipelines(device, watch, this.#uniforms.layout);
+    this.pipelines = new Pipelines(device, watch, this.#uniforms.layout);
     this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.clear());
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
@@ -67,7 +73,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       buffers.push(this.#bufferOf(tensor, access));
     }
     this.#watch.during(name, () => {
-      const { pipeline, layout } = this.#pipelines.get(program);
+      if (this.trace !== undefined) return this.trace.add(this.launchOf(program, buffers, uniforms, [x, y, z], this.trace.gateNow));
+      const { pipeline, layout } = this.pipelines.get(program);
       if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
       const group = this.#bindGroup(layout, buffers);
       const pass = this.#pass();
@@ -139,15 +146,100 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.pool.trim();
   }
 
+  /** capture — a step to be recorded and replayed; see `captureStep` of core-tensor. */
+  capture(): StepCaptureCore {
+    return new StepCapture(this);
+  }
+
+  /** launchOf — a dispatch as a step keeps it. */
+  launchOf(
+    program: GpuProgram, buffers: readonly GPUBuffer[], uniforms: NonNullable<GpuDispatch['uniforms']>, groups: Launch['groups'], gate: Gate | undefined,
+  ): Launch {
+    const words = new ArrayBuffer(4 * program.uniforms.length);
+    writeUniforms(program, uniforms, new Float32Array(words), new Int32Array(words), 0);
+    const live = program.uniforms.flatMap(({ name, type }, word) => {
+      const number = uniforms[name];
+      return number instanceof StepNumber ? [{ word, type, number }] : [];
+    });
+    const writes = buffers.filter((_, i) => program.bindings[i]?.access === 'write');
+    return { name: program.name, ...this.pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate };
+  }
+
+  /** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */
+  bufferAt(dataId: DataId): GPUBuffer | undefined {
+    return this.tensorMap.has(dataId) ? (this.tensorMap.get(dataId).resource as GPUBuffer | null | undefined) ?? undefined : undefined;
+  }
+
+  /** writeFromCpu — writes values that are only on the CPU to `to`; false if they are on the device. */
+  writeFromCpu(dataId: DataId, to: GPUBuffer): boolean {
+    const { values, resource, dtype } = this.tensorMap.get(dataId);
+    if ((resource ?? null) !== null || (values ?? null) === null) return false;
+    this.queue.writeBuffer(to, 0, wordsOf(values as BackendValues, dtype));
+    return true;
+  }
+
+  copyNow(copies: readonly Copy[]): void {
+    const encoder = this.device.createCommandEncoder();
+    for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+    this.queue.submit([encoder.finish()]);
+  }
+
+  /** swapBuffers — the two tensors' buffers change places; returns the first's and the second's as they were. */
+  swapBuffers(a: DataId, b: DataId): [GPUBuffer, GPUBuffer] {
+    const [first, second] = [this.tensorMap.get(a), this.tensorMap.get(b)];
+    const before = [first.resource, second.resource] as [GPUBuffer, GPUBuffer];
+    [first.resource, second.resource] = [before[1], before[0]];
+    return before;
+  }
+
+  /** hold — keeps values alive without counting as somebody who shares them. */
+  hold(dataId: DataId): void {
+    if (!this.tensorMap.has(dataId)) return;
+    this.incRef(dataId);
+    this.#held.set(dataId, (this.#held.get(dataId) ?? 0) + 1);
+  }
+
+  letGo(dataId: DataId): void {
+    const count = this.#held.get(dataId);
+    if (count === undefined) return;
+    if (count === 1) this.#held.delete(dataId);
+    else this.#held.set(dataId, count - 1);
+    this.disposeData(dataId);
+  }
+
+  override refCount(dataId: DataId): number {
+    return super.refCount(dataId) - (this.#held.get(dataId) ?? 0);
+  }
+
+  /** forgetValues — what was read of a tensor is no longer so. */
+  forgetValues(dataId: DataId): void {
+    const data = this.tensorMap.get(dataId);
+    data.values = null;
+    data.writes = (data.writes ?? 0) + 1;
+  }
+
+  during(name: string, f: () => void): void {
+    this.#watch.during(name, f);
+    this.#watch.check();
+  }
+
   override uploadToGPU(dataId: DataId): void {
     const data = this.tensorMap.get(dataId);
     if ((data.resource ?? null) !== null) return;
-    const buffer = this.pool.acquireBuffer(4 * util.sizeFromShape(data.shape), STORAGE);
+    const bytes = 4 * util.sizeFromShape(data.shape);
+    const { trace } = this;
+    if ((data.values ?? null) === null) {
+      data.resource = this.pool.acquireBuffer(bytes, STORAGE);
+      return;
+    }
+    const words = wordsOf(data.values as BackendValues, data.dtype);
+    // Every replay of a step reads what came from the CPU while it was recorded: nothing else may be written there.
+    const buffer = trace === undefined ? this.pool.acquireBuffer(bytes, STORAGE) : this.pool.acquireFresh(bytes, STORAGE, trace.constantArena);
     data.resource = buffer;
-    if ((data.values ?? null) === null) return;
+    trace?.constants.push({ buffer, hash: hashOf(words), text: `${data.dtype} ${describeShape(data.shape)}` });
     // The queue writes at once, before the commands that wait: none of them may use this buffer.
     if (this.pool.use(buffer).lastBatch === this.pool.batch) this.flush();
-    this.queue.writeBuffer(buffer, 0, wordsOf(data.values as BackendValues, data.dtype));
+    this.queue.writeBuffer(buffer, 0, words as GPUAllowSharedBufferSource);
     data.values = null;
   }
 
@@ -168,6 +260,12 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const bound = (tensor: TensorInfo, access: 'read' | 'write') => ({ buffer: this.#bufferOf(tensor, access), size: Math.max(4, 4 * util.sizeFromShape(tensor.shape)) });
     const tensors = [bound(output, 'write'), ...inputs.map((input) => bound(input, 'read'))];
     const bytes = stockUniforms(program, inputs, output, own);
+    if (this.trace !== undefined) {
+      return this.trace.add({
+        name: programName(program), pipeline: program.pipeline as GPUComputePipeline, bound: tensors, writes: [(tensors[0] as GPUBufferBinding).buffer],
+        uniforms: bytes, live: [], groups: program.dispatch, gate: this.trace.gateNow,
+      });
+    }
     if (!this.#uniforms.hasRoomFor(bytes.length)) this.flush();
     for (const { buffer } of tensors) this.pool.use(buffer).lastBatch = this.pool.batch;
     const resources: GPUBufferBinding[] = [...tensors, { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length }];
@@ -181,6 +279,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override async read(dataId: DataId): Promise<BackendValues> {
+    this.trace?.refuse('a value was read back to the CPU');
     this.#watch.check();
     let values: BackendValues;
     try {
@@ -195,6 +294,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override readSync(dataId: DataId): BackendValues {
+    this.trace?.refuse('a value was read back to the CPU');
     this.#watch.check();
     const { values, dtype } = this.tensorMap.get(dataId);
     if ((values ?? null) === null && dtype !== 'complex64' && typeof OffscreenCanvas === 'undefined') {
@@ -204,6 +304,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override readToGPU(dataId: DataId): GPUData {
+    this.trace?.refuse('a value was copied for use outside of tfjs');
     this.#watch.check();
     return super.readToGPU(dataId);
   }
@@ -227,7 +328,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       data.values = null; // what was read before is no longer so
       data.writes = (data.writes ?? 0) + 1;
     }
-    return data.resource as GPUBuffer;
+    const buffer = data.resource as GPUBuffer;
+    if (this.trace !== undefined && this.pool.use(buffer).acquired <= this.trace.begin) this.trace.outside.set(dataId, buffer);
+    return buffer;
   }
 
   /** The bind group of these buffers, which the launch that is about to be recorded uses. */
@@ -282,9 +385,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 }
 
 /** Tensors hold one 32-bit word per element on the device. */
-function wordsOf(values: BackendValues, dtype: DataType): GPUAllowSharedBufferSource {
+function wordsOf(values: BackendValues, dtype: DataType): Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer> {
   const Words = dtype === 'int32' || dtype === 'bool' ? Int32Array : Float32Array;
-  return (values instanceof Words ? values : Words.from(values as ArrayLike<number>)) as GPUAllowSharedBufferSource;
+  return (values instanceof Words ? values : Words.from(values as ArrayLike<number>)) as Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 }
 
 /** `MatMulPackedProgram`: tfjs names a program by its class; one written as a plain object has its key only. */

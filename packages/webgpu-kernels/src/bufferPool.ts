@@ -4,7 +4,7 @@
 export type Arena = Map<number, GPUBuffer[]>;
 
 /** BufferUse — whose a buffer is, and the last batch of commands that names it. */
-export type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number };
+export type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number; acquired: number };
 
 /** Flags of GPUBufferUsage that there may be. */
 const USAGE_BITS = 11;
@@ -23,7 +23,10 @@ export class BufferPool {
   peakBytesUsed = 0;
   /** The number of the batch of commands that is being recorded. */
   batch = 0;
+  /** How many buffers were acquired so far. */
+  acquired = 0;
   readonly #shared: Arena = new Map();
+  readonly #adopted = new WeakSet<Arena>();
   readonly #uses = new Map<GPUBuffer, BufferUse>();
   #arena: Arena = this.#shared;
   #nextId = 0;
@@ -43,6 +46,16 @@ export class BufferPool {
     const buffer = (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation });
     this.numBytesUsed += size;
     this.peakBytesUsed = Math.max(this.peakBytesUsed, this.numBytesUsed);
+    this.use(buffer).acquired = ++this.acquired;
+    return buffer;
+  }
+
+  /** acquireFresh — a buffer that is new, and that nobody gets after its release until `adopt(arena)`. */
+  acquireFresh(bytes: number, usage: number, arena: Arena): GPUBuffer {
+    const kept = [...arena];
+    arena.clear();
+    const buffer = this.within(arena, () => this.acquireBuffer(bytes, usage));
+    for (const [key, buffers] of kept) arena.set(key, buffers);
     return buffer;
   }
 
@@ -51,15 +64,16 @@ export class BufferPool {
     const { arena, key } = this.use(buffer);
     this.numBytesUsed -= sizeOfKey(key); // asking the buffer itself is a call into the driver
     if (!reuse) return this.#destroy([buffer]);
-    const free = arena.get(key);
-    if (free === undefined) arena.set(key, [buffer]);
+    const home = this.#adopted.has(arena) ? this.#shared : arena;
+    const free = home.get(key);
+    if (free === undefined) home.set(key, [buffer]);
     else free.push(buffer);
   }
 
   /** use — the record of one of this pool's buffers, or of a foreign one. */
   use(buffer: GPUBuffer): BufferUse {
     let use = this.#uses.get(buffer);
-    if (use === undefined) this.#uses.set(buffer, use = { id: this.#nextId++, arena: new Map(), key: 0, lastBatch: -1 });
+    if (use === undefined) this.#uses.set(buffer, use = { id: this.#nextId++, arena: new Map(), key: 0, lastBatch: -1, acquired: 0 });
     return use;
   }
 
@@ -86,9 +100,10 @@ export class BufferPool {
     }
   }
 
-  /** discard — destroys the free buffers of an arena that is not needed any more. */
-  discard(arena: Arena): void {
-    for (const buffers of arena.values()) this.#destroy(buffers);
+  /** adopt — the buffers of an arena that is not needed any more are for everybody: the free ones now, the others once released. */
+  adopt(arena: Arena): void {
+    this.#adopted.add(arena);
+    for (const [key, buffers] of arena) this.#shared.set(key, [...this.#shared.get(key) ?? [], ...buffers]);
     arena.clear();
   }
 
@@ -108,7 +123,7 @@ export class BufferPool {
   #create(key: number, descriptor: GPUBufferDescriptor): GPUBuffer {
     const buffer = this.#device.createBuffer(descriptor);
     this.numBytesAllocated += descriptor.size;
-    this.#uses.set(buffer, { id: this.#nextId++, arena: this.#arena, key, lastBatch: this.batch });
+    this.#uses.set(buffer, { id: this.#nextId++, arena: this.#arena, key, lastBatch: this.batch, acquired: this.acquired });
     return buffer;
   }
 

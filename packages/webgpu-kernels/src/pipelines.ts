@@ -11,7 +11,7 @@ export type BindLayout = { readonly id: number; readonly layout: GPUBindGroupLay
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #watch: DeviceWatch;
-  readonly #uniforms: GPUBindGroupLayout;
+  readonly uniformLayout: GPUBindGroupLayout;
   readonly #byProgram = new WeakMap<GpuProgram, Pipeline>();
   readonly #byCode = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, BindLayout>();
@@ -19,7 +19,7 @@ export class Pipelines {
   constructor(device: GPUDevice, watch: DeviceWatch, uniforms: GPUBindGroupLayout) {
     this.#device = device;
     this.#watch = watch;
-    this.#uniforms = uniforms;
+    this.uniformLayout = uniforms;
   }
 
   get(program: GpuProgram): Pipeline {
@@ -33,7 +33,7 @@ export class Pipelines {
     const layout = this.#layoutOf(bindings.map(({ access }) => access));
     return this.#attributed(name, () => {
       const module = this.#device.createShaderModule({ label: name, code });
-      const bindGroupLayouts = uniforms.length > 0 ? [layout.layout, this.#uniforms] : [layout.layout];
+      const bindGroupLayouts = uniforms.length > 0 ? [layout.layout, this.uniformLayout] : [layout.layout];
       const pipeline = this.#device.createComputePipeline({
         label: name, layout: this.#device.createPipelineLayout({ label: name, bindGroupLayouts }), compute: { module, entryPoint: 'main' },
       });

@@ -29,6 +29,7 @@ export type StockBackend = KernelBackend & {
   makeTensorInfo(shape: number[], dtype: DataType): TensorInfo;
   disposeData(dataId: DataId, force?: boolean): boolean;
   incRef(dataId: DataId): void;
+  refCount(dataId: DataId): number;
   memory(): { numBytesInGPU: number; numBytesAllocatedInGPU: number; unreliable: boolean };
   runWebGPUProgram(program: WebGPUProgram, inputs: TensorInfo[], dtype: DataType, uniforms?: StockUniform[], output?: TensorInfo): TensorInfo;
   recordAndSubmit(program: WebGPUProgram, output: TensorInfo, inputs: TensorInfo[], uniforms?: StockUniform[]): void;

@@ -1,0 +1,148 @@
+import { UNIFORM_BYTES } from '@evenkeel/core-tensor';
+import type { Pipelines } from '../pipelines.ts';
+import { uniformGroup } from '../uniformArena.ts';
+import { gateProgram } from './gate.ts';
+import type { Gate, Launch, LiveWord, Trace } from './trace.ts';
+
+/** Launches that are handed to the device at once, at least; a step is handed over in at most this many parts. */
+const SMALLEST_PART = 64;
+const MOST_PARTS = 8;
+
+/** Ready — a launch as the device takes it. */
+type Ready = {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  /** Where its uniforms stand, for our programs that have some. */
+  readonly offset: number | undefined;
+  readonly x: number; readonly y: number; readonly z: number;
+  readonly indirect: { readonly buffer: GPUBuffer; readonly offset: number } | undefined;
+};
+
+export type Copy = { readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number };
+
+/** Replay — a traced step, made ready to run again: all uniforms in one buffer, all bind groups made. */
+export class Replay {
+  readonly #device: GPUDevice;
+  readonly #trace: Trace;
+  readonly #launches: readonly Ready[];
+  readonly #words: ArrayBuffer;
+  readonly #floats: Float32Array<ArrayBuffer>;
+  readonly #integers: Int32Array<ArrayBuffer>;
+  readonly #live: readonly LiveWord[];
+  readonly #uniforms: GPUBuffer;
+  readonly #group: GPUBindGroup;
+  readonly #own: GPUBuffer[] = [];
+  readonly #offset = new Uint32Array(1);
+
+  constructor(device: GPUDevice, pipelines: Pipelines, trace: Trace) {
+    this.#device = device;
+    this.#trace = trace;
+    const offsets: number[] = [];
+    let bytes = 0;
+    for (const { uniforms } of trace.launches) {
+      offsets.push(bytes);
+      bytes += Math.ceil(uniforms.length / UNIFORM_BYTES) * UNIFORM_BYTES;
+    }
+    this.#words = new ArrayBuffer(Math.max(bytes, UNIFORM_BYTES));
+    this.#floats = new Float32Array(this.#words);
+    this.#integers = new Int32Array(this.#words);
+    trace.launches.forEach(({ uniforms }, i) => new Uint8Array(this.#words, offsets[i]).set(uniforms));
+    this.#live = trace.launches.flatMap(({ live }, i) => live.map((each) => ({ ...each, word: each.word + (offsets[i] as number) / 4 })));
+    this.#uniforms = this.#make(this.#words.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, this.#integers);
+    this.#group = uniformGroup(device, pipelines.uniformLayout, this.#uniforms);
+    this.#launches = this.#ready(pipelines, offsets);
+  }
+
+  get launches(): number {
+    return this.#trace.launches.length;
+  }
+
+  /** renew — numbers and JavaScript's state of the next run. */
+  renew(): void {
+    for (const action of this.#trace.actions) {
+      if (typeof action === 'function') action();
+      else action.renew();
+    }
+    for (const { word, type, number } of this.#live) (type === 'f32' ? this.#floats : this.#integers)[word] = number.read();
+    if (this.#live.length > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#words);
+  }
+
+  /** run — all launches, between copies into the step's inputs and copies of its results. Returns how many parts were handed over. */
+  run(before: readonly Copy[], after: readonly Copy[]): number {
+    const launches = this.#launches;
+    const part = Math.max(SMALLEST_PART, Math.ceil(launches.length / MOST_PARTS));
+    let parts = 0;
+    for (let start = 0; start === 0 || start < launches.length; start += part) {
+      const end = Math.min(start + part, launches.length);
+      const encoder = this.#device.createCommandEncoder();
+      if (start === 0) copyAll(encoder, before);
+      const pass = encoder.beginComputePass();
+      for (let i = start; i < end; i++) this.#launch(pass, launches[i] as Ready);
+      pass.end();
+      if (end === launches.length) copyAll(encoder, after);
+      this.#device.queue.submit([encoder.finish()]);
+      parts += 1;
+    }
+    return parts;
+  }
+
+  dispose(): void {
+    for (const buffer of this.#own) buffer.destroy();
+  }
+
+  #launch(pass: GPUComputePassEncoder, { pipeline, group, offset, x, y, z, indirect }: Ready): void {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    if (offset !== undefined) {
+      this.#offset[0] = offset;
+      pass.setBindGroup(1, this.#group, this.#offset, 0, 1);
+    }
+    if (indirect === undefined) pass.dispatchWorkgroups(x, y, z);
+    else pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
+  }
+
+  #ready(pipelines: Pipelines, offsets: readonly number[]): Ready[] {
+    const gates = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
+    return this.#trace.launches.flatMap((launch, i) => {
+      const { pipeline, groups: [x, y, z], layout, uniforms, gate } = launch;
+      const ready = { pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout !== undefined && uniforms.length > 0 ? offsets[i] : undefined, x, y, z };
+      if (gate === undefined) return [{ ...ready, indirect: undefined }];
+      const opened = gates.get(gate);
+      if (opened !== undefined) {
+        opened.next += 1;
+        return [{ ...ready, indirect: { buffer: opened.sizes, offset: 12 * opened.next } }];
+      }
+      const [first, sizes] = this.#openGate(pipelines, gate);
+      gates.set(gate, { sizes, next: 0 });
+      return [first, { ...ready, indirect: { buffer: sizes, offset: 0 } }];
+    });
+  }
+
+  /** The launch that decides about all behind the gate, and where it writes their sizes. */
+  #openGate(pipelines: Pipelines, gate: Gate): [Ready, GPUBuffer] {
+    const counts = Uint32Array.from(this.#trace.launches.filter((each) => each.gate === gate).flatMap(({ groups }) => groups));
+    const given = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, counts);
+    const sizes = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT);
+    const { pipeline, layout } = pipelines.get(gateProgram(gate.values.length));
+    const entries = [...gate.values, given, sizes].map((buffer, binding) => ({ binding, resource: { buffer } }));
+    const group = this.#device.createBindGroup({ layout: layout.layout, entries });
+    return [{ pipeline, group, offset: undefined, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
+  }
+
+  #bindGroup({ pipeline, layout, bound, uniforms }: Launch, offset: number): GPUBindGroup {
+    const own: GPUBufferBinding[] = layout === undefined ? [{ buffer: this.#uniforms, offset, size: uniforms.length }] : [];
+    const entries = [...bound, ...own].map((resource, binding) => ({ binding, resource }));
+    return this.#device.createBindGroup({ layout: layout?.layout ?? pipeline.getBindGroupLayout(0), entries });
+  }
+
+  #make(size: number, usage: number, words?: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer {
+    const buffer = this.#device.createBuffer({ label: 'captured step', size, usage });
+    if (words !== undefined) this.#device.queue.writeBuffer(buffer, 0, words);
+    this.#own.push(buffer);
+    return buffer;
+  }
+}
+
+function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
+  for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+}

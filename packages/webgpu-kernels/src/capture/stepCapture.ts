@@ -1,0 +1,248 @@
+import { recordStep, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
+import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
+import type { EvenkeelWebgpuBackend } from '../backend.ts';
+import type { Arena } from '../bufferPool.ts';
+import { copyProgram } from './gate.ts';
+import { Replay, type Copy } from './replay.ts';
+import { difference, Trace } from './trace.ts';
+
+type StepFunction = (inputs: Tensor[]) => Tensor[];
+
+/** Plan — what is known of the step for inputs of certain shapes. */
+type Plan = {
+  readonly inputs: Tensor[];
+  readonly arena: Arena;
+  readonly constantArena: Arena;
+  trace?: Trace;
+  replay?: Replay;
+  outputs: TensorInfo[];
+  /** Variables that the step reads or writes, and where their values were. */
+  variables: Map<Variable, DataId>;
+  held: DataId[];
+  traces: number;
+  isSettled: boolean;
+  refusal?: string;
+};
+
+/** Runs that may differ from the one before, until the step counts as one that never settles. */
+const MOST_TRACES = 5;
+/** Shapes of inputs for which a step is kept. */
+const MOST_PLANS = 4;
+
+/**
+ * StepCapture — a step that is traced until two runs launch the same, then replayed. Each traced run is itself carried out by a
+ * replay of its trace, so every run computes by the same launches.
+ */
+export class StepCapture implements StepCaptureCore {
+  readonly #backend: EvenkeelWebgpuBackend;
+  readonly #plans = new Map<string, Plan>();
+  #last: Plan | undefined;
+
+  constructor(backend: EvenkeelWebgpuBackend) {
+    this.#backend = backend;
+  }
+
+  get status(): StepStatus {
+    const plan = this.#last;
+    if (plan === undefined) return { state: 'new' };
+    if (plan.refusal !== undefined) return { state: 'eager', reason: plan.refusal };
+    return plan.isSettled && plan.replay !== undefined ? { state: 'captured', launches: plan.replay.launches } : { state: 'tracing' };
+  }
+
+  run(inputs: readonly Tensor[], f: StepFunction): Tensor[] {
+    const plan = this.#last = this.#planFor(inputs);
+    if (plan.refusal !== undefined) return tidy(() => f([...inputs]));
+    if (plan.isSettled && this.#isValid(plan)) {
+      (plan.replay as Replay).renew();
+      return this.#carryOut(plan, this.#copiesInto(plan, inputs));
+    }
+    return this.#traceRun(plan, inputs, f);
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans.values()) this.#free(plan);
+    this.#plans.clear();
+    this.#last = undefined;
+  }
+
+  #planFor(inputs: readonly Tensor[]): Plan {
+    const key = inputs.map(({ shape, dtype }) => `${dtype}[${shape.join()}]`).join();
+    const known = this.#plans.get(key);
+    if (known !== undefined) return known;
+    if (this.#plans.size >= MOST_PLANS) {
+      const [oldest, plan] = [...this.#plans][0] as [string, Plan];
+      this.#free(plan);
+      this.#plans.delete(oldest);
+    }
+    const arena: Arena = new Map();
+    const slot = ({ shape, dtype }: Tensor): Tensor => {
+      const info = this.#backend.makeTensorInfo(shape, dtype);
+      this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId));
+      return keep(engine().makeTensorFromTensorInfo(info));
+    };
+    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), held: [], traces: 0, isSettled: false };
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  /** Whether everything outside that the replay reads or writes is where it was. */
+  #isValid({ trace, variables }: Plan): boolean {
+    for (const [dataId, buffer] of (trace as Trace).outside) if (this.#backend.bufferAt(dataId) !== buffer) return false;
+    for (const [variable, dataId] of variables) if (variable.dataId !== dataId) return false;
+    return true;
+  }
+
+  #traceRun(plan: Plan, inputs: readonly Tensor[], f: StepFunction): Tensor[] {
+    const backend = this.#backend;
+    backend.flush();
+    backend.copyNow(this.#copiesInto(plan, inputs));
+    this.#release(plan);
+    if (plan.isSettled) plan.traces = 0; // something outside was replaced, such as a parameter by a loaded one
+    plan.isSettled = false;
+    const before = this.#hold(plan);
+    const firstNew = (engine() as unknown as { nextTensorId(): number }).nextTensorId();
+    const trace = new Trace({
+      begin: backend.pool.acquired,
+      constantArena: plan.constantArena,
+      bufferOf: (tensor) => backend.bufferAt(tensor.dataId) as GPUBuffer,
+      onRefusal: () => this.#giveUp(trace),
+    });
+    backend.trace = trace;
+    let results: Tensor[];
+    try {
+      results = backend.pool.within(plan.arena, () => recordStep(trace, () => tidy(() => f(plan.inputs))));
+    } catch (error) {
+      trace.refuse('it threw an error'); // carries out what was launched before, as an eager run would have
+      this.#release(plan);
+      throw error;
+    } finally {
+      backend.trace = undefined;
+    }
+    if (trace.refusal !== undefined) {
+      this.#refuse(plan, trace.refusal);
+      return results;
+    }
+    if (!this.#carryBack(plan, trace, before)) {
+      this.#refuse(plan, trace.refusal as unknown as string);
+      return results;
+    }
+    return this.#finish(plan, trace, { results, before, firstNew });
+  }
+
+  /** Carries the traced run out, and keeps it if the run before was the same. */
+  #finish(
+    plan: Plan, trace: Trace, { results, before, firstNew }: { results: readonly Tensor[]; before: ReadonlyMap<Variable, DataId>; firstNew: number },
+  ): Tensor[] {
+    const previous = plan.trace;
+    for (const { dataId } of results) this.#backend.uploadToGPU(dataId);
+    plan.replay?.dispose();
+    plan.replay = new Replay(this.#backend.device, this.#backend.pipelines, trace);
+    plan.trace = trace;
+    plan.outputs = results.map(({ dataId, shape, dtype }) => ({ dataId, shape, dtype }));
+    plan.variables = new Map([...before.keys()].filter(({ dataId }) => trace.outside.has(dataId)).map((variable) => [variable, variable.dataId]));
+    plan.traces += 1;
+    const outputs = this.#carryOut(plan, []);
+    const change = previous === undefined ? 'first' : difference(previous, trace);
+    plan.isSettled = change === undefined;
+    // The tensors of the results stay alive within the plan: their buffers are what each replay copies its results from.
+    for (const result of results) {
+      this.#backend.hold(result.dataId);
+      plan.held.push(result.dataId);
+      if (result.id > firstNew && !(result instanceof Variable)) result.dispose();
+    }
+    if (!plan.isSettled && plan.traces >= MOST_TRACES) this.#refuse(plan, change as string);
+    if (plan.isSettled) this.#backend.pool.trim(true); // what eager runs left behind
+    return outputs;
+  }
+
+  /** Submits the replay, and returns its results in tensors of their own. */
+  #carryOut(plan: Plan, before: readonly Copy[]): Tensor[] {
+    const backend = this.#backend;
+    backend.flush();
+    const outputs = plan.outputs.map(({ dataId, shape, dtype }) => {
+      const info = backend.makeTensorInfo(shape, dtype);
+      backend.uploadToGPU(info.dataId);
+      return { info, copy: { from: backend.bufferAt(dataId) as GPUBuffer, to: backend.bufferAt(info.dataId) as GPUBuffer, bytes: bytesOf(shape) } };
+    });
+    backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy)));
+    for (const dataId of (plan.trace as Trace).outside.keys()) backend.forgetValues(dataId);
+    return outputs.map(({ info }) => engine().makeTensorFromTensorInfo(info));
+  }
+
+  #copiesInto({ inputs: slots }: Plan, inputs: readonly Tensor[]): Copy[] {
+    return inputs.flatMap(({ dataId, shape }, i) => {
+      const to = this.#backend.bufferAt((slots[i] as Tensor).dataId) as GPUBuffer;
+      if (this.#backend.writeFromCpu(dataId, to)) return [];
+      return [{ from: this.#backend.bufferAt(dataId) as GPUBuffer, to, bytes: bytesOf(shape) }];
+    });
+  }
+
+  /** Keeps the values of all variables alive during a traced run, so that one that is assigned anew can be told. */
+  #hold(plan: Plan): Map<Variable, DataId> {
+    const variables = new Map(Object.values(engine().state.registeredVariables).map((variable) => [variable, variable.dataId] as const));
+    for (const dataId of variables.values()) this.#backend.hold(dataId);
+    plan.held.push(...variables.values());
+    return variables;
+  }
+
+  /** A variable that the step assigned anew gets its old buffer back, with the new values copied into it: there the next run reads. */
+  #carryBack(plan: Plan, trace: Trace, before: ReadonlyMap<Variable, DataId>): boolean {
+    const backend = this.#backend;
+    const assigned = [...before].filter(([variable, dataId]) => !variable.isDisposed && variable.dataId !== dataId);
+    const isShared = assigned.some(([variable, dataId], i) => backend.bufferAt(dataId) === undefined || backend.bufferAt(variable.dataId) === undefined
+      || backend.refCount(dataId) > 0 || assigned.findIndex(([other]) => other.dataId === variable.dataId) !== i);
+    if (isShared) {
+      trace.refuse('a variable was assigned anew that shares its values with another tensor');
+      return false;
+    }
+    const stillHeld: DataId[] = [];
+    for (const [variable, dataId] of before) {
+      if (variable.isDisposed || variable.dataId === dataId) {
+        backend.letGo(dataId);
+        continue;
+      }
+      const [from, to] = backend.swapBuffers(variable.dataId, dataId);
+      const gate = trace.launches.findLast(({ writes }) => writes.includes(from))?.gate;
+      trace.add(backend.launchOf(copyProgram, [from, to], { count: variable.size }, [...backend.spread(Math.ceil(variable.size / 256)), 1], gate));
+      trace.outside.delete(dataId);
+      trace.outside.set(variable.dataId, to);
+      stillHeld.push(dataId);
+    }
+    plan.held = stillHeld;
+    return true;
+  }
+
+  /** Runs what was launched so far; from here on the step runs eagerly. */
+  #giveUp(trace: Trace): void {
+    const backend = this.#backend;
+    backend.trace = undefined;
+    backend.flush();
+    const replay = new Replay(backend.device, backend.pipelines, trace);
+    backend.during('a step that cannot be captured', () => replay.run([], []));
+    replay.dispose();
+  }
+
+  #refuse(plan: Plan, reason: string): void {
+    const { inputs } = plan;
+    this.#free(plan);
+    plan.refusal = reason;
+    plan.inputs.splice(0, inputs.length);
+  }
+
+  #release(plan: Plan): void {
+    for (const dataId of plan.held) this.#backend.letGo(dataId);
+    plan.held = [];
+  }
+
+  #free(plan: Plan): void {
+    this.#release(plan);
+    for (const slot of plan.inputs) slot.dispose();
+    plan.replay?.dispose();
+    plan.replay = undefined;
+    plan.trace = undefined;
+    this.#backend.pool.adopt(plan.arena);
+    this.#backend.pool.adopt(plan.constantArena);
+  }
+}
+
+const bytesOf = (shape: readonly number[]): number => 4 * util.sizeFromShape(shape as number[]);
