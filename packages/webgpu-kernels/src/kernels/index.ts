@@ -7,6 +7,8 @@ import { fillKernels } from './fill.ts';
 import { linearKernels } from './linear.ts';
 import { logicalKernels } from './logical.ts';
 import { optimizerKernels } from './optimizers.ts';
+import { reduceKernels } from './reduce.ts';
+import { transposeKernels } from './transpose.ts';
 import { unaryKernels } from './unary.ts';
 
 /** KERNELS — every kernel of this package: one list per family. Those of techniques live with the techniques. */
@@ -17,6 +19,8 @@ export const KERNELS: readonly GpuKernel[] = [
   ...linearKernels,
   ...logicalKernels,
   ...optimizerKernels,
+  ...reduceKernels,
+  ...transposeKernels,
   ...unaryKernels,
 ];
 
