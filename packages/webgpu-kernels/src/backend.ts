@@ -354,6 +354,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   async #readNow(dataId: DataId): Promise<BackendValues> {
     const data = this.tensorMap.get(dataId);
+    const isUnwritten = (data.values ?? null) === null && (data.resource ?? null) === null;
+    if (isUnwritten && data.dtype !== 'complex64' && util.sizeFromShape(data.shape) === 0) return util.getTypedArrayFromDType(data.dtype as 'float32', 0);
     if ((data.values ?? null) !== null || (data.resource ?? null) === null) return super.read(dataId);
     const { writes } = data;
     const bytes = 4 * util.sizeFromShape(data.shape);

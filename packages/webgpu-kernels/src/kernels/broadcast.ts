@@ -1,5 +1,6 @@
 import { gpuProgram, memoised, type GpuBackend, type GpuProgram } from '@evenkeel/core-tensor';
 import { backend_util, util, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { INVOCATIONS, overVectors } from './elementwise.ts';
 import { axisUniforms, axisValues, broadcastAxes, MAX_AXES, walk } from './strided.ts';
 import { WGSL_IS_NAN } from './wgsl.ts';
 
@@ -17,8 +18,6 @@ export type BinaryOp = {
 
 /** What an operand is to a result read in vectors of four: `all` of it, one element, a row that repeats, a number per row. */
 type Form = 'all' | 'one' | 'row' | 'column';
-
-const INVOCATIONS = 256;
 
 const types = (word: Word, width: 1 | 4): string => (width === 1 ? word : `vec4<${word}>`);
 
@@ -77,9 +76,9 @@ export function broadcaster(op: BinaryOp): (backend: GpuBackend, a: TensorInfo, 
     const [formA, formB] = [formOf(a.shape, shape, count), formOf(b.shape, shape, count)];
     if (formA !== undefined && formB !== undefined) {
       const y = backend.allocate(shape, dtype);
-      const vectors = Math.ceil(count / 4);
+      const { vectors, groups } = overVectors(backend, count);
       const uniforms = { vectors, aVectors: formA.vectors, bVectors: formB.vectors };
-      backend.dispatch(wide(formA.form, formB.form), { tensors: { a, b, y }, uniforms, groups: backend.spread(Math.ceil(vectors / INVOCATIONS)) });
+      backend.dispatch(wide(formA.form, formB.form), { tensors: { a, b, y }, uniforms, groups });
       return y;
     }
     const axes = broadcastAxes(shape, a.shape, b.shape);

@@ -1,7 +1,7 @@
 import { gpuProgram, type GpuKernel, type GpuKernelCall, type GpuProgram } from '@evenkeel/core-tensor';
 import { Cast, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { elementwise, INVOCATIONS } from './elementwise.ts';
 import { onStock } from './stock.ts';
-import { elementwise } from './unary.ts';
 import { WGSL_IS_NAN } from './wgsl.ts';
 
 /**
@@ -24,7 +24,7 @@ const TO_INTEGER = /* wgsl */ `
 
 function program(from: 'f' | 'i', to: 'f' | 'i', value: string): GpuProgram {
   return gpuProgram({
-    name: Cast, bindings: { x: `read vec4${from}`, y: `write vec4${to}` }, uniforms: { vectors: 'u32' }, workgroupSize: 256, declarations: TO_INTEGER + WGSL_IS_NAN(4),
+    name: Cast, bindings: { x: `read vec4${from}`, y: `write vec4${to}` }, uniforms: { vectors: 'u32' }, workgroupSize: INVOCATIONS, declarations: TO_INTEGER + WGSL_IS_NAN(4),
     main: `if (index < u.vectors) { let a = x[index]; y[index] = ${value}; }`,
   });
 }

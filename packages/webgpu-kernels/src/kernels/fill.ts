@@ -1,5 +1,6 @@
 import { gpuProgram, type GpuBackend, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import { Fill, OnesLike, util, ZerosLike, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
+import { INVOCATIONS, overVectors } from './elementwise.ts';
 import { onStock } from './stock.ts';
 
 /** Kernels that write one value everywhere. Strings and complex numbers go to tfjs' own. */
@@ -8,8 +9,6 @@ export const fillKernels: readonly GpuKernel[] = [
   { name: OnesLike, run: (call) => fillLike(OnesLike, call, 1) },
   { name: Fill, run: fill },
 ];
-
-const INVOCATIONS = 256;
 
 const programOf = (element: 'f' | 'i') => gpuProgram({
   name: Fill, bindings: { y: `write vec4${element}` }, uniforms: { vectors: 'u32', value: `${element}32` }, workgroupSize: INVOCATIONS,
@@ -20,8 +19,8 @@ const [floats, integers] = [programOf('f'), programOf('i')];
 /** filled — a new tensor of one value. */
 export function filled(backend: GpuBackend, shape: readonly number[], value: number, dtype: DataType = 'float32'): TensorInfo {
   const y = backend.allocate(shape, dtype);
-  const vectors = Math.ceil(util.sizeFromShape(shape as number[]) / 4);
-  backend.dispatch(dtype === 'float32' ? floats : integers, { tensors: { y }, uniforms: { vectors, value }, groups: backend.spread(Math.ceil(vectors / INVOCATIONS)) });
+  const { vectors, groups } = overVectors(backend, util.sizeFromShape(shape as number[]));
+  backend.dispatch(dtype === 'float32' ? floats : integers, { tensors: { y }, uniforms: { vectors, value }, groups });
   return y;
 }
 

@@ -8,6 +8,8 @@ import { linearKernels } from './linear.ts';
 import { logicalKernels } from './logical.ts';
 import { optimizerKernels } from './optimizers.ts';
 import { stepScalarKernels } from './stepScalar.ts';
+import { reduceKernels } from './reduce.ts';
+import { transposeKernels } from './transpose.ts';
 import { unaryKernels } from './unary.ts';
 
 /** KERNELS — every kernel of this package: one list per family. Those of techniques live with the techniques. */
@@ -19,6 +21,8 @@ export const KERNELS: readonly GpuKernel[] = [
   ...logicalKernels,
   ...optimizerKernels,
   ...stepScalarKernels,
+  ...reduceKernels,
+  ...transposeKernels,
   ...unaryKernels,
 ];
 

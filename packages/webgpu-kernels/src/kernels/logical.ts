@@ -1,6 +1,7 @@
 import { gpuProgram, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import { Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual, Select, util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { broadcaster, type Word } from './broadcast.ts';
+import { INVOCATIONS, overVectors } from './elementwise.ts';
 import { sizeOf } from './kernel.ts';
 import { onStock } from './stock.ts';
 
@@ -29,8 +30,6 @@ function compare(name: string, comparison: string): GpuKernel['run'] {
 
 const isInteger = ({ dtype }: TensorInfo): boolean => dtype === 'int32' || dtype === 'bool';
 
-const INVOCATIONS = 256;
-
 /** Of words of any dtype, one vector of four per invocation. */
 const selectProgram = gpuProgram({
   name: 'Select', bindings: { condition: 'read vec4i', t: 'read vec4i', e: 'read vec4i', y: 'write vec4i' }, uniforms: { vectors: 'u32' }, workgroupSize: INVOCATIONS,
@@ -43,7 +42,7 @@ function select(call: GpuKernelCall): TensorInfo {
     && (t.dtype === 'float32' || isInteger(t)) && util.arraysEqual(condition.shape, t.shape) && util.arraysEqual(t.shape, e.shape);
   if (!fits) return onStock(Select, call);
   const y = backend.allocate(t.shape, t.dtype);
-  const vectors = Math.ceil(sizeOf(t) / 4);
-  backend.dispatch(selectProgram, { tensors: { condition, t, e, y }, uniforms: { vectors }, groups: backend.spread(Math.ceil(vectors / INVOCATIONS)) });
+  const { vectors, groups } = overVectors(backend, sizeOf(t));
+  backend.dispatch(selectProgram, { tensors: { condition, t, e, y }, uniforms: { vectors }, groups });
   return y;
 }

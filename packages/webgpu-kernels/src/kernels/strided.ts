@@ -78,10 +78,10 @@ const copyProgram = memoised((count: number, element: 'i32' | 'vec4i') => gpuPro
   main: /* wgsl */ `
     if (index >= u.count) { return; }
     var rest = i32(index);
-    var from = u.fromStart;
-    var to = u.toStart;
-    ${walk(count, [['from', 'from'], ['to', 'to']])}
-    y[to] = x[from];`,
+    var atX = u.fromStart;
+    var atY = u.toStart;
+    ${walk(count, [['atX', 'from'], ['atY', 'to']])}
+    y[atY] = x[atX];`,
 }));
 
 /**

@@ -2,7 +2,7 @@ import { gpuProgram, type GpuKernel, type GpuKernelCall, type GpuProgram } from 
 import {
   Abs, ClipByValue, Cos, Erf, Exp, IsFinite, IsInf, IsNan, Log, Neg, Reciprocal, Relu, Rsqrt, Sigmoid, Sin, Sqrt, Square, Step, Tanh, type DataType, type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { sizeOf } from './kernel.ts';
+import { elementwise, INVOCATIONS } from './elementwise.ts';
 import { onStock } from './stock.ts';
 import { WGSL_ERF, WGSL_IS_NAN, WGSL_SINE, WGSL_TANH } from './wgsl.ts';
 
@@ -38,8 +38,6 @@ const UNARY: Readonly<Record<string, UnaryOp>> = {
 /** Elementwise functions of one float32 tensor, some also of int32. Others go to tfjs' own kernels. */
 export const unaryKernels: readonly GpuKernel[] = Object.entries(UNARY).map(([name, op]) => ({ name, run: unary(name, op) }));
 
-const INVOCATIONS = 256;
-
 /** One vector of four per invocation. */
 function unaryProgram(name: string, expression: string, from: 'f' | 'i', to: 'f' | 'i', functions = ''): GpuProgram {
   return gpuProgram({
@@ -59,12 +57,4 @@ function unary(name: string, { f32, i32, functions, result, attrs: [p, q] = [] }
     const parameter = (of: string | undefined): number => (of === undefined ? 0 : attrs[of] as number);
     return elementwise(call, program, x, result ?? x.dtype, { p: parameter(p), q: parameter(q) });
   };
-}
-
-/** elementwise — runs a program of `x`, `y` and `u.vectors`, one vector of four per invocation of 256 in a workgroup. */
-export function elementwise({ backend }: GpuKernelCall, program: GpuProgram, x: TensorInfo, dtype: DataType, uniforms: Readonly<Record<string, number>> = {}): TensorInfo {
-  const y = backend.allocate(x.shape, dtype);
-  const vectors = Math.ceil(sizeOf(x) / 4);
-  backend.dispatch(program, { tensors: { x, y }, uniforms: { ...uniforms, vectors }, groups: backend.spread(Math.ceil(vectors / INVOCATIONS)) });
-  return y;
 }

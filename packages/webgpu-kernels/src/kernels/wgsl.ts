@@ -66,7 +66,7 @@ export const WGSL_ERF = /* wgsl */ `
 export const WGSL_SINE = /* wgsl */ `
   fn sine(x: vec4f, quarter: i32) -> vec4f {
     let n = round(x * 0.63661977);
-    let rest = (((x - n * 1.5703125) - n * 4.8351288e-4) - n * 3.1385570e-7) - n * 6.0770999e-11;
+    let rest = (((x - n * 1.5703125) - n * 0.0004825592041015625) - n * 0.0000012665987014770508) - n * 9.920935e-10;
     let s = rest * rest;
     let sinRest = rest + rest * s * (-1.6666667e-1 + s * (8.3333333e-3 + s * (-1.9841270e-4 + s * 2.7557319e-6)));
     let cosRest = 1.0 + s * (-0.5 + s * (4.1666667e-2 + s * (-1.3888889e-3 + s * (2.4801587e-5 - s * 2.7557319e-7))));
