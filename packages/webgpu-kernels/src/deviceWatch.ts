@@ -41,11 +41,12 @@ export function watchDevice(device: GPUDevice): DeviceWatch {
     check,
     during: (name, f) => {
       check();
+      const outer = running;
       running = name;
       try {
         return f();
       } finally {
-        running = undefined;
+        running = outer;
       }
     },
     fail: failWith,

@@ -43,7 +43,7 @@ export class Pipelines {
 
   /** In browsers errors arrive later, when nobody knows any more what was running: a scope keeps the name. Node's arrive at once. */
   #attributed<T>(name: string, f: () => T): T {
-    if (isNode()) return f();
+    if (isNode()) return this.#watch.during(name, f);
     this.#device.pushErrorScope('validation');
     try {
       return f();

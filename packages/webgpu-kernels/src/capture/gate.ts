@@ -13,6 +13,6 @@ export const gateProgram = memoised((count: number) => gpuProgram({
 
 /** copyProgram — the value of a variable that a step assigns anew, back to where the next replay reads it. */
 export const copyProgram = gpuProgram({
-  name: 'copy', bindings: { from: 'read u32', to: 'write u32' }, uniforms: { count: 'u32' }, workgroupSize: 256,
-  main: 'if (index < u.count) { to[index] = from[index]; }',
+  name: 'copy', bindings: { source: 'read u32', result: 'write u32' }, uniforms: { count: 'u32' }, workgroupSize: 256,
+  main: 'if (index < u.count) { result[index] = source[index]; }',
 });

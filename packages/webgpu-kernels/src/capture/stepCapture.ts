@@ -177,10 +177,14 @@ export class StepCapture implements StepCaptureCore {
     });
   }
 
-  /** Keeps the values of all variables alive during a traced run, so that one that is assigned anew can be told. */
+  /** Puts all variables on the device and keeps their values alive during a traced run, so that one that is assigned anew can be told. */
   #hold(plan: Plan): Map<Variable, DataId> {
     const variables = new Map(Object.values(engine().state.registeredVariables).map((variable) => [variable, variable.dataId] as const));
-    for (const dataId of variables.values()) this.#backend.hold(dataId);
+    for (const dataId of variables.values()) {
+      if (!this.#backend.tensorMap.has(dataId)) continue; // a variable of another backend
+      this.#backend.uploadToGPU(dataId);
+      this.#backend.hold(dataId);
+    }
     plan.held.push(...variables.values());
     return variables;
   }
@@ -209,7 +213,7 @@ export class StepCapture implements StepCaptureCore {
       stillHeld.push(dataId);
     }
     plan.held = stillHeld;
-    return true;
+    return trace.refusal === undefined;
   }
 
   /** Runs what was launched so far; from here on the step runs eagerly. */
