@@ -22,6 +22,9 @@ export type CapturedStep<I, K extends string, R> = ((inputs: I, numbers: Readonl
   readonly dispose: () => void;
 };
 
+/** canCapture — whether the device in use records and replays steps. */
+export const canCapture = (): boolean => 'capture' in (engine().backend as object);
+
 /** StepNumbers — the numbers of a step as its function sees them. */
 export type StepNumbers<K extends string> = { readonly [P in K]: number | StepNumber };
 
@@ -59,7 +62,7 @@ export function captureStep<I extends Tree<Tensor>, K extends string, R extends 
     return treeFromEntries<Tensor>(like as R, treeEntries<Tensor>(like as R).map(([path], i) => [path, results[i] as Tensor])) as R;
   };
   return Object.assign(run, {
-    status: (): StepStatus => core?.capture.status ?? { state: 'new' },
+    status: (): StepStatus => (canCapture() ? core?.capture.status ?? { state: 'new' } : { state: 'eager', reason: 'the device does not replay steps' }),
     dispose: (): void => {
       core?.capture.dispose();
       core = undefined;

@@ -4,7 +4,7 @@ import { saveCheckpoint } from './checkpoints.ts';
 import { remember, type History } from './history.ts';
 import { appendMetrics, type EvalMetrics, type StepMetrics } from './metrics.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
-import { runStep } from './runStep.ts';
+import { stepRunner, type StepRunner } from './runStep.ts';
 import type { Settings } from './trainOptions.ts';
 import { yieldToEvents } from './yieldToEvents.ts';
 
@@ -20,25 +20,29 @@ export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P
   const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
   const position = { step: from.step, history: from.history, checkpoint: from.checkpoint, damaged: from.damaged };
   let isSaved = from.checkpoint !== undefined;
+  const runner = stepRunner({ params: settings.params, loss: settings.loss, optimizer: settings.optimizer, state: optimizer });
   const isDue = (every: number): boolean => position.step % every === 0 || position.step === steps;
-  while (position.step < steps && signal?.aborted !== true) {
-    await takeStep(settings, optimizer, position);
-    if (evaluate !== undefined && isDue(evalEvery)) await takeEvaluation(settings, evaluate, position);
-    isSaved = store !== undefined && isDue(checkpointEvery);
-    if (isSaved) await takeCheckpoint(settings, optimizer, position);
-    await yieldToEvents();
+  try {
+    while (position.step < steps && signal?.aborted !== true) {
+      await takeStep(settings, runner, position);
+      if (evaluate !== undefined && isDue(evalEvery)) await takeEvaluation(settings, evaluate, position);
+      isSaved = store !== undefined && isDue(checkpointEvery);
+      if (isSaved) await takeCheckpoint(settings, optimizer, position);
+      await yieldToEvents();
+    }
+  } finally {
+    runner.dispose();
   }
   if (!isSaved) await takeCheckpoint(settings, optimizer, position);
   return position;
 }
 
-async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, state: OptimizerState, position: Position): Promise<void> {
-  const { params, loss, optimizer, seed, learningRate, tokensPerStep, store, callbacks } = settings;
+async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, runner: StepRunner<B>, position: Position): Promise<void> {
+  const { seed, learningRate, tokensPerStep, store, callbacks } = settings;
   const { step } = position;
   const startedAt = performance.now();
   const batch = await settings.batches(step);
-  const context = { step, seed: foldSeed(seed, 'step', step), train: true } as const;
-  const measured = await runStep({ params, loss, batch, context, optimizer, state }).finally(() => freeBatch(batch));
+  const measured = await runner.run(batch, { step, seed: foldSeed(seed, 'step', step) }).finally(() => freeBatch(batch));
   const msPerStep = performance.now() - startedAt;
   const metrics: StepMetrics = {
     kind: 'step', step: step + 1, ...measured,
