@@ -1,11 +1,12 @@
 import {
-  describeShape, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram,
+  ConfigError, describeShape, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BufferPool } from './bufferPool.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
+import { Profiler, type Profile } from './profiler.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { stockUniforms, type StockUniform } from './stockUniforms.ts';
@@ -31,6 +32,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #offset = new Uint32Array(1);
   #launches = 0;
+  #profiler: Profiler | undefined;
   /** What the kernel that is running has made. */
   #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
 
@@ -68,7 +70,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       const { pipeline, layout } = this.#pipelines.get(program);
       if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
       const offset = program.uniforms.length > 0 ? this.#uniforms.write(program, uniforms) : undefined;
-      const pass = this.#pass();
+      const pass = this.#pass(name);
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, this.#bindGroup(layout, buffers));
       if (offset !== undefined) {
@@ -128,6 +130,26 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.submitQueue();
   }
 
+  /**
+   * profile — from now on measures what the device spends in each program, until `stop` tells it. Each launch then runs in a pass
+   * of its own, so all together takes longer than without.
+   *
+   * @throws UnsupportedError  if the device lacks the feature `timestamp-query`.
+   * @throws ConfigError       if a profile is on already.
+   */
+  profile(): Profile {
+    this.#watch.check();
+    if (this.#profiler !== undefined) throw new ConfigError('profile: the profile before must have been stopped, got one that is still on');
+    this.flush();
+    this.#profiler = new Profiler(this.device, (record) => {
+      this.ensureCommandEncoderReady();
+      this.endComputePassEncoder();
+      record(this.commandEncoder as GPUCommandEncoder);
+      this.flush();
+    });
+    return this.#profiler.profile(() => { this.#profiler = undefined; });
+  }
+
   override submitQueue(): void {
     this.#uniforms.upload();
     super.submitQueue();
@@ -169,7 +191,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       bound(output, 'write'), ...inputs.map((input) => bound(input, 'read')), { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length },
     ];
     const pipeline = program.pipeline as GPUComputePipeline;
-    const pass = this.#pass();
+    const pass = this.#pass(programName(program));
     pass.setPipeline(pipeline);
     const entries = resources.map((resource, binding) => ({ binding, resource }));
     pass.setBindGroup(0, this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
@@ -241,13 +263,19 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     return group;
   }
 
-  #pass(): GPUComputePassEncoder {
+  /** The compute pass that all launches share; while a profile is on, one of its own for each. */
+  #pass(name: string): GPUComputePassEncoder {
     this.ensureCommandEncoderReady();
+    if (this.#profiler !== undefined) {
+      this.endComputePassEncoder();
+      return this.computePassEncoder = (this.commandEncoder as GPUCommandEncoder).beginComputePass(this.#profiler.pass(name));
+    }
     return this.computePassEncoder ??= (this.commandEncoder as GPUCommandEncoder).beginComputePass();
   }
 
   #launched(): void {
     this.#launches += 1;
+    this.#profiler?.launched();
     if (this.#launches >= BATCH_SIZE) this.flush();
   }
 
