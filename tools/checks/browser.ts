@@ -1,27 +1,38 @@
 /**
- * Browser tests: a page bundled from source trains a tiny GPT in headless Chromium, and must reach the same losses as the
- * same run in Node, with threads (cross-origin isolated) and without, with relaxed and plain SIMD.
+ * Browser tests: a page bundled from source trains a tiny GPT in headless Chromium, and must reach the same losses as the same run in
+ * Node: on WASM with threads (cross-origin isolated) and without, with relaxed and plain SIMD; and on WebGPU, where the page also runs
+ * the conformance suite of the kernels.
  */
 import { build } from 'esbuild';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import type { PageRun } from './browser/page.ts';
 import type { RunResult } from './browser/train.ts';
 import { command } from './command.ts';
-import { failed, merge, passed, skipped, type Outcome } from './outcome.ts';
+import { conformanceOutcome } from './conformance/outcome.ts';
+import type { ConformanceRun } from './conformance/run.ts';
+import { failed, fromProblems, merge, passed, skipped, type Outcome } from './outcome.ts';
 import { chromiumPath } from './system.ts';
 
 /** One visit to the page: `isolated` sends the headers that allow shared memory. */
-type Scenario = { title: string; isolated: boolean; run: PageRun; expectThreads: number };
+type Scenario = { title: string; isolated: boolean; run: PageRun; expectThreads: number; tolerance: number };
 
 const STEPS = 20;
+
+/** The largest relative difference allowed between a browser's losses and Node's on WASM: other machine code may round differently. */
+const TOLERANCE = 1e-6;
+/** On a GPU sums are taken in another order, and the optimiser carries that along. */
+const TOLERANCE_GPU = 1e-3;
+
+const onWasm = { device: 'wasm', threads: 2, steps: STEPS } as const;
 const scenarios: readonly Scenario[] = [
-  { title: 'a worker with 2 threads', isolated: true, run: { where: 'worker', threads: 2, steps: STEPS }, expectThreads: 2 },
-  { title: 'a worker without cross-origin isolation', isolated: false, run: { where: 'worker', threads: 2, steps: STEPS }, expectThreads: 1 },
-  { title: 'a worker with plain SIMD', isolated: true, run: { where: 'worker', threads: 2, steps: STEPS, simd: 'plain' }, expectThreads: 2 },
-  { title: 'the main thread with 2 threads', isolated: true, run: { where: 'main', threads: 2, steps: STEPS }, expectThreads: 2 },
+  { title: 'a worker with 2 threads', isolated: true, run: { ...onWasm, where: 'worker' }, expectThreads: 2, tolerance: TOLERANCE },
+  { title: 'a worker without cross-origin isolation', isolated: false, run: { ...onWasm, where: 'worker' }, expectThreads: 1, tolerance: TOLERANCE },
+  { title: 'a worker with plain SIMD', isolated: true, run: { ...onWasm, where: 'worker', simd: 'plain' }, expectThreads: 2, tolerance: TOLERANCE },
+  { title: 'the main thread with 2 threads', isolated: true, run: { ...onWasm, where: 'main' }, expectThreads: 2, tolerance: TOLERANCE },
+  { title: 'WebGPU in a worker', isolated: false, run: { device: 'webgpu', where: 'worker', threads: 0, steps: STEPS }, expectThreads: 0, tolerance: TOLERANCE_GPU },
 ];
 
 /** browserTests — one test per scenario. */
@@ -37,6 +48,7 @@ export async function browserTests(): Promise<Outcome> {
       const expected = scenario.run.simd === 'plain' ? plain : relaxed;
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
+    outcomes.push(await conform(browser, (server.address() as AddressInfo).port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -51,7 +63,7 @@ const FLAGS = [
 ];
 
 async function lossesInNode(simd?: 'plain'): Promise<number[]> {
-  const run = JSON.stringify({ threads: 2, steps: STEPS, simd });
+  const run = JSON.stringify({ device: 'wasm', threads: 2, steps: STEPS, simd });
   const { code, stdout, output } = await command(process.execPath, ['--conditions=@evenkeel/source', join(import.meta.dirname, 'browser/node.ts'), run]);
   if (code !== 0) throw new Error(`the run in Node ended with ${code}\n${output}`);
   return (JSON.parse(stdout) as RunResult).losses;
@@ -80,29 +92,42 @@ function serve(files: Map<string, Uint8Array>): Promise<Server> {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-async function visit(browser: Browser, port: number, { title, isolated, run, expectThreads }: Scenario, expected: readonly number[]): Promise<Outcome> {
+async function visit(browser: Browser, port: number, { title, isolated, run, expectThreads, tolerance }: Scenario, expected: readonly number[]): Promise<Outcome> {
+  return onPage(browser, `http://127.0.0.1:${port}/${isolated ? 'isolated' : 'plain'}/`, title, async (page, complaints) => {
+    const started = performance.now();
+    const result = await page.evaluate<RunResult & { isolated: boolean }>(`run(${JSON.stringify(run)})`);
+    process.stdout.write(`  ${title}: ${((performance.now() - started) / STEPS).toFixed(1)} ms per step, loss ${result.losses[0]?.toFixed(4)} → ${result.losses.at(-1)?.toFixed(4)}, ${agreement(result.losses, expected)}\n`);
+    const simd = run.device === 'webgpu' ? 'none' : run.simd ?? 'relaxed';
+    const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads, simd, tolerance }, expected)];
+    return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
+  });
+}
+
+function conform(browser: Browser, port: number): Promise<Outcome> {
+  const title = 'WebGPU conformance';
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page, complaints) => {
+    const run = await page.evaluate<ConformanceRun>('conform()');
+    return merge([conformanceOutcome(`browser, ${title}`, run), fromProblems(`browser, ${title}`, complaints)]);
+  });
+}
+
+/** Loads the page in a tab of its own and does `work` there; an error is a failure, with all that the page complained about. */
+async function onPage(browser: Browser, address: string, title: string, work: (page: Page, complaints: string[]) => Promise<Outcome>): Promise<Outcome> {
   const page = await browser.newPage();
   const complaints: string[] = [];
   page.on('console', (message) => void (message.type() === 'error' && complaints.push(message.text())));
   page.on('pageerror', (error) => void complaints.push(error.message));
   page.setDefaultTimeout(60_000);
   try {
-    await page.goto(`http://127.0.0.1:${port}/${isolated ? 'isolated' : 'plain'}/`);
+    await page.goto(address);
     await page.waitForFunction('typeof run === "function"');
-    const started = performance.now();
-    const result = await page.evaluate<RunResult & { isolated: boolean }>(`run(${JSON.stringify(run)})`);
-    process.stdout.write(`  ${title}: ${((performance.now() - started) / STEPS).toFixed(1)} ms per step, loss ${result.losses[0]?.toFixed(4)} → ${result.losses.at(-1)?.toFixed(4)}, ${agreement(result.losses, expected)}\n`);
-    const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads, simd: run.simd ?? 'relaxed' }, expected)];
-    return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
+    return await work(page, complaints);
   } catch (error) {
     return failed(`browser, ${title}: ${[error instanceof Error ? error.message : String(error), ...complaints].join('; ')}`);
   } finally {
     await page.close();
   }
 }
-
-/** The largest relative difference allowed between a browser's losses and Node's: other machine code may round differently. */
-const TOLERANCE = 1e-6;
 
 function worstDifference(losses: readonly number[], expected: readonly number[]): number {
   if (losses.length !== expected.length) return Infinity;
@@ -114,9 +139,9 @@ function agreement(losses: readonly number[], expected: readonly number[]): stri
   return worst === 0 ? 'bit-identical to Node' : `within ${worst.toExponential(1)} of Node`;
 }
 
-function problemsOf({ losses, threads, simd, leaked, isolated }: RunResult & { isolated: boolean }, expect: { isolated: boolean; expectThreads: number; simd: string }, expected: readonly number[]): string[] {
+function problemsOf({ losses, threads, simd, leaked, isolated }: RunResult & { isolated: boolean }, expect: { isolated: boolean; expectThreads: number; simd: string; tolerance: number }, expected: readonly number[]): string[] {
   return [
-    ...(worstDifference(losses, expected) <= TOLERANCE ? [] : [`losses ${losses} must equal Node's ${expected}`]),
+    ...(worstDifference(losses, expected) <= expect.tolerance ? [] : [`losses ${losses} must equal Node's ${expected}`]),
     ...(losses.at(-1)! < losses[0]! * 0.8 ? [] : [`the loss must fall by a fifth, went from ${losses[0]} to ${losses.at(-1)}`]),
     ...(threads === expect.expectThreads ? [] : [`must use ${expect.expectThreads} threads, used ${threads}`]),
     ...(simd === expect.simd ? [] : [`must use ${expect.simd} SIMD, used ${simd}`]),

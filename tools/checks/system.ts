@@ -3,6 +3,7 @@
  * On Debian and Ubuntu as root what is missing is installed; elsewhere its absence is a skip with the reason.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { command } from './command.ts';
 import { merge, passed, skipped, type Outcome } from './outcome.ts';
 
@@ -67,6 +68,13 @@ async function foundVulkan(): Promise<string | undefined> {
 /** lavapipePath — the description of Mesa's software driver for the Vulkan loader. */
 export function lavapipePath(): string | undefined {
   return ['lvp_icd.json', 'lvp_icd.x86_64.json', 'lvp_icd.aarch64.json'].map((name) => `/usr/share/vulkan/icd.d/${name}`).find(existsSync);
+}
+
+/** swiftshaderPath — the description of the software driver that comes with Chromium, for the Vulkan loader. */
+export function swiftshaderPath(): string | undefined {
+  const folders = [...(process.env['CHROMIUM_PATH'] === undefined ? [] : [dirname(process.env['CHROMIUM_PATH'])]),
+    '/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome', '/opt/chromium.org/chromium'];
+  return process.platform === 'linux' ? folders.map((folder) => `${folder}/vk_swiftshader_icd.json`).find(existsSync) : undefined;
 }
 
 /** Debian bookworm has a Mesa that is too old; its backports have a newer one. */

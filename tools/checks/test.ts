@@ -15,6 +15,7 @@ import { checkFileLength, fileLengths } from './fileLength.ts';
 import { checkLayering } from './layering.ts';
 import { failed, fromProblems, merge, passed, type Outcome, type Step } from './outcome.ts';
 import { packTests } from './pack.ts';
+import { swiftshaderTests } from './swiftshader.ts';
 import { prepareSystem } from './system.ts';
 import { checkTrackedFiles } from './trackedFiles.ts';
 
@@ -33,6 +34,7 @@ const steps: readonly Step[] = [
   { name: 'build', needs: 'assemble', run: async () => fromCommand('build', await nx('build')) },
   { name: 'pack', needs: 'build', run: packTests },
   { name: 'browser', needs: 'assemble', run: browserTests },
+  { name: 'swiftshader', needs: 'assemble', run: swiftshaderTests },
 ];
 
 async function checks(): Promise<Outcome> {

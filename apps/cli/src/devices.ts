@@ -6,10 +6,13 @@ import { wrap } from './format.ts';
 export type DeviceName = 'auto' | 'wasm' | 'webgpu' | 'cpu';
 
 /** deviceProviders — every way this program can compute; what a name does not need is not loaded. */
-export async function deviceProviders(name: DeviceName, { threads, thorough = false }: ProviderOptions = {}): Promise<DeviceProvider[]> {
+export async function deviceProviders(name: DeviceName, { threads, thorough = false, fineTimestamps = false }: ProviderOptions = {}): Promise<DeviceProvider[]> {
   const wants = (each: DeviceName): boolean => name === 'auto' || name === each;
   const providers: DeviceProvider[] = [];
-  if (name === 'webgpu' || (name === 'auto' && (thorough || mayHaveGpu()))) providers.push((await import('@evenkeel/webgpu-kernels')).webgpu());
+  if (name === 'webgpu' || (name === 'auto' && (thorough || mayHaveGpu()))) {
+    const { webgpu } = await import('@evenkeel/webgpu-kernels');
+    providers.push(webgpu(fineTimestamps ? { toggles: { disable: ['timestamp_quantization'] } } : {}));
+  }
   else if (name === 'auto') providers.push(noGpu);
   if (wants('wasm')) providers.push((await import('@evenkeel/wasm-kernels')).wasm(threads === undefined ? {} : { threads }));
   if (wants('cpu')) providers.push(await plainCpu());
@@ -21,6 +24,8 @@ export type ProviderOptions = {
   readonly threads?: number;
   /** Ask also devices that `auto` would not take. */
   readonly thorough?: boolean;
+  /** Have the webgpu device tell times to the nanosecond, not in steps of 65.5 µs. */
+  readonly fineTimestamps?: boolean;
 };
 
 /** Where Linux shows a graphics processor: DRM, NVIDIA, AMD's compute driver, Windows' through WSL, Adreno, Mali. */

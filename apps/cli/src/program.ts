@@ -120,7 +120,7 @@ function generateFlags(command: Command): void {
 function benchGptStepFlags(command: Command): void {
   command.description("milliseconds of a training step of nanoGPT's CPU configuration")
     .option('--steps <n>', 'steps to time', wholeNumber('--steps'), 30)
-    .option('--profile', 'show where the time goes, kernel by kernel (wasm device)')
+    .option('--profile', 'show where the time goes, kernel by kernel (wasm, webgpu)')
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
   finish<BenchGptStepOptions>(withDevice(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
 }

@@ -1,3 +1,4 @@
+import { forEachBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { evenkeel, evenkeelJson } from './support/evenkeel.ts';
 
@@ -47,8 +48,23 @@ describe('evenkeel bench', () => {
 
   it('bench gpt-step --profile refuses a device that it cannot time', async () => {
     expect(await evenkeel(['bench', 'gpt-step', '--device', 'cpu', '--profile'])).toMatchObject({
-      code: 1, stderr: expect.stringContaining('--profile must be used with the wasm device, got cpu') as string,
+      code: 1, stderr: expect.stringContaining('--profile must be used with the wasm or the webgpu device, got cpu') as string,
     });
+  });
+
+  forEachBackend(['evenkeel-webgpu'], () => {
+    it('bench gpt-step --profile --json gives the time of each program on the GPU, in 80 columns for people', async () => {
+      const { code, stdout, stderr } = await evenkeel(['bench', 'gpt-step', '--device', 'webgpu', '--steps', '1', '--profile', '--json']);
+      expect(code).toBe(0);
+      const { kernels, msPerStep } = JSON.parse(stdout.split('\n').at(-2) ?? '') as { kernels: { name: string; ms: number; calls: number }[]; msPerStep: { median: number } };
+      const total = kernels.reduce((sum, { ms }) => sum + ms, 0);
+      expect(total).toBeGreaterThan(0.2 * msPerStep.median);
+      expect(total).toBeLessThan(1.2 * msPerStep.median);
+      expect(kernels.every(({ calls }) => calls >= 1)).toBe(true);
+      const lines = stderr.split('\n').filter((line) => !line.startsWith('Warning: '));
+      expect(lines.filter((line) => line.startsWith(`  ${kernels[0]?.name}`))).toHaveLength(1);
+      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    }, 120_000);
   });
 
   it('bench matmul --json gives GFLOP/s per size', async () => {

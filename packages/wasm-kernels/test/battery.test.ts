@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { KERNELS } from '../src/kernels/index.ts';
 import { tensorsOf } from './battery/draw.ts';
 import { nameOf, ROWS, type Row } from './battery/rows.ts';
-import { inputsOf, kernelOf, resultsOf, type Result } from './battery/run.ts';
+import { inputsOf, kernelOf, resultsOf, type Result } from './battery/calls.ts';
 import { testRows } from './battery/testRows.ts';
 import { describeVariants, useWasm } from './variants.ts';
 

@@ -1,5 +1,5 @@
 import {
-  describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram, type StepCaptureCore,
+  ConfigError, describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram, type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
@@ -11,6 +11,7 @@ import { hashOf, type Gate, type Launch, type Trace } from './capture/trace.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
+import { Profiler, type Profile } from './profiler.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { stockUniforms, type StockUniform } from './stockUniforms.ts';
@@ -32,6 +33,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly pipelines: Pipelines;
   /** The step that is being recorded instead of run. */
   trace: Trace | undefined;
+  profiler: Profiler | undefined;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
   readonly #bindGroups = new BindGroups();
@@ -77,7 +79,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       const { pipeline, layout } = this.pipelines.get(program);
       if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
       const group = this.#bindGroup(layout, buffers);
-      const pass = this.#pass();
+      const pass = this.#pass(name);
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       if (program.uniforms.length > 0) {
@@ -136,6 +138,26 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (this.commandEncoder === null) return;
     this.endComputePassEncoder();
     this.submitQueue();
+  }
+
+  /**
+   * profile — from now on measures what the device spends in each program, until `stop` tells it. Each launch then runs in a pass
+   * of its own, so all together takes longer than without.
+   *
+   * @throws UnsupportedError  if the device lacks the feature `timestamp-query`.
+   * @throws ConfigError       if a profile is on already.
+   */
+  profile(): Profile {
+    this.#watch.check();
+    if (this.profiler !== undefined) throw new ConfigError('profile: the profile before must have been stopped, got one that is still on');
+    this.flush();
+    this.profiler = new Profiler(this.device, (record) => {
+      this.ensureCommandEncoderReady();
+      this.endComputePassEncoder();
+      record(this.commandEncoder as GPUCommandEncoder);
+      this.flush();
+    });
+    return this.profiler.profile(() => { this.profiler = undefined; });
   }
 
   override submitQueue(): void {
@@ -270,7 +292,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     for (const { buffer } of tensors) this.pool.use(buffer).lastBatch = this.pool.batch;
     const resources: GPUBufferBinding[] = [...tensors, { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length }];
     const pipeline = program.pipeline as GPUComputePipeline;
-    const pass = this.#pass();
+    const pass = this.#pass(programName(program));
     pass.setPipeline(pipeline);
     const entries = resources.map((resource, binding) => ({ binding, resource }));
     pass.setBindGroup(0, this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
@@ -342,13 +364,19 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     }));
   }
 
-  #pass(): GPUComputePassEncoder {
+  /** The compute pass that all launches share; while a profile is on, one of its own for each. */
+  #pass(name: string): GPUComputePassEncoder {
     this.ensureCommandEncoderReady();
+    if (this.profiler !== undefined) {
+      this.endComputePassEncoder();
+      return this.computePassEncoder = (this.commandEncoder as GPUCommandEncoder).beginComputePass(this.profiler.pass(name));
+    }
     return this.computePassEncoder ??= (this.commandEncoder as GPUCommandEncoder).beginComputePass();
   }
 
   #launched(): void {
     this.#launches += 1;
+    this.profiler?.launched();
     if (this.#launches >= BATCH_SIZE) this.flush();
   }
 

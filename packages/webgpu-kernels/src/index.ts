@@ -1,2 +1,3 @@
 export { webgpu } from './webgpu.ts';
 export type { WebgpuOptions } from './options.ts';
+export type { Profile, ProgramTime } from './profiler.ts';

@@ -3,17 +3,19 @@ import { foldSeed, uniformValues, useDevice, valueAndGrad, type Tree } from '@ev
 import { gpt, type GptParams } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates } from '@evenkeel/optimizers';
 import { wasm, type WasmBackend } from '@evenkeel/wasm-kernels';
+import { webgpu } from '@evenkeel/webgpu-kernels';
 import { backend, dispose, memory, tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
 
 /** `valueAndGrad` with the plain types of a model's parameters. */
 const gradientsOf = valueAndGrad as unknown as (fn: (params: GptParams) => Tensor, params: GptParams) => { value: Tensor; grads: Tree<Tensor> };
 
-export type Run = { threads: number; steps: number; simd?: 'plain' };
+export type Run = { device: 'wasm' | 'webgpu'; threads: number; steps: number; simd?: 'plain' };
+/** RunResult — `threads` and `simd` as they are; on the GPU 0 and none. */
 export type RunResult = { losses: number[]; threads: number; simd: string; leaked: number };
 
-/** train — a tiny GPT learns to continue counting, on the WASM device; the losses of all steps. */
-export async function train({ threads, steps, simd }: Run): Promise<RunResult> {
-  await useDevice('wasm', [wasm({ threads, simd })]);
+/** train — a tiny GPT learns to continue counting; the losses of all steps. */
+export async function train({ device, threads, steps, simd }: Run): Promise<RunResult> {
+  await useDevice(device, [device === 'wasm' ? wasm({ threads, simd }) : webgpu()]);
   const model = gpt({ vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 });
   const params = model.init({ seed: 7 });
   const optimizer = adamw({ learningRate: 3e-3 });
@@ -30,8 +32,10 @@ export async function train({ threads, steps, simd }: Run): Promise<RunResult> {
     dispose(loss);
     if (step === 1) settled = memory().numTensors;
   }
+  const leaked = memory().numTensors - settled;
+  if (device === 'webgpu') return { losses, threads: 0, simd: 'none', leaked };
   const { pool, variant } = (backend() as WasmBackend).runtime;
-  return { losses, threads: pool.threads, simd: variant, leaked: memory().numTensors - settled };
+  return { losses, threads: pool.threads, simd: variant, leaked };
 }
 
 /** Rows that count upwards modulo 17, each from its own start. */

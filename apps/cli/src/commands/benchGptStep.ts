@@ -30,7 +30,7 @@ const WARM_UP = 10;
 
 /** benchGptStep — time of one training step: forward, backward, clipping and AdamW, the loss awaited every time. */
 export async function benchGptStep({ device: name, steps, threads, profile = false }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
-  const device = await openDevice(name, { threads });
+  const device = await openDevice(name, { threads, fineTimestamps: profile });
   announceDevice(device, name, io.line);
   const clock = profile ? kernelClock(device) : undefined;
   const model = gpt(NANO_GPT);
@@ -38,9 +38,10 @@ export async function benchGptStep({ device: name, steps, threads, profile = fal
   const memory = peakMemory();
   try {
     const times = await timeSteps(model, params, steps, clock);
-    const result = { ...resultOf(device, times, memory.peakBytes()), ...(clock === undefined ? {} : { kernels: clock.perStep(steps) }) };
+    const kernels = await clock?.perStep(steps);
+    const result = { ...resultOf(device, times, memory.peakBytes()), ...(kernels === undefined ? {} : { kernels }) };
     print(result, parameterCount(params), io);
-    if (result.kernels !== undefined) printKernels(result.kernels, mean(times), io);
+    if (clock !== undefined && kernels !== undefined) printKernels(kernels, clock.rest, mean(times), io);
     return result;
   } finally {
     dispose(params as never);
@@ -56,7 +57,7 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number, 
   const losses: number[] = [];
   try {
     for (let i = 0; i < WARM_UP + steps; i++) {
-      if (i === WARM_UP) clock?.reset();
+      if (i === WARM_UP) clock?.start();
       const start = performance.now();
       const loss = tidy(() => {
         const { value, grads } = valueAndGrad((p: Params & GptParams) => model.loss(batch, p, { train: true, seed: i }), params);
@@ -103,13 +104,14 @@ function print({ msPerStep, steps, tokensPerSecond, peakBytes }: BenchGptStepRes
   io.line(`${formatCount(tokensPerSecond)} tokens/s, ${formatBytes(peakBytes)} at most`);
 }
 
-/** The kernels' shares of a mean step, and as the last line what is left for JavaScript. */
-function printKernels(kernels: readonly KernelTime[], msPerStep: number, io: Io): void {
+/** The kernels' shares of a mean step, and as the last line what is left. */
+function printKernels(kernels: readonly KernelTime[], rest: string, msPerStep: number, io: Io): void {
+  const width = Math.min(48, Math.max(18, ...kernels.map(({ name }) => name.length)));
   const line = (name: string, ms: number, calls = ''): void =>
-    io.line(`  ${name.padEnd(18)} ${ms.toFixed(2).padStart(8)} ms ${((100 * ms) / msPerStep).toFixed(1).padStart(6)} % ${calls.padStart(6)}`);
-  io.line(`Per step, of ${msPerStep.toFixed(1)} ms (mean), with the number of calls:`);
+    io.line(`  ${name.slice(0, width).padEnd(width)} ${ms.toFixed(2).padStart(8)} ms ${((100 * ms) / msPerStep).toFixed(1).padStart(6)} % ${calls.padStart(6)}`);
+  io.line(`Per step, of ${msPerStep.toFixed(1)} ms (mean, measured with the profile on), with the calls:`);
   for (const { name, ms, calls } of kernels) line(name, ms, String(calls));
-  line('JavaScript', msPerStep - kernels.reduce((sum, { ms }) => sum + ms, 0));
+  line(rest, Math.max(0, msPerStep - kernels.reduce((sum, { ms }) => sum + ms, 0)));
 }
 
 function mean(values: readonly number[]): number {

@@ -1,4 +1,4 @@
-import { randomArray, randomIntegers } from '@evenkeel/testing';
+import { randomArray, randomIntegers } from '@evenkeel/testing/numbers';
 import { tensor, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 
 /** Values — a tensor that is not yet on any backend. */

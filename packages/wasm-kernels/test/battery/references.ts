@@ -1,6 +1,6 @@
 /** The kernels `evenkeel/…` once more, of tfjs ops as plain as possible: what the battery runs on tfjs' CPU backend. */
 import { randomBits, vjp } from '@evenkeel/core-tensor';
-import { attention64 } from '@evenkeel/testing';
+import { attention64 } from '@evenkeel/testing/numbers';
 import {
   add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, logSumExp, matMul, mean, mul, notEqual, range, relu, relu6, reshape, scatterND, sigmoid, split, sqrt, square, sub, sum,
   tanh, tensor, transpose, where, zerosLike, type Tensor,

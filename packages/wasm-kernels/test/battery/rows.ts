@@ -1,4 +1,4 @@
-import { attention64, logSumExp64 } from '@evenkeel/testing';
+import { attention64, logSumExp64 } from '@evenkeel/testing/numbers';
 import {
   _FusedMatMul, Abs, Add, BatchMatMul, Cast, Concat, Equal, Erf, Exp, Fill, GatherV2, Greater, GreaterEqual, Less, LessEqual, Max, Maximum, Mean,
   Minimum, Multiply, Neg, NotEqual, OnesLike, Pack, PadV2, RealDiv, Reciprocal, Relu, Reverse, Rsqrt, ScatterNd, Select, Sigmoid, Slice, Softmax,

@@ -2,7 +2,8 @@ import { expectNoLeak } from '@evenkeel/testing';
 import { it } from 'vitest';
 import { drawer, tensorsOf } from './draw.ts';
 import { nameOf, type Row } from './rows.ts';
-import { expectNonZero, expectSame, kernelOf } from './run.ts';
+import { kernelOf } from './calls.ts';
+import { expectNonZero, expectSame } from './run.ts';
 
 const SIZES = [0, 1, 3, 65, 130];
 

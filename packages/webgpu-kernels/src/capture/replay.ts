@@ -1,5 +1,6 @@
 import { UNIFORM_BYTES } from '@evenkeel/core-tensor';
 import type { Pipelines } from '../pipelines.ts';
+import type { Profiler } from '../profiler.ts';
 import { uniformGroup } from '../uniformArena.ts';
 import { gateProgram } from './gate.ts';
 import type { Gate, Launch, LiveWord, Trace } from './trace.ts';
@@ -10,6 +11,7 @@ const MOST_PARTS = 8;
 
 /** Ready — a launch as the device takes it. */
 type Ready = {
+  readonly name: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   /** Where its uniforms stand, for our programs that have some. */
@@ -67,23 +69,28 @@ export class Replay {
     if (this.#live.length > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#words);
   }
 
-  /** run — all launches, between copies into the step's inputs and copies of its results. Returns how many parts were handed over. */
-  run(before: readonly Copy[], after: readonly Copy[]): number {
+  /** run — all launches, between copies into the step's inputs and copies of its results; `profiler` gets a pass for each launch. */
+  run(before: readonly Copy[], after: readonly Copy[], profiler?: Profiler): void {
     const launches = this.#launches;
     const part = Math.max(SMALLEST_PART, Math.ceil(launches.length / MOST_PARTS));
-    let parts = 0;
     for (let start = 0; start === 0 || start < launches.length; start += part) {
       const end = Math.min(start + part, launches.length);
       const encoder = this.#device.createCommandEncoder();
       if (start === 0) copyAll(encoder, before);
-      const pass = encoder.beginComputePass();
-      for (let i = start; i < end; i++) this.#launch(pass, launches[i] as Ready);
-      pass.end();
+      let pass = profiler === undefined ? encoder.beginComputePass() : undefined;
+      for (let i = start; i < end; i++) {
+        const ready = launches[i] as Ready;
+        if (profiler !== undefined) {
+          pass?.end();
+          pass = encoder.beginComputePass(profiler.pass(ready.name));
+        }
+        this.#launch(pass as GPUComputePassEncoder, ready);
+      }
+      pass?.end();
       if (end === launches.length) copyAll(encoder, after);
       this.#device.queue.submit([encoder.finish()]);
-      parts += 1;
+      profiler?.launched();
     }
-    return parts;
   }
 
   dispose(): void {
@@ -105,7 +112,7 @@ export class Replay {
     const gates = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
     return this.#trace.launches.flatMap((launch, i) => {
       const { pipeline, groups: [x, y, z], layout, uniforms, gate } = launch;
-      const ready = { pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout !== undefined && uniforms.length > 0 ? offsets[i] : undefined, x, y, z };
+      const ready = { name: launch.name, pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout !== undefined && uniforms.length > 0 ? offsets[i] : undefined, x, y, z };
       if (gate === undefined) return [{ ...ready, indirect: undefined }];
       const opened = gates.get(gate);
       if (opened !== undefined) {
@@ -126,7 +133,7 @@ export class Replay {
     const { pipeline, layout } = pipelines.get(gateProgram(gate.values.length));
     const entries = [...gate.values, given, sizes].map((buffer, binding) => ({ binding, resource: { buffer } }));
     const group = this.#device.createBindGroup({ layout: layout.layout, entries });
-    return [{ pipeline, group, offset: undefined, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
+    return [{ name: 'gate', pipeline, group, offset: undefined, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
   }
 
   #bindGroup({ pipeline, layout, bound, uniforms }: Launch, offset: number): GPUBindGroup {

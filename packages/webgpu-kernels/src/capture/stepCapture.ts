@@ -1,4 +1,5 @@
 import { recordStep, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
+// eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
 import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { EvenkeelWebgpuBackend } from '../backend.ts';
 import type { Arena } from '../bufferPool.ts';
@@ -164,7 +165,7 @@ export class StepCapture implements StepCaptureCore {
       backend.uploadToGPU(info.dataId);
       return { info, copy: { from: backend.bufferAt(dataId) as GPUBuffer, to: backend.bufferAt(info.dataId) as GPUBuffer, bytes: bytesOf(shape) } };
     });
-    backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy)));
+    backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy), backend.profiler));
     for (const dataId of (plan.trace as Trace).outside.keys()) backend.forgetValues(dataId);
     return outputs.map(({ info }) => engine().makeTensorFromTensorInfo(info));
   }

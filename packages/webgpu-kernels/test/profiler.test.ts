@@ -1,0 +1,85 @@
+import { ConfigError, gpuProgram, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+import { forEachBackend } from '@evenkeel/testing';
+import type { Profile } from '@evenkeel/webgpu-kernels';
+import { backend, dispose, square, tensor1d, tidy, type Tensor1D } from '@tensorflow/tfjs-core';
+import { describe, expect, it, vi } from 'vitest';
+import { Profiler } from '../src/profiler.ts';
+
+const gpu = (): GpuBackend & { profile(): Profile; readonly device: GPUDevice } => backend() as never;
+
+/** A loop whose length is a uniform: the device works as long as it is told to. */
+const spin = (name: string) => gpuProgram({
+  name, bindings: { x: 'write f32' }, uniforms: { rounds: 'u32' }, workgroupSize: 1,
+  main: 'var y = x[0]; for (var i = 0u; i < u.rounds; i++) { y = y * 0.999 + 0.5; } x[0] = y;',
+});
+const add = gpuProgram({ name: 'add', bindings: { x: 'write f32' }, uniforms: { term: 'u32' }, workgroupSize: 1, main: 'x[0] += f32(u.term);' });
+const [long, short] = [spin('long'), spin('short')];
+
+const launch = (program: typeof long, x: Tensor1D, rounds: number): void => gpu().dispatch(program, { tensors: { x }, uniforms: { rounds }, groups: [1] });
+
+forEachBackend(['evenkeel-webgpu'], () => {
+  describe('profile()', () => {
+    it('tells how often and how long each program ran, the longest first', async () => {
+      const x = tensor1d([1]);
+      launch(long, x, 1000); // before it began
+      const profile = gpu().profile();
+      for (let i = 0; i < 5; i++) launch(short, x, 1);
+      for (let i = 0; i < 3; i++) launch(long, x, 3_000_000);
+      const start = performance.now();
+      await x.data();
+      const waited = performance.now() - start;
+      const times = await profile.stop();
+      expect(times.map(({ name, launches }) => ({ name, launches }))).toEqual([{ name: 'long', launches: 3 }, { name: 'short', launches: 5 }]);
+      const [slow, fast] = times.map(({ ms }) => ms) as [number, number];
+      expect(slow).toBeGreaterThan(3 * fast);
+      expect(slow).toBeGreaterThan(0.3 * waited); // the same clock as ours, in milliseconds
+      expect(slow).toBeLessThan(1.2 * waited + 20);
+      x.dispose();
+    });
+
+    it("sees tfjs' own programs, and leaves every value as it is", async () => {
+      const x = tensor1d([3, -4]);
+      const profile = gpu().profile();
+      const y = tidy(() => square(square(x)));
+      expect([...await y.data()]).toEqual([81, 256]);
+      expect((await profile.stop()).map(({ launches }) => launches)).toEqual([2]);
+      dispose([x, y]);
+    });
+
+    it('takes more launches than a query set holds, changes nothing about them, and frees what it made', async () => {
+      const x = tensor1d([0]);
+      await x.data();
+      const { device } = gpu();
+      const spies = [vi.spyOn(device, 'createQuerySet'), vi.spyOn(GPUQuerySet.prototype, 'destroy'), vi.spyOn(device, 'createBuffer'), vi.spyOn(GPUBuffer.prototype, 'destroy')];
+      const profile = gpu().profile();
+      for (let i = 0; i < 5000; i++) gpu().dispatch(add, { tensors: { x }, uniforms: { term: i % 7 }, groups: [1] });
+      expect(await profile.stop()).toMatchObject([{ name: 'add', launches: 5000 }]);
+      expect(spies.map(({ mock }) => mock.calls.length)).toEqual([3, 3, 6, 6]);
+      vi.restoreAllMocks();
+      expect([...await x.data()]).toEqual([14_995]);
+      x.dispose();
+    });
+
+    it('is over after stop, which gives the same times again', async () => {
+      const x = tensor1d([1]);
+      const profile = gpu().profile();
+      launch(short, x, 1);
+      const times = await profile.stop();
+      launch(short, x, 1);
+      expect(await profile.stop()).toBe(times);
+      expect(await gpu().profile().stop()).toEqual([]);
+      x.dispose();
+    });
+
+    it('refuses a second profile beside the first', async () => {
+      const profile = gpu().profile();
+      expect(() => gpu().profile()).toThrow(new ConfigError('profile: the profile before must have been stopped, got one that is still on'));
+      await profile.stop();
+    });
+
+    it('names the feature that the device lacks', () => {
+      expect(() => new Profiler({ features: new Set() } as unknown as GPUDevice, () => {}))
+        .toThrow(new UnsupportedError('profile: the device must have the feature timestamp-query, got one without it'));
+    });
+  });
+});

@@ -1,0 +1,49 @@
+/**
+ * The conformance suite: every kernel that is registered for the GPU, once per row of the battery and size, against the reference on
+ * tfjs' CPU backend. It needs no test runner, so that it runs in a browser page and in a bare process on any driver.
+ */
+import { GPU_BACKEND } from '@evenkeel/core-tensor';
+import '@evenkeel/flash-attention'; // registers the kernels of attention
+import { getKernelsForBackend } from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import { comparisons, isNonZero } from '../../../packages/wasm-kernels/test/battery/calls.ts';
+import { nameOf, ROWS, type Row } from '../../../packages/wasm-kernels/test/battery/rows.ts';
+import { KERNELS } from '../../../packages/webgpu-kernels/src/kernels/index.ts';
+
+/** Conformance — a kernel, its largest error as a share of what is allowed (at most 1), and what was wrong, row by row. */
+export type Conformance = { readonly kernel: string; readonly rows: number; readonly worst: number; readonly failures: readonly string[] };
+
+/** Sizes of one element, of less than a subgroup, and of more than one that is no multiple of four. */
+const SIZES = [1, 3, 33];
+
+/** conformance — the verdict on every kernel, on the GPU backend, which must be selected. */
+export async function conformance(kernels = registeredKernels(), rows: readonly Row[] = ROWS): Promise<Conformance[]> {
+  const results: Conformance[] = [];
+  for (const kernel of kernels) results.push(await conformanceOf(kernel, rows.filter((row) => row.kernel === kernel)));
+  return results;
+}
+
+/** registeredKernels — the names of all kernels of ours for the GPU, those of techniques included. */
+export function registeredKernels(): string[] {
+  const fused = getKernelsForBackend(GPU_BACKEND).map(({ kernelName }) => kernelName).filter((name) => name.startsWith('evenkeel/'));
+  return [...new Set([...KERNELS.map(({ name }) => name), ...fused])];
+}
+
+async function conformanceOf(kernel: string, rows: readonly Row[]): Promise<Conformance> {
+  let worst = 0;
+  const failures = rows.length === 0 ? ['the battery must have a row for it, has none'] : [];
+  for (const row of rows) {
+    for (const n of SIZES) {
+      try {
+        const all = await comparisons(row, n);
+        worst = Math.max(worst, ...all.map(({ share }) => share));
+        failures.push(...all.flatMap(({ failure }) => (failure === undefined ? [] : [`${nameOf(row)}, size ${n}: ${failure}`])));
+      } catch (error) {
+        failures.push(`${nameOf(row)}, size ${n}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    const isTelling = row.isZero === true || await isNonZero(row, SIZES.at(-1)!);
+    if (!isTelling) failures.push(`${nameOf(row)}: the reference must give numbers other than 0, which a kernel that never ran gives too`);
+  }
+  return { kernel, rows: rows.length, worst, failures };
+}
