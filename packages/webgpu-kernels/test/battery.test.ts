@@ -4,13 +4,15 @@ import { expect, it } from 'vitest';
 import { ROWS } from '../../wasm-kernels/test/battery/rows.ts';
 import { testRows } from '../../wasm-kernels/test/battery/testRows.ts';
 import { KERNELS } from '../src/kernels/index.ts';
+import { GPU_ROWS } from './rows.ts';
 
+const rows = [...ROWS, ...GPU_ROWS];
 const names = KERNELS.map(({ name }) => name);
 
 forEachBackend([GPU_BACKEND], () => {
   it('the battery has a row for every registered kernel', () => {
-    expect(names.filter((name) => !ROWS.some(({ kernel }) => kernel === name))).toEqual([]);
+    expect(names.filter((name) => !rows.some(({ kernel }) => kernel === name))).toEqual([]);
   });
 
-  testRows(ROWS.filter(({ kernel }) => names.includes(kernel)));
+  testRows(rows.filter(({ kernel }) => names.includes(kernel)));
 });

@@ -6,7 +6,9 @@ import { castKernels } from './cast.ts';
 import { fillKernels } from './fill.ts';
 import { linearKernels } from './linear.ts';
 import { logicalKernels } from './logical.ts';
+import { moveKernels } from './move.ts';
 import { optimizerKernels } from './optimizers.ts';
+import { rearrangeKernels } from './rearrange.ts';
 import { reduceKernels } from './reduce.ts';
 import { transposeKernels } from './transpose.ts';
 import { unaryKernels } from './unary.ts';
@@ -18,7 +20,9 @@ export const KERNELS: readonly GpuKernel[] = [
   ...fillKernels,
   ...linearKernels,
   ...logicalKernels,
+  ...moveKernels,
   ...optimizerKernels,
+  ...rearrangeKernels,
   ...reduceKernels,
   ...transposeKernels,
   ...unaryKernels,
