@@ -5,6 +5,7 @@ import { ROWS } from '../../wasm-kernels/test/battery/rows.ts';
 import { testRows } from '../../wasm-kernels/test/battery/testRows.ts';
 import { GPU_ROWS } from './gpuRows.ts';
 import { KERNELS } from '../src/kernels/index.ts';
+import { GPU_ROWS } from './rows.ts';
 
 const rows = [...ROWS, ...GPU_ROWS];
 const names = KERNELS.map(({ name }) => name);

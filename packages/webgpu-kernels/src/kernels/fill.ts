@@ -2,6 +2,7 @@ import { gpuProgram, type GpuBackend, type GpuKernel, type GpuKernelCall } from 
 import { Fill, OnesLike, util, ZerosLike, type DataType, type TensorInfo } from '@tensorflow/tfjs-core';
 import { INVOCATIONS, overVectors } from './elementwise.ts';
 import { onStock } from './stock.ts';
+import { isWord } from './strided.ts';
 
 /** Kernels that write one value everywhere. Strings and complex numbers go to tfjs' own. */
 export const fillKernels: readonly GpuKernel[] = [
@@ -24,15 +25,13 @@ export function filled(backend: GpuBackend, shape: readonly number[], value: num
   return y;
 }
 
-const isWord = (dtype: DataType): boolean => dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
-
 function fillLike(name: string, call: GpuKernelCall, value: number): TensorInfo {
   const { x } = call.inputs;
-  return x !== undefined && isWord(x.dtype) ? filled(call.backend, x.shape, value, x.dtype) : onStock(name, call);
+  return isWord(x) ? filled(call.backend, x.shape, value, x.dtype) : onStock(name, call);
 }
 
 function fill(call: GpuKernelCall): TensorInfo {
   const { shape, value } = call.attrs as { shape: number[]; value: number | string };
   const dtype = (call.attrs['dtype'] as DataType | null | undefined) ?? util.inferDtype(value);
-  return isWord(dtype) ? filled(call.backend, shape, Number(value), dtype) : onStock(Fill, call);
+  return dtype === 'float32' || dtype === 'int32' || dtype === 'bool' ? filled(call.backend, shape, Number(value), dtype) : onStock(Fill, call);
 }

@@ -7,8 +7,8 @@ const INVOCATIONS = 256;
 /** Vectors that each invocation squares and adds one after the other: bounds the rounding error of long sums. */
 const VECTORS_EACH = 16;
 const VECTORS_PER_GROUP = INVOCATIONS * VECTORS_EACH;
-/** The device allows 64 uniforms, of which a tensor has two. */
-const MOST_TENSORS = 31;
+/** Tensors of one launch: with more, software devices compile longer than the launches that are saved take. */
+const MOST_TENSORS = 8;
 
 /** Adds what all invocations of the workgroup put into `shares`, pair by pair; the sum stands in shares[0]. */
 const ADD_SHARES = /* wgsl */ `
@@ -23,27 +23,35 @@ const ADD_SHARES = /* wgsl */ `
     return shares[0];
   }`;
 
-/** The sum of squares of 16,384 elements per workgroup, of `count` tensors; one number per workgroup goes to `sums`, from u.start on. */
+/**
+ * The sum of squares of 16,384 elements per workgroup, of `count` tensors; one number per workgroup goes to `sums`, from u.start on.
+ * Workgroups meet once, behind what differs between tensors: barriers in each branch would take drivers long to compile.
+ */
 const squaresProgram = memoised((count: number) => gpuProgram({
   name: 'squares',
   bindings: { ...numbered<GpuBinding>(count, (i) => ({ [`x${i}`]: 'read vec4f' })), sums: 'write f32' },
-  uniforms: { start: 'u32', ...numbered<GpuScalar>(count, (i) => ({ [`end${i}`]: 'u32', [`size${i}`]: 'u32' })) },
+  uniforms: { start: 'u32', groups: 'u32', ...numbered<GpuScalar>(count, (i) => ({ [`end${i}`]: 'u32', [`size${i}`]: 'u32' })) },
   workgroupSize: INVOCATIONS,
   declarations: /* wgsl */ `
     ${ADD_SHARES}
     /** The squares of x without those at or beyond the end of the tensor: garbage, maybe NaN. */
     fn squares(x: vec4f, first: u32, size: u32) -> vec4f {
       return select(vec4f(0.0), x * x, vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(size));
-    }`,
-  main: eachTensor(count, (i) => /* wgsl */ `
+    }
+    fn share(groupIndex: u32, localIndex: u32) -> f32 {
       var total = vec4f(0.0);
+      ${eachTensor(count, (i) => /* wgsl */ `
       var at = (groupIndex - first) * ${VECTORS_PER_GROUP}u + localIndex;
       for (var k = 0u; k < ${VECTORS_EACH}u && 4u * at < u.size${i}; k++) {
         total += squares(x${i}[at], 4u * at, u.size${i});
         at += ${INVOCATIONS}u;
       }
-      let sum = addShares(localIndex, (total.x + total.y) + (total.z + total.w));
-      if (localIndex == 0u) { sums[u.start + groupIndex] = sum; }`),
+      return (total.x + total.y) + (total.z + total.w);`)}
+      return 0.0;
+    }`,
+  main: /* wgsl */ `
+    let sum = addShares(localIndex, share(groupIndex, localIndex));
+    if (localIndex == 0u && groupIndex < u.groups) { sums[u.start + groupIndex] = sum; }`,
 }));
 
 /** The root of a sum, in one workgroup. */
@@ -66,7 +74,7 @@ export function globalNorm(call: GpuKernelCall): TensorInfo {
   let start = 0;
   for (const { places, ends, groups } of parts) {
     const tensors: Record<string, TensorInfo> = { sums };
-    const uniforms: Record<string, number> = { start };
+    const uniforms: Record<string, number> = { start, groups };
     places.forEach((place, i) => {
       tensors[`x${i}`] = xs[place] as TensorInfo;
       uniforms[`end${i}`] = ends[i] as number;

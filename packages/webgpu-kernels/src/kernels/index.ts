@@ -6,8 +6,10 @@ import { castKernels } from './cast.ts';
 import { fillKernels } from './fill.ts';
 import { linearKernels } from './linear.ts';
 import { logicalKernels } from './logical.ts';
+import { moveKernels } from './move.ts';
 import { optimizerKernels } from './optimizers.ts';
 import { stepScalarKernels } from './stepScalar.ts';
+import { rearrangeKernels } from './rearrange.ts';
 import { reduceKernels } from './reduce.ts';
 import { transposeKernels } from './transpose.ts';
 import { unaryKernels } from './unary.ts';
@@ -19,8 +21,10 @@ export const KERNELS: readonly GpuKernel[] = [
   ...fillKernels,
   ...linearKernels,
   ...logicalKernels,
+  ...moveKernels,
   ...optimizerKernels,
   ...stepScalarKernels,
+  ...rearrangeKernels,
   ...reduceKernels,
   ...transposeKernels,
   ...unaryKernels,

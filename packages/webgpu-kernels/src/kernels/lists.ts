@@ -61,13 +61,11 @@ export function partsOf(list: readonly TensorInfo[], perLaunch: number, vectorsP
 
 /** eachTensor — WGSL that runs `body(i)` for the tensor that the workgroup belongs to, with `first`, the number of its first workgroup. */
 export function eachTensor(count: number, body: (i: number) => string): string {
-  const branches = Array.from({ length: count }, (_, i) => /* wgsl */ `
-    if (groupIndex < u.end${i}) {
+  const branches = Array.from({ length: count }, (_, i) => /* wgsl */ `if (groupIndex < u.end${i}) {
       let first = ${i === 0 ? '0u' : `u.end${i - 1}`};
       ${body(i)}
-      return;
     }`);
-  return branches.join('');
+  return branches.join(' else ');
 }
 
 /** numbered — `make(i)` of the tensors of a launch in one record: bindings, uniforms or tensors. */

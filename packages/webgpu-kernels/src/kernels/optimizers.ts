@@ -24,11 +24,11 @@ export const optimizerKernels: readonly GpuKernel[] = [
 
 type Live = number | StepNumber;
 
-/** Uniforms of which every launch has room for 64; adamw has 8 of its own and 3 per tensor. */
-const MOST_TENSORS = 18;
+/** Tensors of one launch: with more, software devices compile longer than the launches that are saved take. */
+const MOST_TENSORS = 8;
 
 /** tensorsPerLaunch — how many tensors a launch can take that binds `each` of them, and `shared` others. */
-export const tensorsPerLaunch = ({ backend }: GpuKernelCall, each: number, shared = 0): number =>
+const tensorsPerLaunch = ({ backend }: GpuKernelCall, each: number, shared = 0): number =>
   Math.max(1, Math.min(MOST_TENSORS, Math.floor((backend.limits.maxStorageBuffersPerShaderStage - shared) / each)));
 
 /**

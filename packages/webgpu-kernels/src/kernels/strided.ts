@@ -7,6 +7,9 @@ export type Axis = { readonly size: number; readonly strides: readonly number[] 
 /** MAX_AXES — the merged axes that a program of this folder can step through. */
 export const MAX_AXES = 8;
 
+/** isWord — whether each element of the tensor is one word on the device. */
+export const isWord = (x: TensorInfo | undefined): x is TensorInfo => x?.dtype === 'float32' || x?.dtype === 'int32' || x?.dtype === 'bool';
+
 /** stridesOf — of a row-major tensor. */
 export function stridesOf(shape: readonly number[]): number[] {
   const strides: number[] = [];

@@ -1,7 +1,7 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import { Transpose, type TensorInfo } from '@tensorflow/tfjs-core';
 import { onStock } from './stock.ts';
-import { axisUniforms, axisValues, copyStrided, MAX_AXES, mergeAxes, stridesOf, walk, type Axis } from './strided.ts';
+import { axisUniforms, axisValues, copyStrided, isWord, MAX_AXES, mergeAxes, stridesOf, walk, type Axis } from './strided.ts';
 
 /** Transpose of any rank and of every dtype that is one word on the device. Strings and complex numbers go to tfjs' kernel. */
 export const transposeKernels: readonly GpuKernel[] = [{ name: Transpose, run: transpose }];
@@ -48,7 +48,7 @@ const tileProgram = memoised((axes: number) => gpuProgram({
 
 function transpose(call: GpuKernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
-  if (x === undefined || !['float32', 'int32', 'bool'].includes(x.dtype)) return onStock(Transpose, call);
+  if (!isWord(x)) return onStock(Transpose, call);
   const perm = attrs['perm'] as number[];
   const shape = perm.map((axis) => x.shape[axis] as number);
   const [from, to] = [stridesOf(x.shape), stridesOf(shape)];
