@@ -4,6 +4,7 @@ import {
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BufferPool } from './bufferPool.ts';
+import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { repairProgram } from './repairs/programs.ts';
@@ -28,6 +29,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
   readonly #pipelines: Pipelines;
+  readonly #constants = new Constants();
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #offset = new Uint32Array(1);
   #launches = 0;
@@ -92,6 +94,21 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const info = this.allocate(shape, dtype);
     this.#call?.temporaries.push(info);
     return info;
+  }
+
+  constant(values: Float32Array): { tensor: TensorInfo; first: number } {
+    const make = (all: Float32Array): TensorInfo => {
+      this.#checkSize('a kernel', [all.length]);
+      const info = this.makeTensorInfo([all.length], 'float32');
+      this.tensorMap.get(info.dataId).values = all;
+      return info;
+    };
+    return { tensor: this.#constants.get(values.buffer, make, ({ dataId }) => this.disposeData(dataId)), first: values.byteOffset / 4 };
+  }
+
+  /** Of callers: without the constants of kernels. */
+  override numDataIds(): number {
+    return super.numDataIds() - this.#constants.size;
   }
 
   reshaped({ dataId, dtype }: TensorInfo, shape: readonly number[]): TensorInfo {
@@ -253,6 +270,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   async #readNow(dataId: DataId): Promise<BackendValues> {
     const data = this.tensorMap.get(dataId);
+    const isUnwritten = (data.values ?? null) === null && (data.resource ?? null) === null;
+    if (isUnwritten && data.dtype !== 'complex64' && util.sizeFromShape(data.shape) === 0) return util.getTypedArrayFromDType(data.dtype as 'float32', 0);
     if ((data.values ?? null) !== null || (data.resource ?? null) === null) return super.read(dataId);
     const { writes } = data;
     const bytes = 4 * util.sizeFromShape(data.shape);

@@ -1,10 +1,25 @@
 import { GPU_BACKEND, registerGpuKernels, type GpuKernel } from '@evenkeel/core-tensor';
 import { getKernel, getKernelsForBackend, registerKernel } from '@tensorflow/tfjs-core';
 import { repairedKernel } from '../repairs/kernels.ts';
+import { activationKernels } from './activation.ts';
+import { crossEntropyKernels } from './crossEntropy.ts';
+import { dropoutKernels } from './dropout.ts';
+import { embeddingKernels } from './embedding.ts';
+import { gluKernels } from './glu.ts';
 import { linearKernels } from './linear.ts';
+import { normKernels } from './norm.ts';
+import { normGradKernels } from './normGrad.ts';
+import { rotaryKernels } from './rotary.ts';
+import { softmaxKernels } from './softmax.ts';
 
 /** KERNELS — every kernel of this package: one list per family. Those of techniques live with the techniques. */
-export const KERNELS: readonly GpuKernel[] = [...linearKernels];
+export const KERNELS: readonly GpuKernel[] = [
+  ...linearKernels,
+  ...normKernels, ...normGradKernels,
+  ...activationKernels, ...gluKernels,
+  ...crossEntropyKernels, ...softmaxKernels,
+  ...embeddingKernels, ...rotaryKernels, ...dropoutKernels,
+];
 
 /** registerKernels — ours first, then tfjs' own for every name we do not have. A second call changes nothing. */
 export function registerKernels(): void {
