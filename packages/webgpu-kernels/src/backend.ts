@@ -8,6 +8,7 @@ import { BufferPool } from './bufferPool.ts';
 import type { Copy } from './capture/replay.ts';
 import { StepCapture } from './capture/stepCapture.ts';
 import { hashOf, type Gate, type Launch, type Trace } from './capture/trace.ts';
+import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
@@ -36,6 +37,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   profiler: Profiler | undefined;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
+  readonly #constants = new Constants();
   readonly #bindGroups = new BindGroups();
   readonly #offset = [0];
   readonly #held = new Map<DataId, number>();
@@ -104,6 +106,21 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const info = this.allocate(shape, dtype);
     this.#call?.temporaries.push(info);
     return info;
+  }
+
+  constant(values: Float32Array): { tensor: TensorInfo; first: number } {
+    const make = (all: Float32Array): TensorInfo => {
+      this.#checkSize('a kernel', [all.length]);
+      const info = this.makeTensorInfo([all.length], 'float32');
+      this.tensorMap.get(info.dataId).values = all;
+      return info;
+    };
+    return { tensor: this.#constants.get(values.buffer, make, ({ dataId }) => this.disposeData(dataId)), first: values.byteOffset / 4 };
+  }
+
+  /** Of callers: without the constants of kernels. */
+  override numDataIds(): number {
+    return super.numDataIds() - this.#constants.size;
   }
 
   reshaped({ dataId, dtype }: TensorInfo, shape: readonly number[]): TensorInfo {

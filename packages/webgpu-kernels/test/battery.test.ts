@@ -3,7 +3,6 @@ import { forEachBackend } from '@evenkeel/testing';
 import { expect, it } from 'vitest';
 import { ROWS } from '../../wasm-kernels/test/battery/rows.ts';
 import { testRows } from '../../wasm-kernels/test/battery/testRows.ts';
-import { GPU_ROWS } from './gpuRows.ts';
 import { KERNELS } from '../src/kernels/index.ts';
 import { GPU_ROWS } from './rows.ts';
 

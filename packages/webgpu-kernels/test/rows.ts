@@ -1,6 +1,6 @@
 import {
   Add, All, Any, Cast, ClipByValue, Concat, Cos, Equal, Greater, IsFinite, IsInf, IsNan, Log, Max, Maximum, Min, Minimum, Multiply, Neg, PadV2, Select, Sin, Slice,
-  SquaredDifference, Square, Sub, Sum, Transpose,
+  scalar, SquaredDifference, Square, Sub, Sum, Transpose,
 } from '@tensorflow/tfjs-core';
 import type { Draw } from '../../wasm-kernels/test/battery/draw.ts';
 import type { Row } from '../../wasm-kernels/test/battery/rows.ts';
@@ -63,4 +63,9 @@ const moves: Row[] = [
 ];
 
 /** GPU_ROWS — forms of kernels that only the GPU has, or has in several programs. */
-export const GPU_ROWS: readonly Row[] = [...unary, ...binary, ...vectors, ...reductions, ...moves];
+const scalars: Row[] = [{
+  kernel: 'evenkeel/stepScalar', inputs: () => ({}), attrs: (n: number) => ({ value: n + 0.25 }), large: 1,
+  reference: (_, attrs) => scalar((attrs as unknown as { value: number }).value),
+}];
+
+export const GPU_ROWS: readonly Row[] = [...unary, ...binary, ...vectors, ...reductions, ...moves, ...scalars];

@@ -23,6 +23,11 @@ export type GpuBackend = {
   allocate(shape: readonly number[], dtype?: DataType): TensorInfo;
   /** A new tensor that is freed when the kernel returns. */
   temporary(shape: readonly number[], dtype?: DataType): TensorInfo;
+  /**
+   * Numbers that a kernel brings along, such as a table of angles: `values` begins at element `first` of `tensor`. Kept on the device
+   * for as long as it is among the last that were asked for, by the identity of its ArrayBuffer, which must not change any more.
+   */
+  constant(values: Float32Array): { readonly tensor: TensorInfo; readonly first: number };
   /** The same values under another shape; to be returned beside or instead of `x`. */
   reshaped(x: TensorInfo, shape: readonly number[]): TensorInfo;
   /** Workgroups along x and y that are at least `count` together: x alone where it may be as large. Programs check `groupIndex`. */

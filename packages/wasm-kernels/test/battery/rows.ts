@@ -181,28 +181,52 @@ const norms: Row[] = [
   },
 ];
 
+/** 514 vectors of four. */
+const WIDE = 2056;
+
+const wideNorm = (kernel: string, of: Reference, inputs: Row['inputs'], tolerance: Tolerance = {}): Row =>
+  ({ kernel, form: 'of whole vectors', specials: 'notFinite', slowDenormals: true, attrs: EPS, large: 100, reference: of, inputs, tolerance });
+
+const wideNorms: Row[] = [
+  wideNorm('evenkeel/addLayerNorm', reference.addNorm(reference.layerNorm), (draw, n) => ({ x: draw.floats(n, WIDE), residual: draw.floats(n, WIDE), weight: draw.floats(WIDE), bias: draw.floats(WIDE) })),
+  wideNorm('evenkeel/rmsNorm', reference.rmsNorm, (draw, n) => ({ x: draw.floats(n, WIDE), weight: draw.floats(WIDE) })),
+  wideNorm('evenkeel/layerNormGrad', reference.layerNormGradOfSum, (draw, n) => ({
+    x: draw.floats(n, WIDE), weight: draw.floats(WIDE), bias: draw.floats(WIDE), dy: draw.floats(n, WIDE), dsum: draw.floats(n, WIDE),
+  }), product),
+  wideNorm('evenkeel/rmsNormGrad', gradientOf(reference.rmsNorm, 'x', 'weight'), (draw, n) => ({ x: draw.floats(n, WIDE), weight: draw.floats(WIDE), dy: draw.floats(n, WIDE) }), product),
+];
+
 const classes = (draw: Draw, n: number) => {
   const targets = draw.integers(Math.max(n, 1), n);
   if (n > 1) targets.data[n - 2] = -100;
   return { logits: rows(draw, n), targets };
 };
+const wideClasses = (draw: Draw, n: number) => ({ logits: draw.floats(n, WIDE), targets: draw.integers(WIDE, n) });
 const LOSS = { ignoreIndex: -100, labelSmoothing: 0.1, zLoss: 0.01 };
 
 const losses: Row[] = [
   { kernel: 'evenkeel/crossEntropy', specials: 'notFinite', slowDenormals: true, attrs: LOSS, large: 500, reference: reference.crossEntropy, inputs: classes },
-  {
-    kernel: 'evenkeel/crossEntropyGrad', slowDenormals: true, attrs: LOSS, large: 500, reference: gradientOf((inputs, attrs) => reference.crossEntropy(inputs, attrs)[0], 'logits'),
+  { kernel: 'evenkeel/crossEntropy', form: 'of whole vectors', specials: 'notFinite', slowDenormals: true, attrs: LOSS, large: 100, reference: reference.crossEntropy, inputs: wideClasses },
+  ...([[undefined, classes], ['of whole vectors', wideClasses]] as const).map(([form, inputs]): Row => ({
+    kernel: 'evenkeel/crossEntropyGrad', ...(form === undefined ? {} : { form }), slowDenormals: true, attrs: LOSS, large: 100,
+    reference: gradientOf((of, attrs) => reference.crossEntropy(of, attrs)[0], 'logits'),
     inputs: (draw, n) => {
-      const { logits, targets } = classes(draw, n);
-      return { logits, targets, lse: { shape: [n], dtype: 'float32', data: Float32Array.from(logSumExp64(logits.data, Math.max(n, 1))) }, dy: draw.floats(n) };
+      const { logits, targets } = inputs(draw, n);
+      return { logits, targets, lse: { shape: [n], dtype: 'float32', data: Float32Array.from(logSumExp64(logits.data, logits.shape[1] as number)) }, dy: draw.floats(n) };
     },
-  },
+  })),
   { kernel: Softmax, slowDenormals: true, attrs: { dim: -1 }, large: 500, inputs: (draw, n) => ({ logits: rows(draw, n) }) },
+  { kernel: Softmax, form: 'of whole vectors', slowDenormals: true, attrs: { dim: -1 }, large: 100, inputs: (draw, n) => ({ logits: draw.floats(n, WIDE) }) },
 ];
 
 const layers: Row[] = [
   { kernel: 'evenkeel/embedding', large: 500, reference: reference.embedding, inputs: (draw, n) => ({ weight: draw.floats(7, n), ids: draw.integers(7, n) }) },
   { kernel: 'evenkeel/embeddingGrad', large: 500, attrs: { vocabSize: 7 }, reference: reference.embeddingGrad, tolerance: product, inputs: (draw, n) => ({ dy: draw.floats(n, Math.max(n, 1)), ids: draw.integers(7, n) }) },
+  { kernel: 'evenkeel/embedding', form: 'of whole vectors', large: 500, reference: reference.embedding, inputs: (draw, n) => ({ weight: draw.floats(7, 12), ids: draw.integers(7, n) }) },
+  {
+    kernel: 'evenkeel/embeddingGrad', form: 'of whole vectors', large: 500, attrs: { vocabSize: 97 }, reference: reference.embeddingGrad, tolerance: product,
+    inputs: (draw, n) => ({ dy: draw.floats(4 * n, 1028), ids: draw.integers(97, 4 * n) }),
+  },
   ...(['none', 'tanh'] as const).flatMap((approximate): Row[] => [
     { kernel: 'evenkeel/gelu', slowDenormals: true, form: `with approximate '${approximate}'`, attrs: { approximate }, large: ELEMENTS, reference: reference.gelu, inputs: elementwise },
     { kernel: 'evenkeel/geluGrad', specials: 'notFinite', slowDenormals: true, form: `with approximate '${approximate}'`, attrs: { approximate }, large: ELEMENTS, reference: reference.geluGrad, inputs: (draw, n) => ({ x: draw.floats(n), dy: draw.floats(n) }) },
@@ -216,11 +240,11 @@ const layers: Row[] = [
       inputs: (draw, n) => ({ gate: draw.floats(n), value: draw.floats(n), dy: draw.floats(n) }), specials: 'notFinite',
     },
   ]),
-  ...[true, false].flatMap((interleaved) => [true, false].map((inverse): Row => ({
-    kernel: 'evenkeel/rotary', form: `${interleaved ? 'interleaved' : 'in halves'}${inverse ? ', inverse' : ''}`, large: 300, slowDenormals: true, reference: reference.rotary,
+  ...[true, false].flatMap((interleaved) => [true, false].flatMap((inverse) => [10, 12].map((width): Row => ({
+    kernel: 'evenkeel/rotary', form: `${interleaved ? 'interleaved' : 'in halves'}${inverse ? ', inverse' : ''}${width === 12 ? ', of whole vectors' : ''}`, large: 300, slowDenormals: true, reference: reference.rotary,
     attrs: (n: number) => ({ rotaryDim: 8, interleaved, inverse, table: Float32Array.from({ length: n * 8 }, (_, i) => (i % 8 < 4 ? Math.cos : Math.sin)(Math.floor(i / 8) / 10 ** (i % 4))) }),
-    inputs: (draw, n) => ({ x: draw.floats(2, n, 3, 10) }), specials: 'notFinite',
-  }))),
+    inputs: (draw, n) => ({ x: draw.floats(2, n, 3, width) }), specials: 'notFinite',
+  })))),
   { kernel: 'evenkeel/dropout', slowDenormals: true, large: ELEMENTS, attrs: { rate: 0.3, key0: 12, key1: 34 }, reference: reference.dropout, inputs: elementwise },
 ];
 
@@ -284,7 +308,7 @@ const moves: Row[] = [
 ];
 
 /** ROWS — every kernel of this package in at least one form. */
-export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...logical, ...reductions, ...moves];
+export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...logical, ...reductions, ...moves];
 
 /** nameOf — the kernel and, where it has several rows, its form. */
 export function nameOf({ kernel, form }: Row): string {

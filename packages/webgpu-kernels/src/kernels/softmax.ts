@@ -1,0 +1,35 @@
+import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
+import { Softmax, type TensorInfo } from '@tensorflow/tfjs-core';
+import { logSumExp } from '../wgsl/rowReduce.ts';
+import { given, rowsOf } from './kernel.ts';
+import { elementOf, rowPlan } from './rowPlan.ts';
+
+/** tfjs' `Softmax`: logits → y, over the last axis: its op allows no other. */
+export const softmaxKernels: readonly GpuKernel[] = [{ name: Softmax, run: softmax }];
+
+/** One workgroup per row, in two passes over it: the sum of exponentials beside the largest number so far, then y. */
+const program = memoised((wide: boolean, threads: number) => gpuProgram({
+  name: 'softmax',
+  bindings: { x: `read ${elementOf(wide)}`, y: `write ${elementOf(wide)}` },
+  uniforms: { rows: 'u32', units: 'u32' },
+  workgroupSize: threads,
+  declarations: logSumExp(threads),
+  main: /* wgsl */ `
+  if (groupIndex >= u.rows) { return; }
+  let start = groupIndex * u.units;
+  var own = EXP_SUM_EMPTY;
+  for (var i = localIndex; i < u.units; i += ${threads}u) { own = expSumOf${wide ? 4 : 1}(own, x[start + i]); }
+  let pair = rowExpSum(own, localIndex);
+  let factor = 1.0 / pair.y;
+  for (var i = localIndex; i < u.units; i += ${threads}u) { y[start + i] = exp(x[start + i] - pair.x) * factor; }`,
+}));
+
+function softmax(call: GpuKernelCall): TensorInfo {
+  const { backend } = call;
+  const x = given(call, 'logits');
+  const { wide, units, threads } = rowPlan(x.shape.at(-1) ?? 1);
+  const rows = rowsOf(x);
+  const y = backend.allocate(x.shape);
+  backend.dispatch(program(wide, threads), { tensors: { x, y }, uniforms: { rows, units }, groups: backend.spread(rows) });
+  return y;
+}
