@@ -18,7 +18,7 @@ export { einsum } from './einsum.ts';
 export { splitHeads } from './splitHeads.ts';
 export { rematerialise } from './rematerialise.ts';
 export { gpuProgram, memoised, UNIFORM_BYTES, type GpuBinding, type GpuElement, type GpuFeature, type GpuProgram, type GpuProgramSpec, type GpuScalar } from './gpu/program.ts';
-export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuDispatch, type GpuKernel, type GpuKernelCall } from './gpu/backend.ts';
+export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuKernel, type GpuKernelCall } from './gpu/backend.ts';
 export { dropThreshold, WGSL_THREEFRY } from './gpu/threefry.ts';
 export { StepNumber } from './step.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';

@@ -1,2 +1,4 @@
 export { webgpu } from './webgpu.ts';
 export type { WebgpuOptions } from './options.ts';
+export { tune, type Product } from './tune.ts';
+export type { TunedClass, Tuning } from './tuner.ts';
