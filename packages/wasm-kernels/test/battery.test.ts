@@ -1,21 +1,12 @@
-import { expectNoLeak } from '@evenkeel/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KERNELS } from '../src/kernels/index.ts';
-import { drawer, tensorsOf } from './battery/draw.ts';
+import { tensorsOf } from './battery/draw.ts';
 import { nameOf, ROWS, type Row } from './battery/rows.ts';
-import { expectSame, inputsOf, kernelOf, resultsOf, type Result } from './battery/run.ts';
+import { inputsOf, kernelOf, resultsOf, type Result } from './battery/run.ts';
+import { testRows } from './battery/testRows.ts';
 import { describeVariants, useWasm } from './variants.ts';
 
-const SIZES = [0, 1, 3, 65, 130];
 const named = ROWS.map((row) => [nameOf(row), row] as const);
-
-/** How many of the row's inputs are drawn as floats. */
-function floatInputs(row: Row): number {
-  let count = 0;
-  const draw = drawer();
-  row.inputs({ ...draw, floats: (...shape) => (count++, draw.floats(...shape)), positive: (...shape) => (count++, draw.positive(...shape)) }, 3);
-  return count;
-}
 
 describe('the battery', () => {
   it('has a row for every registered kernel', () => {
@@ -24,20 +15,7 @@ describe('the battery', () => {
   });
 });
 
-describeVariants(() => {
-  it.each(named)('%s agrees with the reference for sizes 0, 1, 3, 65 and 130', async (_, row) => {
-    for (const n of SIZES) await expectSame(row, n);
-  });
-
-  it.each(named)('%s passes NaN and infinities through as the reference does', async (_, row) => {
-    for (let special = 0; special < Math.max(1, floatInputs(row)); special++) await expectSame(row, 21, { special });
-  });
-
-  it.each(named)('%s adds its results and frees the rest', async (_, row) => {
-    const inputs = tensorsOf(row.inputs(drawer(), 65));
-    await expectNoLeak(() => kernelOf(row, 65)(inputs));
-  });
-});
+describeVariants(() => testRows(ROWS));
 
 describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
   const results: Result[][][] = [];
@@ -46,7 +24,7 @@ describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
     for (const threads of [1, 2, 4]) {
       const backend = await useWasm({ threads, simd });
       const all: Result[][] = [];
-      for (const row of ROWS) all.push(resultsOf(row, row.large));
+      for (const row of ROWS) all.push(await resultsOf(row, row.large));
       results.push(all);
       backend.dispose();
     }

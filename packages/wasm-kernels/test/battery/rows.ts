@@ -8,6 +8,8 @@ import type { Draw, Values } from './draw.ts';
 import * as reference from './references.ts';
 import { gradientOf, type Reference } from './references.ts';
 
+type Tolerance = { readonly rtol?: number; readonly atol?: number };
+
 /** Row — one way to call a kernel, and what is to come out. */
 export type Row = {
   readonly kernel: string;
@@ -22,12 +24,16 @@ export type Row = {
   readonly writes?: readonly string[];
   /** A size with several chunks, for the tests of threads and of time. */
   readonly large: number;
-  readonly tolerance?: { readonly rtol?: number; readonly atol?: number };
+  readonly tolerance?: Tolerance;
+  /** By the name of a backend whose own functions (exp, tanh) are less exact. */
+  readonly toleranceOn?: Readonly<Record<string, Tolerance>>;
   /**
    * `same` (default): NaN and infinities stand where the reference has them. `notFinite`: one may stand for the other.
    * `spread`: there may be more of them, as 0 · NaN of a key that the query does not see.
    */
   readonly specials?: 'same' | 'notFinite' | 'spread';
+  /** Whether nothing but zeros is right. */
+  readonly isZero?: boolean;
   /** Denormal inputs may take long: numbers below 10⁻³⁸ do not come here in a training run. */
   readonly slowDenormals?: boolean;
 };
@@ -55,8 +61,13 @@ const binary: Row[] = [Add, Sub, Multiply, RealDiv, Maximum, Minimum, SquaredDif
   kernel, form, inputs, large: 30_001, tolerance: { rtol: kernel === SquaredDifference ? 3e-7 : 1e-7, atol: 0 }, slowDenormals: kernel === RealDiv || kernel === SquaredDifference,
 })));
 
+/** So that some are equal. */
+const rounded = (values: Values): Values => ({ ...values, data: (values.data as Float32Array).map(Math.round) });
+
 const logical: Row[] = [
-  ...[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({ kernel, form, inputs, large: 30_001 }))),
+  ...[Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual].flatMap((kernel) => Object.entries(BINARY_FORMS).map(([form, inputs]) => ({
+    kernel, form, inputs: (draw: Draw, n: number) => inputs({ ...draw, floats: (...shape) => rounded(draw.floats(...shape)) }, n), large: 30_001,
+  }))),
   { kernel: Select, large: ELEMENTS, inputs: (draw, n) => ({ condition: draw.bools(n), t: draw.floats(n), e: draw.floats(n) }) },
 ];
 
@@ -264,7 +275,7 @@ const moves: Row[] = [
   { kernel: Tile, attrs: { reps: [2, 3, 1] }, large: 2001, inputs: (draw, n) => ({ x: cube(draw, n) }) },
   { kernel: GatherV2, attrs: { axis: 1, batchDims: 0 }, large: 2001, inputs: (draw, n) => ({ x: draw.floats(3, 7, n), indices: draw.integers(7, n) }) },
   { kernel: ScatterNd, attrs: (n: number) => ({ shape: [7, n] }), large: 2001, tolerance: product, inputs: (draw, n) => ({ indices: draw.integers(7, 9, 1), updates: draw.floats(9, n) }) },
-  { kernel: ZerosLike, inputs: elementwise, large: ELEMENTS },
+  { kernel: ZerosLike, isZero: true, inputs: elementwise, large: ELEMENTS },
   { kernel: OnesLike, inputs: elementwise, large: ELEMENTS },
   { kernel: Fill, attrs: (n: number) => ({ shape: [n, 3], value: -2.5, dtype: 'float32' }), inputs: () => ({}), large: ELEMENTS },
   { kernel: Cast, form: 'int32 to float32', attrs: { dtype: 'float32' }, large: ELEMENTS, inputs: (draw, n) => ({ x: draw.integers(1000, n) }) },
