@@ -1,5 +1,6 @@
 import {
-  ConfigError, describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuFeature, type GpuProgram, type StepCaptureCore,
+  ConfigError, describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuProgram,
+  type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
@@ -16,11 +17,21 @@ import { Profiler, type Profile } from './profiler.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { stockUniforms, type StockUniform } from './stockUniforms.ts';
+import { createTuner, type Tuner, type TunerParts } from './tuner.ts';
 import { UniformArena, writeUniforms } from './uniformArena.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 32;
 const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBufferUsage
+
+/** BackendParts — the device and its adapter, and what tuning needs of them. */
+export type BackendParts = {
+  readonly device: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly watch: DeviceWatch;
+  readonly isSoftware: boolean;
+  readonly tuning: Omit<TunerParts, 'time'>;
+};
 
 /**
  * EvenkeelWebgpuBackend — tfjs' WebGPU backend on a device of our own. Programs with several outputs, in place or with
@@ -35,6 +46,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** The step that is being recorded instead of run. */
   trace: Trace | undefined;
   profiler: Profiler | undefined;
+  readonly isSoftware: boolean;
+  readonly tuner: Tuner;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
   readonly #constants = new Constants();
@@ -45,8 +58,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** What the kernel that is running has made. */
   #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo, watch: DeviceWatch) {
+  constructor({ device, info, watch, isSoftware, tuning }: BackendParts) {
     super(device, info);
+    this.isSoftware = isSoftware;
+    this.tuner = createTuner({ ...tuning, time: (f, repeats) => this.#time(f, repeats) });
     this.#watch = watch;
     this.limits = limitsOf(device);
     this.features = new Set<GpuFeature>([
@@ -133,6 +148,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (count <= most) return [count, 1];
     const y = Math.ceil(count / most);
     return [Math.ceil(count / y), y];
+  }
+
+  choose(choice: GpuChoice): string {
+    return this.tuner.choose(choice);
   }
 
   /** kernelCall — runs a kernel: its temporaries are freed afterwards, and all that it made if it throws. */
@@ -395,6 +414,18 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#launches += 1;
     this.profiler?.launched();
     if (this.#launches >= BATCH_SIZE) this.flush();
+  }
+
+  /** Wall clock, until the device says that it is done. */
+  async #time(f: () => void, repeats: number): Promise<number> {
+    this.flush();
+    await this.queue.onSubmittedWorkDone();
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) this.kernelCall('tune', f);
+    this.flush();
+    await this.queue.onSubmittedWorkDone();
+    this.#watch.check();
+    return performance.now() - start;
   }
 
   async #readNow(dataId: DataId): Promise<BackendValues> {

@@ -1,10 +1,12 @@
 import { ConfigError, GPU_BACKEND, UnsupportedError } from '@evenkeel/core-tensor';
 import { engine, findBackendFactory, registerBackend, removeBackend, type KernelBackend } from '@tensorflow/tfjs-core';
-import { adapterName, type FoundAdapter } from './adapter.ts';
+import { adapterName, describeAdapter, type FoundAdapter } from './adapter.ts';
 import { watchDevice } from './deviceWatch.ts';
 import type { GpuEntry } from './gpuEntry.ts';
 import { registerKernels } from './kernels/index.ts';
 import { usefulFeatures, usefulLimits } from './requirements.ts';
+import type { Tuning } from './tuner.ts';
+import { adapterKey, loadWinners, saveWinners } from './tuningStore.ts';
 
 /** What `openDevice` registered last, under which options. */
 let opened: { readonly key: string; readonly isUsable: () => boolean } | undefined;
@@ -12,15 +14,19 @@ let opened: { readonly key: string; readonly isUsable: () => boolean } | undefin
 /**
  * openDevice — opens a device on the adapter and registers it as tfjs' backend `evenkeel-webgpu`.
  *
- * One that was opened with the same `key` and still works is kept.
+ * One that was opened with the same `key` and still works is kept. Tuning is `wanted`, or `auto` on hardware and `off` on software.
  *
  * @throws ConfigError       while tensors live on another device of ours, which would be lost.
  * @throws UnsupportedError  if the adapter gives no device.
  */
-export async function openDevice(found: FoundAdapter, key: string): Promise<void> {
+export async function openDevice(found: FoundAdapter, key: string, wanted?: Tuning): Promise<void> {
   if (opened?.key === key && opened.isUsable()) return;
   checkUnused();
   const { adapter } = found;
+  const { isSoftware } = describeAdapter(found);
+  const tuning = wanted ?? (isSoftware ? 'off' : 'auto');
+  const kept = adapterKey(adapter.info);
+  const remembered = tuning === 'auto' ? await loadWinners(kept) : {};
   const device = await requestDevice(adapter);
   const watch = watchDevice(device);
   // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, beside ours.
@@ -28,7 +34,9 @@ export async function openDevice(found: FoundAdapter, key: string): Promise<void
   installGlobals(found);
   registerKernels();
   if (findBackendFactory(GPU_BACKEND)) removeBackend(GPU_BACKEND);
-  const factory = (): KernelBackend => new EvenkeelWebgpuBackend(device, adapter.info, watch);
+  const factory = (): KernelBackend => new EvenkeelWebgpuBackend({
+    device, info: adapter.info, watch, isSoftware, tuning: { tuning, remembered, save: (winners) => saveWinners(kept, winners) },
+  });
   registerBackend(GPU_BACKEND, factory, 3); // tfjs' own priority for WebGPU
   opened = { key, isUsable: () => watch.failure() === undefined && findBackendFactory(GPU_BACKEND) === factory };
 }

@@ -1,4 +1,6 @@
 import { checkOneOf, ConfigError } from '@evenkeel/core-tensor';
+import { VARIANT_NAMES } from './gemm/variants.ts';
+import type { Tuning } from './tuner.ts';
 
 export type WebgpuOptions = {
   /** Use only an adapter whose name contains this text (case matters), such as `llvmpipe`. `evenkeel doctor` prints the names. */
@@ -7,10 +9,16 @@ export type WebgpuOptions = {
   powerPreference?: 'high-performance' | 'low-power';
   /** Dawn's toggles by name, in Node only, such as `{ enable: ['skip_validation'] }`. Dawn ignores names it does not know. */
   toggles?: { readonly enable?: readonly string[]; readonly disable?: readonly string[] };
+  /**
+   * How kernels are chosen where there are several for the same: `auto`, the default on hardware, by what `tune()` found on this
+   * adapter, now or in an earlier process; `off`, the default on adapters that compute on the CPU, by rules of thumb, so that
+   * results are the same to the bit in every run; or by name, such as `{ matMul: 'tile-64x64' }`, wherever that kernel can.
+   */
+  tuning?: Tuning;
 };
 
 /** checkOptions — throws ConfigError unless every option is valid by itself. */
-export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {} }: WebgpuOptions): void {
+export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {}, tuning = 'auto' }: WebgpuOptions): void {
   if (adapter !== undefined && (typeof adapter !== 'string' || adapter === '')) {
     throw new ConfigError(`webgpu: adapter must be part of an adapter's name, got ${JSON.stringify(adapter)}`);
   }
@@ -18,9 +26,11 @@ export function checkOptions({ adapter, powerPreference = 'high-performance', to
   for (const name of [...(toggles.enable ?? []), ...(toggles.disable ?? [])]) {
     if (!/^\w+$/.test(name)) throw new ConfigError(`webgpu: toggles must be names such as skip_validation, got ${JSON.stringify(name)}`);
   }
+  if (typeof tuning === 'string') checkOneOf('webgpu', 'tuning', tuning, ['auto', 'off']);
+  else if (tuning['matMul'] !== undefined) checkOneOf('webgpu', 'tuning.matMul', tuning['matMul'], VARIANT_NAMES);
 }
 
 /** optionsKey — equal for options that mean the same. */
-export function optionsKey({ adapter = '', powerPreference = 'high-performance', toggles = {} }: WebgpuOptions): string {
-  return JSON.stringify([adapter, powerPreference, toggles.enable ?? [], toggles.disable ?? []]);
+export function optionsKey({ adapter = '', powerPreference = 'high-performance', toggles = {}, tuning }: WebgpuOptions): string {
+  return JSON.stringify([adapter, powerPreference, toggles.enable ?? [], toggles.disable ?? [], tuning ?? 'default']);
 }

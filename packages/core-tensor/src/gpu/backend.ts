@@ -32,8 +32,29 @@ export type GpuBackend = {
   reshaped(x: TensorInfo, shape: readonly number[]): TensorInfo;
   /** Workgroups along x and y that are at least `count` together: x alone where it may be as large. Programs check `groupIndex`. */
   spread(count: number): [x: number, y: number];
+  /** Which of several ways to compute the same is used here: see GpuChoice. */
+  choose(choice: GpuChoice): string;
   readonly features: ReadonlySet<GpuFeature>;
   readonly limits: GPUSupportedLimitsLike;
+  /** Whether the adapter emulates a GPU on the CPU, which has no use for workgroup memory. */
+  readonly isSoftware: boolean;
+};
+
+/**
+ * GpuChoice — ways to compute the same, of which the backend takes one: the one that was forced, else the one that tuning found
+ * fastest for this class on this adapter, else the first. The answer for a class changes only when somebody tunes.
+ */
+export type GpuChoice = {
+  /** What there are several ways for, such as `matMul`: the name under which one can be forced. */
+  readonly family: string;
+  /** To be raised when the ways change, so that what was found for the old ones is forgotten. */
+  readonly version: number;
+  /** The class of the call: calls with the same key are timed as one. */
+  readonly key: string;
+  /** The ways that can compute this call, by name; first the one to take where nothing was timed. */
+  readonly candidates: readonly string[];
+  /** Runs one of them on temporary tensors of the same sizes, to be timed. It may be called long after, and must hold no tensors. */
+  readonly trial: (candidate: string) => void;
 };
 
 /** The limits that kernels choose tiles by. */

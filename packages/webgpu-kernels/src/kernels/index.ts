@@ -11,6 +11,7 @@ import { fillKernels } from './fill.ts';
 import { gluKernels } from './glu.ts';
 import { linearKernels } from './linear.ts';
 import { logicalKernels } from './logical.ts';
+import { matMulKernels } from './matMul.ts';
 import { moveKernels } from './move.ts';
 import { normGradKernels } from './normGrad.ts';
 import { normKernels } from './norm.ts';
@@ -35,6 +36,7 @@ export const KERNELS: readonly GpuKernel[] = [
   ...gluKernels,
   ...linearKernels,
   ...logicalKernels,
+  ...matMulKernels,
   ...moveKernels,
   ...normGradKernels,
   ...normKernels,

@@ -1,0 +1,98 @@
+import { ConfigError, type GpuChoice } from '@evenkeel/core-tensor';
+
+/** Tuning — `off`: rules of thumb alone; `auto`: what tuning found on this adapter; or a way by its name, per family. */
+export type Tuning = 'off' | 'auto' | Readonly<Record<string, string>>;
+
+/** TunedClass — what tuning found for a class of calls: the fastest way, and the milliseconds of one call of each that was timed. */
+export type TunedClass = { readonly class: string; readonly winner: string; readonly milliseconds: Readonly<Record<string, number>> };
+
+export type TunerParts = {
+  readonly tuning: Tuning;
+  /** Winners by class, from earlier processes. */
+  readonly remembered: Readonly<Record<string, string>>;
+  /** Keeps winners for later processes. It never rejects. */
+  readonly save: (winners: Readonly<Record<string, string>>) => Promise<void>;
+  /** Runs `f` `repeats` times on the idle device: milliseconds until the device has finished. */
+  readonly time: (f: () => void, repeats: number) => Promise<number>;
+};
+
+/** Tuner — chooses between ways to compute the same; generic: any kernel may ask it through `GpuBackend.choose`. */
+export type Tuner = {
+  readonly choose: (choice: GpuChoice) => string;
+  /** Times the ways of every class seen since the last time, and takes the winners from then on. */
+  readonly tune: () => Promise<readonly TunedClass[]>;
+};
+
+/** Each candidate is timed in this many rounds of about this many milliseconds, and the shortest counts. */
+const ROUNDS = 5;
+const ROUND_MS = 4;
+const MAX_REPEATS = 256;
+
+/** Candidates that take more than this many times the shortest are out after one round. */
+const HOPELESS = 2;
+
+/**
+ * createTuner — remembers choices and times candidates.
+ *
+ * `choose` never waits and never times: a kernel call is synchronous. What it answers for a class once, it answers until `tune` is
+ * called, so that a captured step and an eager one take the same way. A way that cannot compute a call, though it won in its class, is
+ * replaced by the call's own first candidate: still a function of the call alone.
+ */
+export function createTuner({ tuning, remembered, save, time }: TunerParts): Tuner {
+  /** Winners by class; undefined: the first candidate. */
+  const fixed = new Map<string, string | undefined>();
+  const seen = new Map<string, GpuChoice>();
+
+  const choose = (choice: GpuChoice): string => {
+    const { family, candidates } = choice;
+    const [first] = candidates;
+    if (first === undefined) throw new Error(`choose: candidates of ${family} must have one at least, got none`);
+    if (tuning === 'off') return first;
+    if (tuning !== 'auto') return candidates.find((name) => name === tuning[family]) ?? first;
+    const id = classId(choice);
+    if (!fixed.has(id)) {
+      fixed.set(id, remembered[id]);
+      if (remembered[id] === undefined) seen.set(id, choice);
+    }
+    return candidates.find((name) => name === fixed.get(id)) ?? first;
+  };
+
+  const tune = async (): Promise<readonly TunedClass[]> => {
+    if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}`);
+    const tuned: TunedClass[] = [];
+    for (const [id, { candidates, trial }] of [...seen]) {
+      seen.delete(id);
+      const milliseconds = await timeAll(candidates, trial, time);
+      const winner = candidates.reduce((best, name) => ((milliseconds[name] as number) < (milliseconds[best] as number) ? name : best));
+      fixed.set(id, winner);
+      tuned.push({ class: id, winner, milliseconds });
+    }
+    if (tuned.length > 0) await save(Object.fromEntries(tuned.map(({ class: id, winner }) => [id, winner])));
+    return tuned;
+  };
+
+  return { choose, tune };
+}
+
+const classId = ({ family, version, key }: GpuChoice): string => `${family}@${version} ${key}`;
+
+/** Candidates in turn, so that what else the machine does meets all of them. */
+async function timeAll(candidates: readonly string[], trial: GpuChoice['trial'], time: TunerParts['time']): Promise<Record<string, number>> {
+  const shortest: Record<string, number> = {};
+  const repeats: Record<string, number> = {};
+  for (const name of candidates) {
+    await time(() => trial(name), 1); // compiles
+    const once = await time(() => trial(name), 1);
+    repeats[name] = Math.max(1, Math.min(MAX_REPEATS, Math.ceil(ROUND_MS / Math.max(once, 1e-3))));
+  }
+  let running = candidates;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const name of running) {
+      const count = repeats[name] as number;
+      shortest[name] = Math.min(shortest[name] ?? Infinity, await time(() => trial(name), count) / count);
+    }
+    const best = Math.min(...Object.values(shortest));
+    running = running.filter((name) => (shortest[name] as number) <= HOPELESS * best);
+  }
+  return shortest;
+}
