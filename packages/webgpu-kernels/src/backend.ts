@@ -1,24 +1,26 @@
 import {
-  ConfigError, describeShape, StepNumber, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuProgram,
+  ConfigError, describeShape, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuProgram,
   type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
-import type { Copy } from './capture/replay.ts';
+import { launchOf } from './capture/host.ts';
 import { StepCapture } from './capture/stepCapture.ts';
-import { hashOf, type Gate, type Launch, type Trace } from './capture/trace.ts';
+import { hashOf, type Trace } from './capture/trace.ts';
 import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
+import { readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { stockUniforms, type StockUniform } from './stockUniforms.ts';
 import { createTuner, type Tuner, type TunerParts } from './tuner.ts';
-import { UniformArena, writeUniforms } from './uniformArena.ts';
+import { UniformArena } from './uniformArena.ts';
+import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 32;
@@ -46,6 +48,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** The step that is being recorded instead of run. */
   trace: Trace | undefined;
   profiler: Profiler | undefined;
+  /** Values that captured steps keep alive, and for how many. */
+  readonly held = new Map<DataId, number>();
   readonly isSoftware: boolean;
   readonly tuner: Tuner;
   readonly #watch: DeviceWatch;
@@ -53,10 +57,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly #constants = new Constants();
   readonly #bindGroups = new BindGroups();
   readonly #offset = [0];
-  readonly #held = new Map<DataId, number>();
   #launches = 0;
   /** What the kernel that is running has made. */
-  #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
+  #call: { readonly name: string; readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
 
   constructor({ device, info, watch, isSoftware, tuning }: BackendParts) {
     super(device, info);
@@ -92,7 +95,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       buffers.push(this.#bufferOf(tensor, access));
     }
     this.#watch.during(name, () => {
-      if (this.trace !== undefined) return this.trace.add(this.launchOf(program, buffers, uniforms, [x, y, z], this.trace.gateNow));
+      if (this.trace !== undefined) return this.trace.add(launchOf(this.pipelines, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
       const { pipeline, layout } = this.pipelines.get(program);
       if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
       const group = this.#bindGroup(layout, buffers);
@@ -111,7 +114,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   allocate(shape: readonly number[], dtype: DataType = 'float32'): TensorInfo {
-    this.#checkSize('a kernel', shape);
+    this.#checkSize(this.#call?.name ?? 'a kernel', shape);
     const info = this.makeTensorInfo(shape as number[], dtype);
     this.#call?.made.push(info);
     return info;
@@ -155,9 +158,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   /** kernelCall — runs a kernel: its temporaries are freed afterwards, and all that it made if it throws. */
-  kernelCall<R>(_name: string, f: () => R): R {
+  kernelCall<R>(name: string, f: () => R): R {
     const outer = this.#call;
-    const call = this.#call = { made: [], temporaries: [] };
+    const call = this.#call = { name, made: [], temporaries: [] };
     let unneeded: readonly TensorInfo[] = call.made;
     try {
       const result = f();
@@ -209,71 +212,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     return new StepCapture(this);
   }
 
-  /** launchOf — a dispatch as a step keeps it. */
-  launchOf(
-    program: GpuProgram, buffers: readonly GPUBuffer[], uniforms: NonNullable<GpuDispatch['uniforms']>, groups: Launch['groups'], gate: Gate | undefined,
-  ): Launch {
-    const words = new ArrayBuffer(4 * program.uniforms.length);
-    writeUniforms(program, uniforms, new Float32Array(words), new Int32Array(words), 0);
-    const live = program.uniforms.flatMap(({ name, type }, word) => {
-      const number = uniforms[name];
-      return number instanceof StepNumber ? [{ word, type, number }] : [];
-    });
-    const writes = buffers.filter((_, i) => program.bindings[i]?.access === 'write');
-    return { name: program.name, ...this.pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate };
-  }
-
-  /** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */
-  bufferAt(dataId: DataId): GPUBuffer | undefined {
-    return this.tensorMap.has(dataId) ? (this.tensorMap.get(dataId).resource as GPUBuffer | null | undefined) ?? undefined : undefined;
-  }
-
-  /** writeFromCpu — writes values that are only on the CPU to `to`; false if they are on the device. */
-  writeFromCpu(dataId: DataId, to: GPUBuffer): boolean {
-    const { values, resource, dtype } = this.tensorMap.get(dataId);
-    if ((resource ?? null) !== null || (values ?? null) === null) return false;
-    this.queue.writeBuffer(to, 0, wordsOf(values as BackendValues, dtype));
-    return true;
-  }
-
-  copyNow(copies: readonly Copy[]): void {
-    const encoder = this.device.createCommandEncoder();
-    for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
-    this.queue.submit([encoder.finish()]);
-  }
-
-  /** swapBuffers — the two tensors' buffers change places; returns the first's and the second's as they were. */
-  swapBuffers(a: DataId, b: DataId): [GPUBuffer, GPUBuffer] {
-    const [first, second] = [this.tensorMap.get(a), this.tensorMap.get(b)];
-    const before = [first.resource, second.resource] as [GPUBuffer, GPUBuffer];
-    [first.resource, second.resource] = [before[1], before[0]];
-    return before;
-  }
-
-  /** hold — keeps values alive without counting as somebody who shares them. */
-  hold(dataId: DataId): void {
-    if (!this.tensorMap.has(dataId)) return;
-    this.incRef(dataId);
-    this.#held.set(dataId, (this.#held.get(dataId) ?? 0) + 1);
-  }
-
-  letGo(dataId: DataId): void {
-    const count = this.#held.get(dataId);
-    if (count === undefined) return;
-    if (count === 1) this.#held.delete(dataId);
-    else this.#held.set(dataId, count - 1);
-    this.disposeData(dataId);
-  }
-
   override refCount(dataId: DataId): number {
-    return super.refCount(dataId) - (this.#held.get(dataId) ?? 0);
-  }
-
-  /** forgetValues — what was read of a tensor is no longer so. */
-  forgetValues(dataId: DataId): void {
-    const data = this.tensorMap.get(dataId);
-    data.values = null;
-    data.writes = (data.writes ?? 0) + 1;
+    return super.refCount(dataId) - (this.held.get(dataId) ?? 0);
   }
 
   during(name: string, f: () => void): void {
@@ -341,7 +281,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.check();
     let values: BackendValues;
     try {
-      values = await this.#readNow(dataId);
+      values = await readBack(this, dataId) ?? await super.read(dataId);
     } catch (error) {
       await new Promise((resolve) => setTimeout(resolve)); // the event that tells the cause may be on its way
       this.#watch.check();
@@ -428,29 +368,6 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     return performance.now() - start;
   }
 
-  async #readNow(dataId: DataId): Promise<BackendValues> {
-    const data = this.tensorMap.get(dataId);
-    const isUnwritten = (data.values ?? null) === null && (data.resource ?? null) === null;
-    if (isUnwritten && data.dtype !== 'complex64' && util.sizeFromShape(data.shape) === 0) return util.getTypedArrayFromDType(data.dtype as 'float32', 0);
-    if ((data.values ?? null) !== null || (data.resource ?? null) === null) return super.read(dataId);
-    const { writes } = data;
-    const bytes = 4 * util.sizeFromShape(data.shape);
-    const staging = this.pool.acquireBuffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    this.ensureCommandEncoderReady();
-    this.endComputePassEncoder();
-    (this.commandEncoder as GPUCommandEncoder).copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
-    this.submitQueue();
-    try {
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-      const values = util.convertBackendValuesAndArrayBuffer(staging.getMappedRange(0, bytes).slice(0), data.dtype);
-      staging.unmap();
-      if (data.writes === writes) data.values = values;
-      return values;
-    } finally {
-      this.pool.releaseBuffer(staging, staging.mapState === 'unmapped');
-    }
-  }
-
   /** Refuses what the device cannot bind, before anything is made for it. */
   #checkSize(name: string, shape: readonly number[]): void {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
@@ -460,12 +377,6 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);
     }
   }
-}
-
-/** Tensors hold one 32-bit word per element on the device. */
-function wordsOf(values: BackendValues, dtype: DataType): Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer> {
-  const Words = dtype === 'int32' || dtype === 'bool' ? Int32Array : Float32Array;
-  return (values instanceof Words ? values : Words.from(values as ArrayLike<number>)) as Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 }
 
 /** `MatMulPackedProgram`: tfjs names a program by its class; one written as a plain object has its key only. */

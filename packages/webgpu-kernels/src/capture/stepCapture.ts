@@ -4,6 +4,7 @@ import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type Tens
 import type { EvenkeelWebgpuBackend } from '../backend.ts';
 import type { Arena } from '../bufferPool.ts';
 import { copyProgram } from './gate.ts';
+import { bufferAt, copyNow, copyOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace } from './trace.ts';
 
@@ -88,7 +89,7 @@ export class StepCapture implements StepCaptureCore {
 
   /** Whether everything outside that the replay reads or writes is where it was. */
   #isValid({ trace, variables }: Plan): boolean {
-    for (const [dataId, buffer] of (trace as Trace).outside) if (this.#backend.bufferAt(dataId) !== buffer) return false;
+    for (const [dataId, buffer] of (trace as Trace).outside) if (bufferAt(this.#backend, dataId) !== buffer) return false;
     for (const [variable, dataId] of variables) if (variable.dataId !== dataId) return false;
     return true;
   }
@@ -96,7 +97,7 @@ export class StepCapture implements StepCaptureCore {
   #traceRun(plan: Plan, inputs: readonly Tensor[], f: StepFunction): Tensor[] {
     const backend = this.#backend;
     backend.flush();
-    backend.copyNow(this.#copiesInto(plan, inputs));
+    copyNow(backend, this.#copiesInto(plan, inputs));
     this.#release(plan);
     if (plan.isSettled) plan.traces = 0; // something outside was replaced, such as a parameter by a loaded one
     plan.isSettled = false;
@@ -105,7 +106,7 @@ export class StepCapture implements StepCaptureCore {
     const trace = new Trace({
       begin: backend.pool.acquired,
       constantArena: plan.constantArena,
-      bufferOf: (tensor) => backend.bufferAt(tensor.dataId) as GPUBuffer,
+      bufferOf: (tensor) => bufferAt(backend, tensor.dataId) as GPUBuffer,
       onRefusal: () => this.#giveUp(trace),
     });
     backend.trace = trace;
@@ -147,7 +148,7 @@ export class StepCapture implements StepCaptureCore {
     plan.isSettled = change === undefined;
     // The tensors of the results stay alive within the plan: their buffers are what each replay copies its results from.
     for (const result of results) {
-      this.#backend.hold(result.dataId);
+      hold(this.#backend, result.dataId);
       plan.held.push(result.dataId);
       if (result.id > firstNew && !(result instanceof Variable)) result.dispose();
     }
@@ -163,19 +164,15 @@ export class StepCapture implements StepCaptureCore {
     const outputs = plan.outputs.map(({ dataId, shape, dtype }) => {
       const info = backend.makeTensorInfo(shape, dtype);
       backend.uploadToGPU(info.dataId);
-      return { info, copy: { from: backend.bufferAt(dataId) as GPUBuffer, to: backend.bufferAt(info.dataId) as GPUBuffer, bytes: bytesOf(shape) } };
+      return { info, copy: { from: bufferAt(backend, dataId) as GPUBuffer, to: bufferAt(backend, info.dataId) as GPUBuffer, bytes: bytesOf(shape) } };
     });
     backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy), backend.profiler));
-    for (const dataId of (plan.trace as Trace).outside.keys()) backend.forgetValues(dataId);
+    for (const dataId of (plan.trace as Trace).outside.keys()) forgetValues(backend, dataId);
     return outputs.map(({ info }) => engine().makeTensorFromTensorInfo(info));
   }
 
   #copiesInto({ inputs: slots }: Plan, inputs: readonly Tensor[]): Copy[] {
-    return inputs.flatMap(({ dataId, shape }, i) => {
-      const to = this.#backend.bufferAt((slots[i] as Tensor).dataId) as GPUBuffer;
-      if (this.#backend.writeFromCpu(dataId, to)) return [];
-      return [{ from: this.#backend.bufferAt(dataId) as GPUBuffer, to, bytes: bytesOf(shape) }];
-    });
+    return inputs.flatMap(({ dataId, shape }, i) => copyOf(this.#backend, dataId, bufferAt(this.#backend, (slots[i] as Tensor).dataId) as GPUBuffer, bytesOf(shape)) ?? []);
   }
 
   /** Puts all variables on the device and keeps their values alive during a traced run, so that one that is assigned anew can be told. */
@@ -184,7 +181,7 @@ export class StepCapture implements StepCaptureCore {
     for (const dataId of variables.values()) {
       if (!this.#backend.tensorMap.has(dataId)) continue; // a variable of another backend
       this.#backend.uploadToGPU(dataId);
-      this.#backend.hold(dataId);
+      hold(this.#backend, dataId);
     }
     plan.held.push(...variables.values());
     return variables;
@@ -194,7 +191,7 @@ export class StepCapture implements StepCaptureCore {
   #carryBack(plan: Plan, trace: Trace, before: ReadonlyMap<Variable, DataId>): boolean {
     const backend = this.#backend;
     const assigned = [...before].filter(([variable, dataId]) => !variable.isDisposed && variable.dataId !== dataId);
-    const isShared = assigned.some(([variable, dataId], i) => backend.bufferAt(dataId) === undefined || backend.bufferAt(variable.dataId) === undefined
+    const isShared = assigned.some(([variable, dataId], i) => bufferAt(backend, dataId) === undefined || bufferAt(backend, variable.dataId) === undefined
       || backend.refCount(dataId) > 0 || assigned.findIndex(([other]) => other.dataId === variable.dataId) !== i);
     if (isShared) {
       trace.refuse('a variable was assigned anew that shares its values with another tensor');
@@ -203,12 +200,12 @@ export class StepCapture implements StepCaptureCore {
     const stillHeld: DataId[] = [];
     for (const [variable, dataId] of before) {
       if (variable.isDisposed || variable.dataId === dataId) {
-        backend.letGo(dataId);
+        letGo(backend, dataId);
         continue;
       }
-      const [from, to] = backend.swapBuffers(variable.dataId, dataId);
+      const [from, to] = swapBuffers(backend, variable.dataId, dataId);
       const gate = trace.launches.findLast(({ writes }) => writes.includes(from))?.gate;
-      trace.add(backend.launchOf(copyProgram, [from, to], { count: variable.size }, [...backend.spread(Math.ceil(variable.size / 256)), 1], gate));
+      trace.add(launchOf(backend.pipelines, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate }));
       trace.outside.delete(dataId);
       trace.outside.set(variable.dataId, to);
       stillHeld.push(dataId);
@@ -235,7 +232,7 @@ export class StepCapture implements StepCaptureCore {
   }
 
   #release(plan: Plan): void {
-    for (const dataId of plan.held) this.#backend.letGo(dataId);
+    for (const dataId of plan.held) letGo(this.#backend, dataId);
     plan.held = [];
   }
 

@@ -47,6 +47,7 @@ forEachBackend([GPU_BACKEND], () => {
       const attrs = { ...ATTRS, beta1: 0, beta2: 0, correction1: 1, correction2: 1, weightDecays: [0], learningRate: new StepNumber(() => rate) };
       const [first] = run('evenkeel/adamw', inputs, attrs);
       rate = 0.25;
+      attrs.learningRate.renew();
       const [second] = run('evenkeel/adamw', inputs, attrs);
       await expectClose(first!, [-1, -1, -1], { rtol: 1e-6 });
       await expectClose(second!, [-0.25, -0.25, -0.25], { rtol: 1e-6 });

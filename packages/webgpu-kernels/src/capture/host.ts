@@ -1,0 +1,74 @@
+/** What captured steps do with the backend's tensors and buffers. */
+import { StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+import type { BackendValues, DataId } from '@tensorflow/tfjs-core';
+import type { EvenkeelWebgpuBackend } from '../backend.ts';
+import type { Pipelines } from '../pipelines.ts';
+import { writeUniforms } from '../uniformArena.ts';
+import { wordsOf } from '../words.ts';
+import type { Copy } from './replay.ts';
+import type { Gate, Launch } from './trace.ts';
+
+type Dispatched = {
+  readonly buffers: readonly GPUBuffer[]; readonly uniforms: NonNullable<GpuDispatch['uniforms']>; readonly groups: Launch['groups']; readonly gate: Gate | undefined;
+};
+
+/** launchOf — a dispatch of one of our programs as a step keeps it. */
+export function launchOf(pipelines: Pipelines, program: GpuProgram, { buffers, uniforms, groups, gate }: Dispatched): Launch {
+  const words = new ArrayBuffer(4 * program.uniforms.length);
+  writeUniforms(program, uniforms, new Float32Array(words), new Int32Array(words), 0);
+  const live = program.uniforms.flatMap(({ name, type }, word) => {
+    const number = uniforms[name];
+    return number instanceof StepNumber ? [{ word, type, number }] : [];
+  });
+  const writes = buffers.filter((_, i) => program.bindings[i]?.access === 'write');
+  return { name: program.name, ...pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate };
+}
+
+/** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */
+export function bufferAt({ tensorMap }: EvenkeelWebgpuBackend, dataId: DataId): GPUBuffer | undefined {
+  return tensorMap.has(dataId) ? (tensorMap.get(dataId).resource as GPUBuffer | null | undefined) ?? undefined : undefined;
+}
+
+/** copyOf — how the values of a tensor get to `to`; undefined if they were only on the CPU and are written already. */
+export function copyOf(backend: EvenkeelWebgpuBackend, dataId: DataId, to: GPUBuffer, bytes: number): Copy | undefined {
+  const { values, resource, dtype } = backend.tensorMap.get(dataId);
+  if ((resource ?? null) !== null) return { from: resource as GPUBuffer, to, bytes };
+  backend.queue.writeBuffer(to, 0, wordsOf(values as BackendValues, dtype));
+  return undefined;
+}
+
+/** copyNow — hands copies to the device. */
+export function copyNow({ device, queue }: EvenkeelWebgpuBackend, copies: readonly Copy[]): void {
+  const encoder = device.createCommandEncoder();
+  for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+  queue.submit([encoder.finish()]);
+}
+
+/** swapBuffers — the two tensors' buffers change places; returns the first's and the second's as they were. */
+export function swapBuffers({ tensorMap }: EvenkeelWebgpuBackend, a: DataId, b: DataId): [GPUBuffer, GPUBuffer] {
+  const [first, second] = [tensorMap.get(a), tensorMap.get(b)];
+  const before = [first.resource, second.resource] as [GPUBuffer, GPUBuffer];
+  [first.resource, second.resource] = [before[1], before[0]];
+  return before;
+}
+
+/** forgetValues — what was read of a tensor is no longer so. */
+export function forgetValues({ tensorMap }: EvenkeelWebgpuBackend, dataId: DataId): void {
+  const data = tensorMap.get(dataId);
+  data.values = null;
+  data.writes = (data.writes ?? 0) + 1;
+}
+
+/** hold — keeps values alive without counting as somebody who shares them. */
+export function hold(backend: EvenkeelWebgpuBackend, dataId: DataId): void {
+  backend.incRef(dataId);
+  backend.held.set(dataId, (backend.held.get(dataId) ?? 0) + 1);
+}
+
+export function letGo(backend: EvenkeelWebgpuBackend, dataId: DataId): void {
+  const count = backend.held.get(dataId);
+  if (count === undefined) return;
+  if (count === 1) backend.held.delete(dataId);
+  else backend.held.set(dataId, count - 1);
+  backend.disposeData(dataId);
+}

@@ -1,0 +1,29 @@
+import { util, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
+import type { EvenkeelWebgpuBackend } from './backend.ts';
+
+/**
+ * readBack — a tensor's values from the device, kept beside it until a kernel writes there; undefined where tfjs knows better: values
+ * that are on the CPU, and complex ones.
+ */
+export async function readBack(backend: EvenkeelWebgpuBackend, dataId: DataId): Promise<BackendValues | undefined> {
+  const data = backend.tensorMap.get(dataId);
+  const [isOnCpu, isOnDevice] = [(data.values ?? null) !== null, (data.resource ?? null) !== null];
+  if (isOnCpu || data.dtype === 'complex64') return undefined;
+  if (!isOnDevice) return util.sizeFromShape(data.shape) === 0 ? util.getTypedArrayFromDType(data.dtype as 'float32', 0) : undefined;
+  const { writes } = data;
+  const bytes = 4 * util.sizeFromShape(data.shape);
+  const staging = backend.pool.acquireBuffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  (backend.commandEncoder as GPUCommandEncoder).copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
+  backend.submitQueue();
+  try {
+    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    const values = util.convertBackendValuesAndArrayBuffer(staging.getMappedRange(0, bytes).slice(0), data.dtype);
+    staging.unmap();
+    if (data.writes === writes) data.values = values;
+    return values;
+  } finally {
+    backend.pool.releaseBuffer(staging, staging.mapState === 'unmapped');
+  }
+}
