@@ -7,7 +7,7 @@ export type PackedInputs = AttentionTerms & { qkv: Tensor };
 export type PackedAttrs = AttentionAttrs & Required<PackedAttentionSizes>;
 
 /** Gradients of the terms: that of the bias is computed only if it is needed, and the slopes are constants (see `resolveOptions`). */
-const gradsOfTerms = (given: AttentionTerms & { [name: string]: Tensor | undefined }, attrs: object) => ({
+export const gradsOfTerms = (given: AttentionTerms & { [name: string]: Tensor | undefined }, attrs: object) => ({
   bias: () => runKernel('evenkeel/attentionBiasGrad', given, attrs),
   alibiSlopes: () => zerosLike(given.alibiSlopes as Tensor),
 });
