@@ -25,7 +25,7 @@ import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions,
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse?: false; returnStats?: false }): Tensor;
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnStats: true }): AttentionWithStats;
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse: true }): AttentionWithLse;
-export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHeads, ...options }: FlashAttentionPackedOptions & ReturnStats): AttentionResult {
+export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHeads, ...options }: FlashAttentionPackedOptions & ReturnStats = {} as never): AttentionResult {
   const headDim = checkPacked(qkv, { numHeads, numKvHeads });
   const [batchSize, seqLen] = qkv.shape as [number, number, number];
   const heads = { numHeads, numKvHeads };

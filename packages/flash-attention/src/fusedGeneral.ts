@@ -8,7 +8,7 @@ import { referenceGeneral, referenceStats } from './reference/general.ts';
 /**
  * `evenkeel/attentionGeneral` → [out, lse, rowMax, entropy], `evenkeel/attentionGeneralGrad` → [dq, dk, dv]: attention with a soft cap,
  * a block mask and statistics of the rows. Inputs q, k, v, alibiSlopes?, bias?, blockMask? (int32), and for the gradient out, lse, dy;
- * attrs are `GeneralAttrs`.
+ * attrs are `GeneralAttrs`. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it.
  */
 const name = 'evenkeel/attentionGeneral';
 

@@ -1,9 +1,8 @@
 import { randomBits, type Seed } from '@evenkeel/core-tensor';
-import {
-  add, logSumExp, matMul, mul, neg, reshape, scalar, softmax, tanh, tensor, transpose, where, greater, type Tensor,
-} from '@tensorflow/tfjs-core';
+import { add, greater, logSumExp, matMul, mul, neg, reshape, scalar, softmax, tensor, transpose, where, type Tensor } from '@tensorflow/tfjs-core';
 import { alibiDistances, type AttentionMask } from '../mask.ts';
 import type { AttentionInputs, AttentionTerms } from '../options.ts';
+import { softcap as capAt } from './softcap.ts';
 
 /**
  * ScoreMask — `bias: t s` is 0 where a query may attend and −Infinity where not; `sees: t` is 1 for a query that sees some key and 0
@@ -28,7 +27,7 @@ export function attentionScores(
   const queries = reshape(transpose(q, [0, 2, 1, 3]), [B, G, (H / G) * T, D]); // b g rt d
   const keys = transpose(k, [0, 2, 1, 3]); // b g s d
   const products = reshape(matMul(mul(queries, scale), keys, false, true), [B, H, T, S]);
-  const capped = softcap === 0 ? products : mul(tanh(mul(products, 1 / softcap)), softcap);
+  const capped = softcap === 0 ? products : capAt(products, softcap);
   return addTerms(capped, { alibiSlopes, bias }, mask);
 }
 
