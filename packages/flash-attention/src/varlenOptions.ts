@@ -41,7 +41,7 @@ export function resolveVarlen(
   fn: string, [q, k, v]: readonly [Tensor, Tensor, Tensor], cuSeqlens: { q: CuSeqlens; k: CuSeqlens }, options: FlashAttentionVarlenOptions,
 ): { inputs: VarlenInputs; attrs: VarlenAttrs } {
   for (const name of FOREIGN) {
-    if (name in options) throw new ConfigError(`${fn}: ${name} must be absent, got one. Use flashAttention on each sequence.`);
+    if ((options as { [name: string]: unknown })[name] !== undefined) throw new ConfigError(`${fn}: ${name} must be absent, got one. Use flashAttention on each sequence.`);
   }
   const queries = resolveBoundaries(fn, 'Q', cuSeqlens.q, q.shape[0] as number, options.maxSeqlenQ);
   const keys = resolveBoundaries(fn, 'K', cuSeqlens.k, k.shape[0] as number, options.maxSeqlenK);
