@@ -8,7 +8,8 @@ import { referenceGeneral, referenceStats } from './reference/general.ts';
 /**
  * `evenkeel/attentionGeneral` → [out, lse, rowMax, entropy], `evenkeel/attentionGeneralGrad` → [dq, dk, dv]: attention with a soft cap,
  * a block mask and statistics of the rows. Inputs q, k, v, alibiSlopes?, bias?, blockMask? (int32), and for the gradient out, lse, dy;
- * attrs are `GeneralAttrs`. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it.
+ * attrs are `GeneralAttrs`. Tiles of the mask count from query 0 and key 0. A query that sees no key has out 0, lse +Infinity, rowMax
+ * −Infinity, entropy 0, and no gradient. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it.
  */
 const name = 'evenkeel/attentionGeneral';
 

@@ -7,7 +7,8 @@ import type { VarlenAttrs, VarlenInputs } from './varlenOptions.ts';
 /**
  * `evenkeel/attentionVarlen` → [out: n h d, lse: h n], `evenkeel/attentionVarlenGrad` → [dq, dk, dv]: attention within sequences that lie
  * one after another. Inputs q, k, v, alibiSlopes?, cuSeqlensQ, cuSeqlensK (int32), and for the gradient out, lse, dy; attrs are
- * `VarlenAttrs`.
+ * `VarlenAttrs`. Every row is written: queries without keys, and those beyond the last boundary, have out 0, lse +Infinity and dq 0; keys
+ * that no query sees have dk = dv = 0.
  */
 const name = 'evenkeel/attentionVarlen';
 

@@ -52,7 +52,7 @@ const small = (each: Case): Case => {
 
 const free = (made: Made, ...more: unknown[]): void => { dispose([made.q, made.k, made.v, Object.values(made.terms), more] as never); };
 
-forEachBackend((backend) => {
+forEachBackend(() => {
   it.each(CASES)('flashAttention(q, k, v, { softcap, blockMask, returnStats }) agrees with the float64 oracle: $title', async (each) => {
     const made = make(each);
     const expected = attention64(made.values.q, made.values.k, made.values.v, made.sizes);
@@ -224,7 +224,6 @@ forEachBackend((backend) => {
       return add(sum(out), sum(lse));
     }, { q, k }));
     free(made);
-    expect(backend).toBeTypeOf('string');
   });
 });
 

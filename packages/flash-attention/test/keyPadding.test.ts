@@ -75,14 +75,12 @@ forEachBackend(() => {
 
   it('the gradient of lse passes by queries that see padding only', async () => {
     const made = make(CASES[2]!);
-    const weights = tensor([0, 0, 0, 0, 1, 2, 3], [7]); // not on the queries whose lse is +Infinity
-    const finite = (lse: ArrayLike<number>) => Float64Array.from(lse, (x, i) => (i % 7 < 4 ? 0 : x));
     await checkOpGrad<'q' | 'k'>({
       op: (p) => slice(flashAttention(p.q, p.k, made.v, { ...made.options, returnLse: true }).lse, [0, 0, 4], [2, 2, 3]),
-      oracle64: (p) => finite(attention64(p.q, p.k, made.values.v, made.sizes).lse).filter((_, i) => i % 7 >= 4),
+      oracle64: (p) => attention64(p.q, p.k, made.values.v, made.sizes).lse.filter((_, i) => i % 7 >= 4), // finite in both sequences
       inputs: { q: made.q, k: made.k },
     });
-    free(made, weights);
+    free(made);
   });
 
   it('padding of any values is the same as no keys there', async () => {
