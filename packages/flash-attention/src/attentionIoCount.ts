@@ -20,7 +20,7 @@ export type AttentionIoSizes = {
  *
  * Source: Dao et al. 2022, arXiv:2205.14135, theorem 2 and algorithm 1.
  */
-export function attentionIoCount({ seqLen, headDim, sramElements }: AttentionIoSizes): { flash: number; standard: number } {
+export function attentionIoCount({ seqLen, headDim, sramElements }: AttentionIoSizes = {} as never): { flash: number; standard: number } {
   checkInteger('attentionIoCount', 'seqLen', seqLen);
   checkInteger('attentionIoCount', 'headDim', headDim);
   checkInteger('attentionIoCount', 'sramElements', sramElements);

@@ -7,12 +7,17 @@ export type PackedInputs = AttentionTerms & { qkv: Tensor };
 export type PackedAttrs = AttentionAttrs & Required<PackedAttentionSizes>;
 
 /** Gradients of the terms: that of the bias is computed only if it is needed, and the slopes are constants (see `resolveOptions`). */
-const gradsOfTerms = (given: AttentionTerms & { [name: string]: Tensor | undefined }, attrs: object) => ({
+export const gradsOfTerms = (given: AttentionTerms & { [name: string]: Tensor | undefined }, attrs: object) => ({
   bias: () => runKernel('evenkeel/attentionBiasGrad', given, attrs),
   alibiSlopes: () => zerosLike(given.alibiSlopes as Tensor),
 });
 
-/** fusedAttention — [out, lse]. The kernel's backward pass knows the gradient of `out` only: for when nobody can ask for that of `lse`. */
+/**
+ * fusedAttention — [out, lse]. Padding comes as a bias of −1e30 (keyPadding.ts): to a kernel a score like any other, so that a query that
+ * sees nothing else has the mean of v and an lse of about −1e30.
+ *
+ * The kernel's backward pass knows the gradient of `out` only: for when nobody can ask for that of `lse`.
+ */
 export const fusedAttention = fusedOp<AttentionInputs, AttentionAttrs, Tensor[]>({
   name: 'evenkeel/attention',
   reference: referenceAttention,

@@ -94,37 +94,47 @@ export type AttentionSizes64 = {
   bias?: { values: ArrayLike<number>; shape: readonly number[] };
   /** Factors of the weights, `b h t s`: 0 where dropout drops one. */
   keep?: ArrayLike<number>;
+  /** c > 0: the scaled products become c · tanh(product / c). */
+  softcap?: number;
+  /** Hides more keys than the masks: of sequence b, query t and key s. */
+  hides?: (b: number, t: number, s: number) => boolean;
 };
 
 /**
- * attention64 — (keep ∘ softmax(scale · q kᵀ − slope · distance + bias + mask)) v with a T×S matrix: q `b t h d`, k and v `b s g d` → `b t h d`, lse `b h t`.
- * Masks are aligned bottom-right; a row that sees no key is 0 with lse = +Infinity.
+ * attention64 — (keep ∘ softmax(cap(scale · q kᵀ) − slope · distance + bias + mask)) v with a T×S matrix: q `b t h d`, k and v `b s g d`
+ * → `b t h d`, and lse, the largest score and the entropy of the softmax of each row, `b h t`.
+ * Masks are aligned bottom-right; a row that sees no key is 0 with lse +Infinity, largest score −Infinity and entropy 0.
  */
 export function attention64(
   q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, sizes: AttentionSizes64,
-): { out: Float64Array; lse: Float64Array } {
-  const { batchSize, seqLen, kvLen, numHeads, numKvHeads = numHeads, headDim, scale = 1 / Math.sqrt(headDim), slopes = [0], keep } = sizes;
+): { out: Float64Array; lse: Float64Array; rowMax: Float64Array; entropy: Float64Array } {
+  const { batchSize, seqLen, kvLen, numHeads, numKvHeads = numHeads, headDim, scale = 1 / Math.sqrt(headDim), slopes = [0], keep, softcap = 0, hides } = sizes;
   const out = new Float64Array(batchSize * seqLen * numHeads * headDim);
-  const lse = new Float64Array(batchSize * numHeads * seqLen);
+  const [lse, rowMax, entropy] = [0, 1, 2].map(() => new Float64Array(batchSize * numHeads * seqLen)) as [Float64Array, Float64Array, Float64Array];
   for (let b = 0; b < batchSize; b++) for (let h = 0; h < numHeads; h++) for (let t = 0; t < seqLen; t++) {
     const group = Math.floor((h * numKvHeads) / numHeads);
     const query = ((b * seqLen + t) * numHeads + h) * headDim;
     const keyAt = (s: number) => ((b * kvLen + s) * numKvHeads + group) * headDim;
-    const keys = Array.from({ length: kvLen }, (_, s) => s).filter((s) => visible(s - (t + kvLen - seqLen), sizes));
+    const keys = Array.from({ length: kvLen }, (_, s) => s)
+      .filter((s) => visible(s - (t + kvLen - seqLen), sizes) && hides?.(b, t, s) !== true);
     const scores = keys.map((s) => {
       let sum = 0;
       for (let d = 0; d < headDim; d++) sum += q[query + d]! * k[keyAt(s) + d]!;
       const slope = slopes[(b * numHeads + h) % slopes.length]!;
-      return scale * sum - slope * Math.abs(t + kvLen - seqLen - s) + biasOf(sizes, [b, h, t, s]);
+      const product = softcap === 0 ? scale * sum : softcap * Math.tanh((scale * sum) / softcap);
+      return product - slope * Math.abs(t + kvLen - seqLen - s) + biasOf(sizes, [b, h, t, s]);
     });
     const total = keys.length === 0 ? Infinity : logSumExp64(scores, scores.length)[0]!;
-    lse[(b * numHeads + h) * seqLen + t] = total;
+    const row = (b * numHeads + h) * seqLen + t;
+    lse[row] = total;
+    rowMax[row] = Math.max(...scores);
+    entropy[row] = -scores.reduce((all, score) => all + (score === -Infinity ? 0 : Math.exp(score - total) * (score - total)), 0);
     keys.forEach((s, j) => {
-      const weight = Math.exp(scores[j]! - total) * (keep?.[((b * numHeads + h) * seqLen + t) * kvLen + s] ?? 1);
+      const weight = Math.exp(scores[j]! - total) * (keep?.[row * kvLen + s] ?? 1);
       for (let d = 0; d < headDim; d++) out[query + d]! += weight * v[keyAt(s) + d]!;
     });
   }
-  return { out, lse };
+  return { out, lse, rowMax, entropy };
 }
 
 function biasOf({ bias }: AttentionSizes64, index: readonly number[]): number {

@@ -1,0 +1,35 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { constant } from './inputs.ts';
+import { hidePaddedRows } from './keyPadding.ts';
+import type {
+  AttentionAttrs, AttentionSizes, AttentionTerms, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, GeneralAttrs, GeneralTerms,
+  ReturnStats,
+} from './options.ts';
+import { resolveOptions } from './resolveOptions.ts';
+
+/** Wanted — what a call returns: `out`; `{ out, lse }`, both with gradients; or `{ out, lse, rowMax, entropy }`. */
+export type Wanted = 'out' | 'lse' | 'stats';
+
+/** AttentionOps — what computes [out, lse, …]: `plain` where it can, `general` where there is a softcap, a block mask or a wish for statistics. */
+export type AttentionOps = {
+  plain: (terms: AttentionTerms, attrs: AttentionAttrs, wanted: 'out' | 'lse') => readonly Tensor[];
+  general: (terms: GeneralTerms, attrs: GeneralAttrs, wanted: Wanted) => readonly Tensor[];
+};
+
+export type AttentionResult = Tensor | AttentionWithLse | AttentionWithStats;
+
+/** attend — checks and resolves the options of `fn`, computes with `ops`, and returns what was asked for. Call it in a tidy. */
+export function attend(fn: string, sizes: AttentionSizes, options: FlashAttentionOptions & ReturnStats, { plain, general }: AttentionOps): AttentionResult {
+  const { attrs, terms } = resolveOptions(fn, sizes, options);
+  const wanted = options.returnStats === true ? 'stats' : options.returnLse === true ? 'lse' : 'out';
+  const { blockMask, ...plainTerms } = terms;
+  const { softcap, blockQ: _, blockK: __, ...plainAttrs } = attrs;
+  const isPlain = softcap === 0 && blockMask === undefined;
+  const computed = isPlain && wanted !== 'stats' ? plain(plainTerms, plainAttrs, wanted) : general(terms, attrs, wanted);
+  const [out, lse, rowMax, entropy] = (options.keyPaddingMask === undefined ? computed : hidePaddedRows(computed)) as [Tensor, Tensor, Tensor, Tensor];
+  if (wanted === 'out') return out;
+  if (wanted === 'lse') return { out, lse };
+  const watched = (name: string, x: Tensor): Tensor =>
+    constant(x, `${fn}: ${name} of returnStats must only be watched, got a request for its gradient. Use returnLse for that of lse.`);
+  return { out, lse: watched('lse', lse), rowMax: watched('rowMax', rowMax), entropy: watched('entropy', entropy) };
+}
