@@ -1,6 +1,6 @@
 import { gpuProgram, type GpuKernel, type GpuKernelCall, type GpuProgram } from '@evenkeel/core-tensor';
 import {
-  Abs, ClipByValue, Cos, Erf, Exp, IsFinite, IsInf, IsNan, Log, Neg, Reciprocal, Relu, Rsqrt, Sigmoid, Sin, Sqrt, Square, Step, Tanh, type DataType, type TensorInfo,
+  Abs, ClipByValue, Cos, Erf, Exp, IsFinite, IsInf, IsNan, Log, Neg, Reciprocal, Relu, Rsqrt, Sigmoid, Sin, Sqrt, Square, Step, Tanh, type TensorInfo,
 } from '@tensorflow/tfjs-core';
 import { elementwise, INVOCATIONS } from './elementwise.ts';
 import { onStock } from './stock.ts';
