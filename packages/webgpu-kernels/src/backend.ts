@@ -23,7 +23,7 @@ import { UniformArena } from './uniformArena.ts';
 import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
-const BATCH_SIZE = 32;
+const BATCH_SIZE = 64;
 const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBufferUsage
 
 /** BackendParts — the device and its adapter, and what tuning needs of them. */

@@ -82,13 +82,20 @@ export function gpuProgram({ name, bindings, uniforms = {}, workgroupSize, enabl
   return Object.freeze({ name, code, bindings: arrays.map(({ name: binding, access }) => ({ name: binding, access })), uniforms: fields, enable });
 }
 
+type Argument = string | number | boolean;
+/** Results by the arguments from the first on. */
+type Branch<R> = { readonly next: Map<Argument, Branch<R>>; result?: R };
+
 /** memoised — `make`, whose results are kept by its arguments: for programs that depend on tile sizes and flags. */
-export function memoised<A extends readonly (string | number | boolean)[], R>(make: (...args: A) => R): (...args: A) => R {
-  const made = new Map<string, R>();
+export function memoised<A extends readonly Argument[], R>(make: (...args: A) => R): (...args: A) => R {
+  const root: Branch<R> = { next: new Map() };
   return (...args) => {
-    const key = args.join();
-    let result = made.get(key);
-    if (result === undefined) made.set(key, result = make(...args));
-    return result;
+    let at = root;
+    for (const arg of args) { // at every launch: building a key would take longer
+      let branch = at.next.get(arg);
+      if (branch === undefined) at.next.set(arg, branch = { next: new Map() });
+      at = branch;
+    }
+    return at.result ??= make(...args);
   };
 }
