@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Device, Params } from '@evenkeel/core-tensor';
 import { saveGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
-import { directoryStore, readMetrics, train, writeReport, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
+import { directoryStore, readMetrics, train, writeReport, type TrainCallbacks, type TrainResult, type StepContext } from '@evenkeel/training';
 import { InterruptedError } from './errors.ts';
 import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { listenForInterrupt } from './interrupt.ts';
@@ -68,7 +68,7 @@ function trainOptions({ directory, settings, data, model, params }: TrainingRun)
     store: directoryStore(directory),
     config: decisive(settings, data),
     batches: data.batch,
-    loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: { seed: number; train: true }) => model.loss(batch, leaves, call),
+    loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: StepContext) => model.loss(batch, leaves, call),
     evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches)).loss,
   };
 }

@@ -21,7 +21,7 @@ const fusedEmbedding = fusedOp<{ weight: Tensor; ids: Tensor }, object>({
  *
  *     y[...] = weight[ids[...]]
  *
- * @param ids     `...` — int32, each in [0, v); backends that can see the values reject others (tfjs' WebGPU cannot).
+ * @param ids     `...` — int32, each in [0, v); backends that can see the values reject others; on a GPU they give NaN and no gradient.
  * @param params  `weight: v c`; its gradient adds up over equal ids.
  * @returns       `... c` — a new tensor owned by the caller.
  * @throws ShapeError  if `ids` is not int32 or `weight` has no two axes.

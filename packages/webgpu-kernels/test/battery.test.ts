@@ -1,8 +1,7 @@
 import { GPU_BACKEND } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
+import { ROWS, testRows } from '@evenkeel/wasm-kernels/battery';
 import { expect, it } from 'vitest';
-import { ROWS } from '../../wasm-kernels/test/battery/rows.ts';
-import { testRows } from '../../wasm-kernels/test/battery/testRows.ts';
 import { KERNELS } from '../src/kernels/index.ts';
 import { GPU_ROWS } from './rows.ts';
 

@@ -1,5 +1,5 @@
-import { dispose, tensor2d, tidy, type Tensor2D } from '@tensorflow/tfjs-core';
-import { foldSeed, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type Tree } from '@evenkeel/core-tensor';
+import { dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
+import { captureStep, foldSeed, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type StepNumber, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import { applyUpdates } from '@evenkeel/optimizers';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
@@ -52,6 +52,11 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number, 
   const settings = { steps: WARM_UP + steps, learningRate: 1e-3, warmup: 0, schedule: 'constant', weightDecay: 0.1, clip: 1 } as const;
   const { optimizer } = optimizerFor(settings, model.specs);
   const state = optimizer.init(params);
+  const step = captureStep((inputs: Batch, { seed }: { seed: number | StepNumber }) => {
+    const { value, grads } = valueAndGrad((p: Params & GptParams) => model.loss(inputs, p, { train: true, seed }), params);
+    applyUpdates(params, optimizer.update(grads as Tree<Tensor2D>, state, params));
+    return value;
+  });
   const batch = randomBatch();
   const times: number[] = [];
   const losses: number[] = [];
@@ -59,16 +64,13 @@ async function timeSteps(model: Gpt, params: Params & GptParams, steps: number, 
     for (let i = 0; i < WARM_UP + steps; i++) {
       if (i === WARM_UP) clock?.start();
       const start = performance.now();
-      const loss = tidy(() => {
-        const { value, grads } = valueAndGrad((p: Params & GptParams) => model.loss(batch, p, { train: true, seed: i }), params);
-        applyUpdates(params, optimizer.update(grads as Tree<Tensor2D>, state, params));
-        return value;
-      });
+      const loss = step(batch, { seed: i });
       losses.push((await loss.data())[0] as number);
       loss.dispose();
       if (i >= WARM_UP) times.push(performance.now() - start);
     }
   } finally {
+    step.dispose();
     dispose([state as never, batch]);
   }
   checkLearning(losses);
@@ -81,7 +83,9 @@ function checkLearning(losses: readonly number[]): void {
   if (!(last < first)) throw new UnsupportedError(`bench gpt-step: the loss must fall on this device, got ${first} at first and ${last} at last`);
 }
 
-function randomBatch(): { inputs: Tensor2D; targets: Tensor2D } {
+type Batch = { inputs: Tensor2D; targets: Tensor2D };
+
+function randomBatch(): Batch {
   const { batchSize, contextLength, vocabSize } = NANO_GPT;
   const ids = (part: string): Tensor2D => {
     const values = uniformValues(batchSize * contextLength, foldSeed(1, part), 0, vocabSize);

@@ -1,8 +1,9 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { logSumExp, rowSum } from '../wgsl/rowReduce.ts';
+import { expSumOfRow, logSumExp } from '../wgsl/logSumExp.ts';
+import { rowSum } from '../wgsl/rowReduce.ts';
 import { given } from './kernel.ts';
-import { elementOf, lanes, rowPlan } from './rowPlan.ts';
+import { elementOf, rowPlan } from './rowPlan.ts';
 
 /**
  * `evenkeel/crossEntropy`: logits `n v`, targets `n` → [loss, lse], `evenkeel/crossEntropyGrad`: logits, targets, lse, dy → dlogits;
@@ -24,19 +25,13 @@ const forwardProgram = memoised((wide: boolean, threads: number) => gpuProgram({
   bindings: { logits: `read ${elementOf(wide)}`, targets: 'read i32', loss: 'write f32', lse: 'write f32' },
   uniforms: UNIFORMS,
   workgroupSize: threads,
-  declarations: `${lanes(wide)}${rowSum(threads, 'rowSum')}${logSumExp(threads)}`,
+  declarations: `${rowSum(threads, 'rowSum')}${logSumExp(threads)}`,
   main: /* wgsl */ `
   if (groupIndex >= u.rows) { return; }
   let start = groupIndex * u.units;
-  var own = EXP_SUM_EMPTY;
-  var total = ${elementOf(wide)}(0.0);
-  for (var i = localIndex; i < u.units; i += ${threads}u) {
-    let x = logits[start + i];
-    own = expSumOf${wide ? 4 : 1}(own, x);
-    total += x;
-  }
+  ${expSumOfRow(wide, threads, 'logits', true)}
   let pair = rowExpSum(own, localIndex);
-  let mean = rowSum(lanes(total), localIndex) / f32(u.classes);
+  let mean = rowSum(total, localIndex) / f32(u.classes);
   if (localIndex > 0u) { return; }
   let value = pair.x + log(pair.y);
   lse[groupIndex] = value;

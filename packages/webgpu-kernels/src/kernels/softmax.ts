@@ -1,6 +1,6 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import { Softmax, type TensorInfo } from '@tensorflow/tfjs-core';
-import { logSumExp } from '../wgsl/rowReduce.ts';
+import { expSumOfRow, logSumExp } from '../wgsl/logSumExp.ts';
 import { given, rowsOf } from './kernel.ts';
 import { elementOf, rowPlan } from './rowPlan.ts';
 
@@ -17,8 +17,7 @@ const program = memoised((wide: boolean, threads: number) => gpuProgram({
   main: /* wgsl */ `
   if (groupIndex >= u.rows) { return; }
   let start = groupIndex * u.units;
-  var own = EXP_SUM_EMPTY;
-  for (var i = localIndex; i < u.units; i += ${threads}u) { own = expSumOf${wide ? 4 : 1}(own, x[start + i]); }
+  ${expSumOfRow(wide, threads, 'x')}
   let pair = rowExpSum(own, localIndex);
   let factor = 1.0 / pair.y;
   for (var i = localIndex; i < u.units; i += ${threads}u) { y[start + i] = exp(x[start + i] - pair.x) * factor; }`,

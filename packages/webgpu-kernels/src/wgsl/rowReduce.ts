@@ -26,31 +26,3 @@ ${steps.map((step) => `  if (localIndex < ${step}u) { let a = ${name}Parts[local
 export function rowSum(threads: number, name: string, type: 'f32' | 'vec2f' = 'f32'): string {
   return rowReduce(threads, { name, type, combine: 'a + b' });
 }
-
-/**
- * logSumExp — for `declarations`: the running form of Σ eˣ as a pair (m, Σ e^(x − m)), read in one pass over memory.
- *
- *     fn expSumOf4(pair: vec2f, x: vec4f) -> vec2f      fn expSumOf1(pair: vec2f, x: f32) -> vec2f      with one or four more
- *     fn rowExpSum(pair: vec2f, localIndex: u32) -> vec2f    all threads' pairs as one
- *     EXP_SUM_EMPTY                                      the pair of no numbers
- *
- * A NaN or +∞ makes the sum NaN; −∞ adds nothing.
- */
-export function logSumExp(threads: number): string {
-  return /* wgsl */ `
-const EXP_SUM_EMPTY = vec2f(-3.4e38, 0.0);
-fn larger(a: f32, b: f32) -> f32 { return select(a, b, b > a); }
-fn expSumOf1(pair: vec2f, x: f32) -> vec2f {
-  let m = larger(pair.x, x);
-  return vec2f(m, pair.y * exp(pair.x - m) + exp(x - m));
-}
-fn expSumOf4(pair: vec2f, x: vec4f) -> vec2f {
-  let m = larger(larger(larger(pair.x, x.x), larger(x.y, x.z)), x.w);
-  return vec2f(m, pair.y * exp(pair.x - m) + dot(exp(x - m), vec4f(1.0)));
-}
-fn joinedExpSums(a: vec2f, b: vec2f) -> vec2f {
-  let m = larger(a.x, b.x);
-  return vec2f(m, a.y * exp(a.x - m) + b.y * exp(b.x - m));
-}
-${rowReduce(threads, { name: 'rowExpSum', type: 'vec2f', combine: 'joinedExpSums(a, b)' })}`;
-}
