@@ -2,7 +2,7 @@ import { gpuProgram } from '@evenkeel/core-tensor';
 import { outAt, queryAt } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { blockRows } from './tile.ts';
-import { accumulate, extraBinding, loadRow, loadTile, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
+import { accumulate, extraBinding, featuresOf, loadRow, loadTile, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
@@ -27,6 +27,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
     },
     uniforms: UNIFORMS,
     workgroupSize: tile.threads,
+    enable: featuresOf(tile),
     declarations: [
       ...['q', 'k', 'v', 'dy'].map((name) => loader(name, variant)), storer('dk', variant), packed ? '' : storer('dv', variant),
       tileArrays(['q', 'dy'], variant, 2), `var<workgroup> statistics: array<vec2f, ${tile.keys}>;`, scoreFunctions(variant),

@@ -1,7 +1,7 @@
 import { gpuProgram } from '@evenkeel/core-tensor';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
-import { accumulate, extraBinding, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
+import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
@@ -23,6 +23,7 @@ export const backwardQueryProgram = programOf((variant) => {
     },
     uniforms: UNIFORMS,
     workgroupSize: tile.threads,
+    enable: featuresOf(tile),
     declarations: [
       ...['q', 'k', 'v', 'dy'].map((name) => loader(name, variant)), storer('dq', variant), tileArrays(['k', 'v'], variant, 2), scoreFunctions(variant),
     ].join('\n'),

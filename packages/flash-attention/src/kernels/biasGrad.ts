@@ -3,7 +3,7 @@ import { loadQuery, PRODUCTS, scoreGradient } from './backwardQuery.ts';
 import { keyRange, queryRows } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { blockRows } from './tile.ts';
-import { extraBinding, loadTile, threadPlace, tileArrays, withProducts } from './tiles.ts';
+import { extraBinding, featuresOf, loadTile, threadPlace, tileArrays, withProducts } from './tiles.ts';
 import { each, loader, programOf, rowsBinding, UNIFORMS, type Variant } from './variant.ts';
 
 /**
@@ -24,6 +24,7 @@ export const biasGradProgram = programOf((variant) => {
     },
     uniforms: UNIFORMS,
     workgroupSize: tile.threads,
+    enable: featuresOf(tile),
     declarations: [
       ...['q', 'k', 'v', 'dy'].map((name) => loader(name, variant)), tileArrays(['k', 'v'], variant, 2), scoreFunctions(variant),
       `var<workgroup> sums: array<vec4f, ${tile.threads}>;`,

@@ -2,7 +2,7 @@ import { gpuProgram } from '@evenkeel/core-tensor';
 import { enterHead, enterSequence, LOWEST, scoreFunctions } from './scores.ts';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
 import { chunksOf } from './tile.ts';
-import { accumulate, extraBinding, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
+import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
@@ -27,6 +27,7 @@ export const forwardProgram = programOf((variant) => {
     },
     uniforms: UNIFORMS,
     workgroupSize: tile.threads,
+    enable: featuresOf(tile),
     declarations: [
       ...['q', 'k', 'v'].map((name) => loader(name, variant)), storer('out', variant), tileArrays(['k', 'v'], variant, 1), scoreFunctions(variant),
     ].join('\n'),

@@ -6,7 +6,7 @@ import { biasGradProgram } from './biasGrad.ts';
 import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCall } from './call.ts';
 import { clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
 import { forwardProgram } from './forward.ts';
-import { blockRows, chooseTile, type Pass } from './tile.ts';
+import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
 
 /**
  * attentionKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
@@ -93,7 +93,9 @@ function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
   return dbias;
 }
 
-const tileFor = (pass: Pass, { d, attrs }: AttentionCall, length: number, { limits }: GpuBackend) => chooseTile(pass, d, length, limits, attrs.tile);
+function tileFor(pass: Pass, { d, attrs }: AttentionCall, length: number, backend: GpuBackend): Tile {
+  return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
+}
 
 /** lse and rowsum(dy ∘ out) of every query, with the small tensors after them, and the uniforms that say where. */
 function prepare(kernelCall: GpuKernelCall, call: AttentionCall): { extra: TensorInfo; uniforms: ReturnType<typeof uniformsOf> } {
@@ -102,7 +104,7 @@ function prepare(kernelCall: GpuKernelCall, call: AttentionCall): { extra: Tenso
   const small = smallTensors(call);
   const extra = backend.temporary([2 * rows + small.reduce((total, { shape }) => total + shape.reduce((a, c) => a * c, 1), 0)], 'int32');
   const uniforms = uniformsOf(call, copyExtra(backend, small, extra, 2 * rows));
-  const variant = variantOf(call, { threads: 64, rows: 1, split: 1, keys: 4 });
+  const variant = variantOf(call, { threads: 64, rows: 1, split: 1, keys: 4, lanes: false });
   backend.dispatch(rowSumProgram({ headDim: variant.headDim, tile: variant.tile } as typeof variant), {
     tensors: { out: given(kernelCall, 'out'), dy: given(kernelCall, 'dy'), lse: given(kernelCall, 'lse'), extra }, uniforms, groups: rowSumGroups(backend, rows),
   });

@@ -1,3 +1,4 @@
+import type { GpuFeature } from '@evenkeel/core-tensor';
 import { chunksOf, type Tile } from './tile.ts';
 import { each, LANES, needsExtra, type Variant } from './variant.ts';
 
@@ -58,10 +59,7 @@ export function withProducts(products: readonly Product[], { headDim, tile }: Va
   const width = chunks * split;
   const partial = products.map(({ into, x, tile: from }) => [
     each(rows, (r) => `var ${into}${r} = vec4f();`),
-    each(chunks, (c) => LANES.map((lane, l) => {
-      const term = (r: number): string => `${into}${r}.${lane} += dot(${x}${r}_${c}, y);`;
-      return `{ let y = ${from}Tile[n * ${width}u + ${l * width + c * split}u + part]; ${each(rows, term)} }`;
-    }).join('\n')),
+    each(chunks, (c) => fourRows(from, c, tile, width, (lane) => each(rows, (r) => `${into}${r}.${lane} += dot(${x}${r}_${c}, y);`))),
   ].join('\n')).join('\n');
   const loop = (text: string): string => `for (var n = 0u; n < ${count}; n += 4u) {\n${text}\n}`;
   if (split === 1) return loop(`${partial}\n${body}`);
@@ -77,9 +75,18 @@ export function accumulate(into: string, weight: string, from: string, { headDim
   const { rows, split } = tile;
   const chunks = chunksOf(headDim, tile);
   const width = chunks * split;
-  return each(chunks, (c) => LANES.map((lane, l) =>
-    `{ let y = ${from}Tile[n * ${width}u + ${l * width + c * split}u + part]; ${each(rows, (r) => `${into}${r}_${c} += ${weight}${r}.${lane} * y;`)} }`).join('\n'));
+  return each(chunks, (c) => fourRows(from, c, tile, width, (lane) => each(rows, (r) => `${into}${r}_${c} += ${weight}${r}.${lane} * y;`)));
 }
+
+/** `use` of chunk c of rows n … n + 3 of a tile, as `y`. */
+function fourRows(from: string, c: number, { split, lanes }: Tile, width: number, use: (lane: string) => string): string {
+  if (!lanes) return LANES.map((lane, l) => `{ let y = ${from}Tile[n * ${width}u + ${l * width + c * split}u + part]; ${use(lane)} }`).join('\n');
+  return `{ let own = ${from}Tile[(n + (laneIndex & 3u)) * ${width}u + ${c}u];
+    ${LANES.map((lane, l) => `{ let y = subgroupBroadcast(own, ${l}u); ${use(lane)} }`).join('\n')} }`;
+}
+
+/** featuresOf — what a program of this tile needs of the device. */
+export const featuresOf = ({ lanes }: Tile): GpuFeature[] => (lanes ? ['subgroups'] : []);
 
 /** extraBinding — small tensors, in the forward pass; statistics of the rows before them in the backward pass. */
 export const extraBinding = (variant: Variant, isBackward: boolean): Record<string, 'read i32'> => (isBackward || needsExtra(variant) ? { extra: 'read i32' } : {});
