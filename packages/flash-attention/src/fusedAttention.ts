@@ -1,7 +1,10 @@
-import { fusedOp, runKernel, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
+import { fusedOp, registerGpuKernels, runKernel, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
 import { zerosLike, type Tensor } from '@tensorflow/tfjs-core';
+import { attentionKernels } from './kernels/index.ts';
 import type { AttentionAttrs, AttentionInputs, AttentionTerms } from './options.ts';
 import { referenceAttention } from './reference/attention.ts';
+
+registerGpuKernels(attentionKernels);
 
 export type PackedInputs = AttentionTerms & { qkv: Tensor };
 export type PackedAttrs = AttentionAttrs & Required<PackedAttentionSizes>;

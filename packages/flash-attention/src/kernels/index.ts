@@ -1,0 +1,125 @@
+import type { GpuBackend, GpuKernel, GpuKernelCall } from '@evenkeel/core-tensor';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { backwardKeyValueProgram } from './backwardKeyValue.ts';
+import { backwardQueryProgram } from './backwardQuery.ts';
+import { biasGradProgram } from './biasGrad.ts';
+import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCall } from './call.ts';
+import { clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
+import { forwardProgram } from './forward.ts';
+import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
+
+/**
+ * attentionKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
+ *
+ *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
+ *     evenkeel/attentionGeneral                                         → [out, lse, rowMax, entropy]
+ *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad → [dq, dk, dv]
+ *     evenkeel/attentionPackedGrad                                      → [dqkv]
+ *     evenkeel/attentionBiasGrad                                        → dbias
+ *
+ * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
+ * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
+ * lse +Infinity. Results do not depend on how the device schedules the work.
+ */
+export const attentionKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attention', run: attention },
+  { name: 'evenkeel/attentionPacked', run: attention },
+  { name: 'evenkeel/attentionVarlen', run: attention },
+  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) },
+  { name: 'evenkeel/attentionGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
+];
+
+function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] {
+  const { backend } = kernelCall;
+  const call = readCall(kernelCall);
+  const { b, t, heads, d, queries, q, k, v, bias, isVarlen, isPacked } = call;
+  const tile = tileFor('forward', call, t, backend);
+  const out = backend.allocate(isPacked ? [b, t, heads, d] : q.shape);
+  const shape = isVarlen ? [heads, queries] : [b, heads, t];
+  const lse = backend.allocate(shape);
+  const written = statistics ? backend.temporary([3, ...shape]) : lse;
+  const { extra, places } = packExtra(backend, smallTensors(call));
+  backend.dispatch(forwardProgram(variantOf(call, tile, { statistics })), {
+    tensors: { q, k, v, out, lse: written, ...(bias && { bias }), ...(extra && { extra }) },
+    uniforms: uniformsOf(call, places), groups: [Math.ceil(t / blockRows(tile)), heads, b],
+  });
+  if (isVarlen) clearUnused(backend, call, [{ y: out, value: 0 }, { y: lse, value: Infinity, isLse: true }]);
+  if (!statistics) return [out, lse];
+  const [rowMax, entropy] = [backend.allocate(shape), backend.allocate(shape)];
+  const count = queries * heads;
+  backend.dispatch(splitStatistics, { tensors: { x: written, lse, rowMax, entropy }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
+  return [out, lse, rowMax, entropy];
+}
+
+function attentionGrad(kernelCall: GpuKernelCall): TensorInfo[] {
+  const { backend } = kernelCall;
+  const call = readCall(kernelCall);
+  const { b, t, s, heads, kvHeads, q, k, v, bias, isVarlen, isPacked } = call;
+  const dy = given(kernelCall, 'dy');
+  const { extra, uniforms } = prepare(kernelCall, call);
+  const dq = backend.allocate(q.shape);
+  const [dk, dv] = isPacked ? [dq, dq] : [backend.allocate(k.shape), backend.allocate(v.shape)];
+  const tensors = { q, k, v, dy, extra, ...(bias && { bias }) };
+  const queryTile = tileFor('query', call, t, backend);
+  backend.dispatch(backwardQueryProgram(variantOf(call, queryTile)), {
+    tensors: { ...tensors, dq }, uniforms, groups: [Math.ceil(t / blockRows(queryTile)), heads, b],
+  });
+  const keyTile = tileFor('keyValue', call, s, backend);
+  backend.dispatch(backwardKeyValueProgram(variantOf(call, keyTile, { isOverQueries: true })), {
+    tensors: { ...tensors, dk, ...(!isPacked && { dv }) }, uniforms, groups: [Math.ceil(s / blockRows(keyTile)), kvHeads, b],
+  });
+  if (isVarlen) clearUnused(backend, call, [{ y: dq, value: 0 }, { y: dk, value: 0, isKeys: true }, { y: dv, value: 0, isKeys: true }]);
+  return isPacked ? [dq] : [dq, dk, dv];
+}
+
+function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
+  const { backend } = kernelCall;
+  const call = readCall(kernelCall);
+  const bias = given(kernelCall, 'bias');
+  const { t, s, q, k, v } = call;
+  const { extra, uniforms } = prepare(kernelCall, call);
+  const tile = { ...tileFor('bias', call, t, backend), rows: 1 };
+  const variant = variantOf(call, tile);
+  const dbias = backend.allocate(bias.shape);
+  const [sequences, heads] = bias.shape as [number, number];
+  backend.dispatch(biasGradProgram(variant), {
+    tensors: { q, k, v, dy: given(kernelCall, 'dy'), extra, bias, dbias }, uniforms,
+    groups: [variant.keyAxis ? Math.ceil(s / tile.keys) : 1, variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
+  });
+  return dbias;
+}
+
+function tileFor(pass: Pass, { d, attrs }: AttentionCall, length: number, backend: GpuBackend): Tile {
+  return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
+}
+
+/** lse and rowsum(dy ∘ out) of every query, with the small tensors after them, and the uniforms that say where. */
+function prepare(kernelCall: GpuKernelCall, call: AttentionCall): { extra: TensorInfo; uniforms: ReturnType<typeof uniformsOf> } {
+  const { backend } = kernelCall;
+  const rows = call.queries * call.heads;
+  const small = smallTensors(call);
+  const extra = backend.temporary([2 * rows + small.reduce((total, { shape }) => total + shape.reduce((a, c) => a * c, 1), 0)], 'int32');
+  const uniforms = uniformsOf(call, copyExtra(backend, small, extra, 2 * rows));
+  const variant = variantOf(call, { threads: 64, rows: 1, split: 1, keys: 4, lanes: false });
+  backend.dispatch(rowSumProgram({ headDim: variant.headDim, tile: variant.tile } as typeof variant), {
+    tensors: { out: given(kernelCall, 'out'), dy: given(kernelCall, 'dy'), lse: given(kernelCall, 'lse'), extra }, uniforms, groups: rowSumGroups(backend, rows),
+  });
+  return { extra, uniforms };
+}
+
+type Unused = { readonly y: TensorInfo; readonly value: number; readonly isLse?: boolean; readonly isKeys?: boolean };
+
+/** Rows after the last sequence, where the device alone knows whether there are any. */
+function clearUnused(backend: GpuBackend, { attrs, b, heads, kvHeads, d, queries, keys, cuSeqlens }: AttentionCall, results: readonly Unused[]): void {
+  if (attrs.boundaries !== undefined || cuSeqlens === undefined) return;
+  for (const { y, value, isLse = false, isKeys = false } of results) {
+    const rows = isKeys ? keys : queries;
+    const columns = isLse ? heads : (isKeys ? kvHeads : heads) * d;
+    const uniforms = { last: b, rows, columns, rowStride: isLse ? 1 : columns, columnStride: isLse ? queries : 1, value };
+    backend.dispatch(clearRows, { tensors: { y, ends: cuSeqlens[isKeys ? 1 : 0] }, uniforms, groups: backend.spread(Math.ceil((rows * columns) / 64)) });
+  }
+}

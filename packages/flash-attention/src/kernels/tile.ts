@@ -1,0 +1,76 @@
+import { UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+
+/** Pass — what a program computes: `forward`, dq (`query`), dk and dv (`keyValue`), or the bias's gradient (`bias`). */
+export type Pass = 'forward' | 'query' | 'keyValue' | 'bias';
+
+/**
+ * Tile — how a workgroup divides its work. Each thread has `rows` rows in registers (queries, or keys where their gradient is made),
+ * and of each the channels of one of `split` parts; `keys` rows of the other side lie in workgroup memory at a time.
+ * With `lanes` four lanes of a subgroup read a vec4 each and hand it to all others, where otherwise every thread reads all four: for
+ * adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
+ */
+export type Tile = { readonly threads: number; readonly rows: number; readonly split: number; readonly keys: number; readonly lanes: boolean };
+
+/** Widest head that fits: a step of keys and values, and the parts of their products, in 16 KiB. */
+export const MAX_HEAD_DIM = 256;
+
+/** vec4s of a row that one thread holds, per tensor: a thread has 2 of them in the forward pass, up to 4 in the backward pass. */
+const CHUNKS: Readonly<Record<Pass, number>> = { forward: 8, query: 8, keyValue: 4, bias: 8 };
+const THREADS = 64;
+/** Enough for every device; more would leave room for fewer workgroups at a time. */
+const WORKGROUP_BYTES = 16384;
+
+/** TileLimits — what a device allows, and whether its subgroups are as narrow as the vectors of a CPU. */
+export type TileLimits = Pick<GpuBackend['limits'], 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX' | 'maxComputeWorkgroupStorageSize'> & { readonly isNarrow?: boolean };
+
+/** blockRows — rows of a workgroup. */
+export const blockRows = ({ threads, rows, split }: Tile): number => (threads / split) * rows;
+
+/** chunksOf — vec4s of a row that each thread holds. */
+export const chunksOf = (headDim: number, { split }: Tile): number => Math.ceil(Math.ceil(headDim / 4) / split);
+
+/** workgroupBytes — what a program of this tile takes of workgroup memory. */
+export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number {
+  const { threads, rows, split, keys } = tile;
+  const tiles = 2 * keys * chunksOf(headDim, tile) * split * 16;
+  const statistics = pass === 'keyValue' ? 8 * keys : 0;
+  const parts = split > 1 ? (pass === 'forward' ? 1 : 2) * (keys / 4) * rows * threads * 16 : 0;
+  const sums = pass === 'bias' ? threads * 16 : 0;
+  return tiles + statistics + parts + sums;
+}
+
+/**
+ * chooseTile — the tile for heads of this width on a device with these limits; `wanted` overrides single numbers.
+ *
+ * @param length  rows to divide among workgroups: few rows get small workgroups.
+ * @throws UnsupportedError  if heads are wider than 256, or nothing fits the device.
+ */
+export function chooseTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile> = {}): Tile {
+  if (headDim > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${headDim}`);
+  const chunks = Math.ceil(headDim / 4);
+  const lanes = wanted.lanes ?? (limits.isNarrow === true && (wanted.split ?? 1) === 1);
+  let split = 1;
+  while (!lanes && chunks / split > CHUNKS[pass]) split *= 2;
+  split = wanted.split ?? split;
+  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 || chunks / split > 8 ? 1 : 2);
+  const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+  const enough = Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, length / rows)))) * split;
+  const threads = wanted.threads ?? Math.min(THREADS, most, enough);
+  const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
+  const sizes = wanted.keys === undefined ? [32, 16, 8, 4] : [wanted.keys];
+  for (const keys of sizes) {
+    if (pass === 'bias' && keys > 16) continue;
+    const tile = { threads, rows, split, keys, lanes };
+    if (workgroupBytes(pass, headDim, tile) <= room) return tile;
+  }
+  throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
+}
+
+/** tileLimits — of a backend: subgroups of at most 8 lanes are the vectors of a CPU. */
+export function tileLimits(backend: GpuBackend): TileLimits {
+  const { limits, features } = backend;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = limits;
+  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMaxSize?: number } } }).device ?? {};
+  const isNarrow = features.has('subgroups') && (adapterInfo?.subgroupMaxSize ?? Infinity) <= 8;
+  return { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, isNarrow };
+}
