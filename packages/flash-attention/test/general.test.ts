@@ -105,6 +105,14 @@ forEachBackend(() => {
     free(made, bare);
   });
 
+  it('flashAttention(q, k, v, { softcap }) caps scores that are small against the cap as exactly as others', async () => {
+    const [c, x] = [50, Float32Array.from({ length: 201 }, (_, i) => (i - 100) / 4)]; // up to half the cap
+    const [q, one] = [tensor(x, [1, 201, 1, 1]), tensor([1], [1, 1, 1, 1])];
+    const { rowMax, out, lse, entropy } = flashAttention(q, one, one, { softcap: c, returnStats: true });
+    await expectClose(rowMax, Float64Array.from(x, (score) => c * Math.tanh(score / c)), { rtol: 1e-6, atol: 0 }); // a single key has the largest score
+    dispose([q, one, rowMax, out, lse, entropy]);
+  });
+
   it('flashAttention(q, k, v, { softcap }) keeps every score within ±c, also for products of 1e4', async () => {
     const made = makeCase({ ...base, seqLen: 33, kvLen: 33 }, 60);
     const [c, count] = [3, 33];
