@@ -23,7 +23,7 @@ export type CapturedStep<I, K extends string, R> = ((inputs: I, numbers: Readonl
 };
 
 /** canCapture — whether the device in use records and replays steps. */
-export const canCapture = (): boolean => 'capture' in (engine().backend as object);
+export const canCapture = (): boolean => (engine().backend as { capture?: unknown }).capture !== undefined;
 
 /** StepNumbers — the numbers of a step as its function sees them. */
 export type StepNumbers<K extends string> = { readonly [P in K]: number | StepNumber };
