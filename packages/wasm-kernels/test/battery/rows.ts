@@ -216,6 +216,7 @@ const losses: Row[] = [
     },
   })),
   { kernel: Softmax, slowDenormals: true, attrs: { dim: -1 }, large: 500, inputs: (draw, n) => ({ logits: rows(draw, n) }) },
+  ...[1, 8, 40, 64, 128].map((width): Row => ({ kernel: Softmax, form: `of ${width} columns`, slowDenormals: true, attrs: { dim: -1 }, large: 500, inputs: (draw, n) => ({ logits: draw.floats(n, width) }) })),
   { kernel: Softmax, form: 'of whole vectors', slowDenormals: true, attrs: { dim: -1 }, large: 100, inputs: (draw, n) => ({ logits: draw.floats(n, WIDE) }) },
 ];
 

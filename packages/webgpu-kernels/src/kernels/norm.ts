@@ -1,8 +1,8 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { rowSum } from '../wgsl/rowReduce.ts';
+import { groupSize, rowLoop, rowStart, rowSum } from '../wgsl/rowReduce.ts';
 import { given, rowsOf } from './kernel.ts';
-import { elementOf, lanes, rowPlan } from './rowPlan.ts';
+import { elementOf, lanes, rowGroups, rowPlan } from './rowPlan.ts';
 
 /**
  * `evenkeel/layerNorm`, `evenkeel/rmsNorm`: x, weight?, bias? → y over the last axis, attrs eps; and both of a sum
@@ -16,12 +16,11 @@ export const normKernels: readonly GpuKernel[] = [
 ];
 
 /**
- * One workgroup per row, in three passes over it: the sum, the squares of what is left without the mean, and y. Only the first
- * reads what is new to the caches. A thread sees the same channels in each, so it reads its own numbers of `sum`.
+ * Three passes over each row: the sum, the squares of what is left without the mean, and y. Only the first reads what is new to the caches. A thread sees the same channels in each, so it reads its own numbers of `sum`.
  */
 const normProgram = memoised((wide: boolean, threads: number, centred: boolean, weighted: boolean, biased: boolean, summed: boolean) => {
   const element = elementOf(wide);
-  const loop = (body: string): string => `for (var i = localIndex; i < u.units; i += ${threads}u) { ${body} }`;
+  const loop = (body: string): string => rowLoop(threads, body);
   const value = `${summed ? 'sum' : 'x'}[start + i]`;
   const first = summed ? 'let v = x[start + i] + residual[start + i]; sum[start + i] = v;' : 'let v = x[start + i];';
   const squares = 'let d = v - mean; squares += d * d;';
@@ -34,11 +33,9 @@ const normProgram = memoised((wide: boolean, threads: number, centred: boolean, 
       y: `write ${element}`,
     },
     uniforms: { rows: 'u32', units: 'u32', channels: 'f32', eps: 'f32' },
-    workgroupSize: threads,
+    workgroupSize: groupSize(threads),
     declarations: `${lanes(wide)}${rowSum(threads, 'rowSum')}`,
-    main: /* wgsl */ `
-    if (groupIndex >= u.rows) { return; }
-    let start = groupIndex * u.units;
+    main: /* wgsl */ `${rowStart(threads)}
     var squares = ${element}(0.0);
     ${centred ? `var total = ${element}(0.0);
     ${loop(`${first} total += v;`)}
@@ -54,13 +51,14 @@ function norm(call: GpuKernelCall, centred: boolean, residual?: TensorInfo): Ten
   const { inputs: { weight, bias }, attrs, backend } = call;
   const x = given(call, 'x');
   const channels = x.shape.at(-1) as number;
-  const { wide, units, threads } = rowPlan(channels);
+  const plan = rowPlan(channels);
+  const { wide, units, threads } = plan;
   const rows = rowsOf(x);
   const y = backend.allocate(x.shape);
   const sum = residual === undefined ? [] : [backend.allocate(x.shape)];
   const tensors = { x, y, ...(residual === undefined ? {} : { residual, sum: sum[0] as TensorInfo }), ...(weight === undefined ? {} : { weight }), ...(bias === undefined ? {} : { bias }) };
   backend.dispatch(normProgram(wide, threads, centred, weight !== undefined, bias !== undefined, residual !== undefined), {
-    tensors, uniforms: { rows, units, channels, eps: attrs.eps as number }, groups: backend.spread(rows),
+    tensors, uniforms: { rows, units, channels, eps: attrs.eps as number }, groups: rowGroups(backend, rows, plan),
   });
   return [y, ...sum];
 }

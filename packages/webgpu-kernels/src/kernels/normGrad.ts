@@ -1,8 +1,8 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { rowSum } from '../wgsl/rowReduce.ts';
+import { groupSize, rowLoop, rowStart, rowSum } from '../wgsl/rowReduce.ts';
 import { given, rowsOf } from './kernel.ts';
-import { elementOf, lanes, rowPlan } from './rowPlan.ts';
+import { elementOf, lanes, rowGroups, rowPlan } from './rowPlan.ts';
 
 /**
  * `evenkeel/layerNormGrad`: x, weight?, dy, dsum? → [dx, dweight, dbias], attrs eps; `evenkeel/rmsNormGrad` → [dx, dweight].
@@ -14,12 +14,12 @@ export const normGradKernels: readonly GpuKernel[] = [
 ];
 
 /**
- * One workgroup per row: dx = scale · (g − mean(g) − x̂ · mean(g · x̂)) with g = dy · weight; RMSNorm does not subtract mean(g).
+ * Row by row: dx = scale · (g − mean(g) − x̂ · mean(g · x̂)) with g = dy · weight; RMSNorm does not subtract mean(g).
  * It keeps the row's mean and scale in `stats` for the gradients of the parameters.
  */
 const rowsProgram = memoised((wide: boolean, threads: number, centred: boolean, weighted: boolean, summed: boolean) => {
   const element = elementOf(wide);
-  const loop = (body: string): string => `for (var i = localIndex; i < u.units; i += ${threads}u) { ${body} }`;
+  const loop = (body: string): string => rowLoop(threads, body);
   const gradient = `let normal = (x[start + i] - mean) * scale; let g = dy[start + i]${weighted ? ' * weight[i]' : ''};`;
   return gpuProgram({
     name: centred ? 'layerNormGrad' : 'rmsNormGrad',
@@ -29,18 +29,16 @@ const rowsProgram = memoised((wide: boolean, threads: number, centred: boolean, 
       dx: `write ${element}`, stats: 'write vec2f',
     },
     uniforms: { rows: 'u32', units: 'u32', channels: 'f32', eps: 'f32' },
-    workgroupSize: threads,
+    workgroupSize: groupSize(threads),
     declarations: `${lanes(wide)}${rowSum(threads, 'rowSum')}${rowSum(threads, 'rowSums', 'vec2f')}`,
-    main: /* wgsl */ `
-    if (groupIndex >= u.rows) { return; }
-    let start = groupIndex * u.units;
+    main: /* wgsl */ `${rowStart(threads)}
     ${centred ? `var total = ${element}(0.0);
     ${loop('total += x[start + i];')}
     let mean = rowSum(lanes(total), localIndex) / u.channels;` : 'let mean = 0.0;'}
     var squares = ${element}(0.0);
     ${loop('let d = x[start + i] - mean; squares += d * d;')}
     let scale = inverseSqrt(rowSum(lanes(squares), localIndex) / u.channels + u.eps);
-    if (localIndex == 0u) { stats[groupIndex] = vec2f(mean, scale); }
+    if (lane == 0u && row < u.rows) { stats[row] = vec2f(mean, scale); }
     var sum = ${element}(0.0);
     var products = ${element}(0.0);
     ${loop(`${gradient} sum += g; products += g * normal;`)}
@@ -92,12 +90,13 @@ function normGrad(call: GpuKernelCall, centred: boolean): TensorInfo[] {
   const [x, dy] = [given(call, 'x'), given(call, 'dy')];
   const channels = x.shape.at(-1) as number;
   const rows = rowsOf(x);
-  const { wide, units, threads } = rowPlan(channels);
+  const plan = rowPlan(channels);
+  const { wide, units, threads } = plan;
   const dx = backend.allocate(x.shape);
   const stats = backend.temporary([rows, 2]);
   backend.dispatch(rowsProgram(wide, threads, centred, weight !== undefined, dsum !== undefined), {
     tensors: { x, dy, dx, stats, ...(weight === undefined ? {} : { weight }), ...(dsum === undefined ? {} : { dsum }) },
-    uniforms: { rows, units, channels, eps: attrs.eps as number }, groups: backend.spread(rows),
+    uniforms: { rows, units, channels, eps: attrs.eps as number }, groups: rowGroups(backend, rows, plan),
   });
   const perBlock = Math.max(8, Math.ceil(rows / Math.min(MAX_BLOCKS, Math.ceil(PARTIAL_SUMS / Math.max(channels, 1)))));
   const blocks = Math.ceil(rows / perBlock);

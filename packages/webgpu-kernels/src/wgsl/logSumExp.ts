@@ -1,4 +1,4 @@
-import { rowReduce } from './rowReduce.ts';
+import { rowLoop, rowReduce } from './rowReduce.ts';
 
 /**
  * logSumExp — for `declarations`: the running form of Σ eˣ as a pair (m, Σ e^(x − m)), read in one pass over memory.
@@ -29,17 +29,17 @@ ${rowReduce(threads, { name: 'rowExpSum', type: 'vec2f', combine: 'joinedExpSums
 }
 
 /**
- * expSumOfRow — for `main`: `own`, the pair of this thread's numbers of a row of `u.units` units from `x[start]` on, and with
+ * expSumOfRow — for `main`: `own`, the pair of this thread's numbers of its row of `x` (see rowStart), and with
  * `summed` also `total`, their sum. Narrow rows too are taken four numbers at a time: five exponentials for four of them.
  */
 export function expSumOfRow(wide: boolean, threads: number, x: string, summed = false): string {
   const add = (count: 1 | 4): string => `own = expSumOf${count}(own, v);${summed ? ` total += ${count === 4 ? 'dot(v, vec4f(1.0))' : 'v'};` : ''}`;
   const at = (k: number): string => `${x}[start + i + ${k * threads}u]`;
-  const loop = wide ? `for (var i = localIndex; i < u.units; i += ${threads}u) { let v = ${x}[start + i]; ${add(4)} }` : /* wgsl */ `
-  var i = localIndex;
-  for (; i + ${3 * threads}u < u.units; i += ${4 * threads}u) { let v = vec4f(${[0, 1, 2, 3].map(at).join(', ')}); ${add(4)} }
-  for (; i < u.units; i += ${threads}u) { let v = ${x}[start + i]; ${add(1)} }`;
+  const loop = wide ? rowLoop(threads, `let v = ${x}[start + i]; ${add(4)}`) : /* wgsl */ `
+  var i = lane;
+  for (; i + ${3 * threads}u < units; i += ${4 * threads}u) { let v = vec4f(${[0, 1, 2, 3].map(at).join(', ')}); ${add(4)} }
+  for (; i < units; i += ${threads}u) { let v = ${x}[start + i]; ${add(1)} }`;
   return `
-  var own = EXP_SUM_EMPTY;${summed ? '\n  var total = 0.0;' : ''}
+  var own = EXP_SUM_EMPTY;${summed ? ' var total = 0.0;' : ''}
   ${loop}`;
 }

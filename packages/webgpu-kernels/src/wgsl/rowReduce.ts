@@ -1,22 +1,49 @@
-/** Reductions over a workgroup: every thread brings a value, every thread gets the same result. In a fixed order, so always the same bits. */
+/**
+ * Programs over rows: `threads` invocations of a workgroup, a power of two, go through a row side by side. Where that are few,
+ * a workgroup has several rows. Sums are trees in a fixed order, so always the same bits.
+ */
+
+/** Invocations that a workgroup has at least. */
+const SMALLEST_GROUP = 64;
+
+/** rowsPerGroup — how many rows a workgroup has at that many threads per row. */
+export const rowsPerGroup = (threads: number): number => Math.max(1, SMALLEST_GROUP / threads);
+
+/** groupSize — the workgroup of a program over rows. */
+export const groupSize = (threads: number): number => threads * rowsPerGroup(threads);
+
+/**
+ * rowStart — for `main`, first: `row`; `lane`, the place among its threads; `units`, the length of the row, and 0 beyond the last
+ * of `u.rows` rows, where all that follows does nothing but keep step at barriers; `start`, the row's first unit.
+ */
+export const rowStart = (threads: number): string => /* wgsl */ `
+  let lane = localIndex % ${threads}u;
+  let row = groupIndex * ${rowsPerGroup(threads)}u + localIndex / ${threads}u;
+  let units = select(0u, u.units, row < u.rows);
+  let start = row * u.units;`;
+
+/** rowLoop — for `main`: `body` for each `i` of the units that this thread has. */
+export const rowLoop = (threads: number, body: string): string => `for (var i = lane; i < units; i += ${threads}u) { ${body} }`;
 
 /** RowReduction — `type` is WGSL's; `combine` is an expression of `a` and `b`. */
 export type RowReduction = { readonly name: string; readonly type: string; readonly combine: string };
 
 /**
- * rowReduce — for `declarations`: `fn <name>(value: <type>, localIndex: u32) -> <type>`, a tree over the first `threads`
- * invocations, which must be a power of two and all of the workgroup. To be called by all of them.
+ * rowReduce — for `declarations`: `fn <name>(value: <type>, localIndex: u32) -> <type>`, of what the threads of a row bring. To be
+ * called by the whole workgroup.
  */
 export function rowReduce(threads: number, { name, type, combine }: RowReduction): string {
   const steps = Array.from({ length: Math.log2(threads) }, (_, i) => threads >> (i + 1));
+  const parts = `${name}Parts`;
   return /* wgsl */ `
-var<workgroup> ${name}Parts: array<${type}, ${threads}>;
+var<workgroup> ${parts}: array<${type}, ${groupSize(threads)}>;
 fn ${name}(value: ${type}, localIndex: u32) -> ${type} {
-  ${name}Parts[localIndex] = value;
+  let lane = localIndex % ${threads}u;
+  ${parts}[localIndex] = value;
   workgroupBarrier();
-${steps.map((step) => `  if (localIndex < ${step}u) { let a = ${name}Parts[localIndex]; let b = ${name}Parts[localIndex + ${step}u]; ${name}Parts[localIndex] = ${combine}; }
+${steps.map((step) => `  if (lane < ${step}u) { let a = ${parts}[localIndex]; let b = ${parts}[localIndex + ${step}u]; ${parts}[localIndex] = ${combine}; }
   workgroupBarrier();`).join('\n')}
-  let total = ${name}Parts[0];
+  let total = ${parts}[localIndex - lane];
   workgroupBarrier();
   return total;
 }`;

@@ -35,11 +35,11 @@ forEachBackend([GPU_BACKEND], () => {
   });
 
   it('norms of more rows than one axis may have workgroups are right', async () => {
-    const rows = 70_001;
-    const values = randomArray(rows * 3).map((value, i) => value / 8 + (i % 3)); // no row of equal numbers, of which float32 leaves little
-    const x = tensor(values, [rows, 3]);
+    const [rows, channels] = [66_001, 33]; // too long to share a workgroup
+    const values = randomArray(rows * channels).map((value, i) => value / 8 + (i % 3)); // no row of equal numbers, of which float32 leaves little
+    const x = tensor(values, [rows, channels]);
     const [y] = run('layerNorm', { x }, { eps: EPS });
-    await expectClose(y!, layerNorm64(values, 3, { eps: EPS }), { rtol: 1e-5, atol: 1e-5 });
+    await expectClose(y!, layerNorm64(values, channels, { eps: EPS }), { rtol: 2e-6, atol: 2e-6 });
     dispose([x, y!]);
   });
 });
