@@ -18,7 +18,7 @@ export { einsum } from './einsum.ts';
 export { splitHeads } from './splitHeads.ts';
 export { rematerialise } from './rematerialise.ts';
 export { gpuProgram, memoised, UNIFORM_BYTES, type GpuBinding, type GpuElement, type GpuFeature, type GpuProgram, type GpuProgramSpec, type GpuScalar } from './gpu/program.ts';
-export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuKernel, type GpuKernelCall } from './gpu/backend.ts';
+export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuKernel, type GpuKernelCall, type GpuPrecision } from './gpu/backend.ts';
 export { canCapture, captureStep, type CapturedStep, type StepCaptureCore, type StepNumbers, type StepStatus } from './captureStep.ts';
 export { stepScalar } from './stepScalar.ts';
 export { dropThreshold, WGSL_THREEFRY } from './gpu/threefry.ts';

@@ -1,5 +1,5 @@
 import {
-  ConfigError, describeShape, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuProgram,
+  ConfigError, describeShape, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
   type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
@@ -32,6 +32,7 @@ export type BackendParts = {
   readonly info: GPUAdapterInfo;
   readonly watch: DeviceWatch;
   readonly isSoftware: boolean;
+  readonly precision: GpuPrecision;
   readonly tuning: Omit<TunerParts, 'time'>;
 };
 
@@ -51,6 +52,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** Values that captured steps keep alive, and for how many. */
   readonly held = new Map<DataId, number>();
   readonly isSoftware: boolean;
+  readonly precision: GpuPrecision;
   readonly tuner: Tuner;
   readonly #watch: DeviceWatch;
   readonly #uniforms: UniformArena;
@@ -61,9 +63,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** What the kernel that is running has made. */
   #call: { readonly name: string; readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
 
-  constructor({ device, info, watch, isSoftware, tuning }: BackendParts) {
+  constructor({ device, info, watch, isSoftware, precision, tuning }: BackendParts) {
     super(device, info);
     this.isSoftware = isSoftware;
+    this.precision = precision;
     this.tuner = createTuner({ ...tuning, time: (f, repeats) => this.#time(f, repeats) });
     this.#watch = watch;
     this.limits = limitsOf(device);

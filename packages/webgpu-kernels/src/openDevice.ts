@@ -5,7 +5,7 @@ import { watchDevice } from './deviceWatch.ts';
 import type { GpuEntry } from './gpuEntry.ts';
 import { registerKernels } from './kernels/index.ts';
 import { usefulFeatures, usefulLimits } from './requirements.ts';
-import type { Tuning } from './tuner.ts';
+import type { WebgpuOptions } from './options.ts';
 import { adapterKey, loadWinners, saveWinners } from './tuningStore.ts';
 
 /** What `openDevice` registered last, under which options. */
@@ -17,12 +17,15 @@ let opened: { readonly key: string; readonly isUsable: () => boolean } | undefin
  * One that was opened with the same `key` and still works is kept. Tuning is `wanted`, or `auto` on hardware and `off` on software.
  *
  * @throws ConfigError       while tensors live on another device of ours, which would be lost.
- * @throws UnsupportedError  if the adapter gives no device.
+ * @throws UnsupportedError  if the adapter gives no device, or cannot compute in the precision asked for.
  */
-export async function openDevice(found: FoundAdapter, key: string, wanted?: Tuning): Promise<void> {
+export async function openDevice(found: FoundAdapter, key: string, { tuning: wanted, precision = 'f32' }: WebgpuOptions = {}): Promise<void> {
   if (opened?.key === key && opened.isUsable()) return;
   checkUnused();
   const { adapter } = found;
+  if (precision === 'f16' && !adapter.features.has('shader-f16')) {
+    throw new UnsupportedError(`webgpu: precision f16 must be used on an adapter with the feature shader-f16, got ${adapterName(adapter)} without it`);
+  }
   const { isSoftware } = describeAdapter(found);
   const tuning = wanted ?? (isSoftware ? 'off' : 'auto');
   const kept = adapterKey(adapter.info);
@@ -35,7 +38,7 @@ export async function openDevice(found: FoundAdapter, key: string, wanted?: Tuni
   registerKernels();
   if (findBackendFactory(GPU_BACKEND)) removeBackend(GPU_BACKEND);
   const factory = (): KernelBackend => new EvenkeelWebgpuBackend({
-    device, info: adapter.info, watch, isSoftware, tuning: { tuning, remembered, save: (winners) => saveWinners(kept, winners) },
+    device, info: adapter.info, watch, isSoftware, precision, tuning: { tuning, remembered, save: (winners) => saveWinners(kept, winners) },
   });
   registerBackend(GPU_BACKEND, factory, 3); // tfjs' own priority for WebGPU
   opened = { key, isUsable: () => watch.failure() === undefined && findBackendFactory(GPU_BACKEND) === factory };

@@ -1,4 +1,4 @@
-import { checkOneOf, ConfigError } from '@evenkeel/core-tensor';
+import { checkOneOf, ConfigError, type GpuPrecision } from '@evenkeel/core-tensor';
 import { VARIANT_NAMES } from './gemm/variants.ts';
 import type { Tuning } from './tuner.ts';
 
@@ -15,14 +15,20 @@ export type WebgpuOptions = {
    * results are the same to the bit in every run; or by name, such as `{ matMul: 'tile-64x64' }`, wherever that kernel can.
    */
   tuning?: Tuning;
+  /**
+   * What matrix products and attention round their factors to; default `f32`. With `f16` sums, parameters and everything else stay f32,
+   * products read half the memory, and training needs loss scaling (`train({ lossScale: 'dynamic' })`), as small gradients become 0.
+   */
+  precision?: GpuPrecision;
 };
 
 /** checkOptions — throws ConfigError unless every option is valid by itself. */
-export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {}, tuning = 'auto' }: WebgpuOptions): void {
+export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {}, tuning = 'auto', precision = 'f32' }: WebgpuOptions): void {
   if (adapter !== undefined && (typeof adapter !== 'string' || adapter === '')) {
     throw new ConfigError(`webgpu: adapter must be part of an adapter's name, got ${JSON.stringify(adapter)}`);
   }
   checkOneOf('webgpu', 'powerPreference', powerPreference, ['high-performance', 'low-power']);
+  checkOneOf('webgpu', 'precision', precision, ['f32', 'f16']);
   for (const name of [...(toggles.enable ?? []), ...(toggles.disable ?? [])]) {
     if (!/^\w+$/.test(name)) throw new ConfigError(`webgpu: toggles must be names such as skip_validation, got ${JSON.stringify(name)}`);
   }
@@ -31,6 +37,6 @@ export function checkOptions({ adapter, powerPreference = 'high-performance', to
 }
 
 /** optionsKey — equal for options that mean the same. */
-export function optionsKey({ adapter = '', powerPreference = 'high-performance', toggles = {}, tuning }: WebgpuOptions): string {
-  return JSON.stringify([adapter, powerPreference, toggles.enable ?? [], toggles.disable ?? [], tuning ?? 'default']);
+export function optionsKey({ adapter = '', powerPreference = 'high-performance', toggles = {}, tuning, precision = 'f32' }: WebgpuOptions): string {
+  return JSON.stringify([adapter, powerPreference, toggles.enable ?? [], toggles.disable ?? [], tuning ?? 'default', precision]);
 }

@@ -35,5 +35,5 @@ async function probe(options: WebgpuOptions): Promise<DeviceProbe> {
 async function create(options: WebgpuOptions): Promise<void> {
   const found = await requestAdapter(options);
   if ('missing' in found) throw new UnsupportedError(`webgpu: a GPU adapter must be available here, got none: ${found.missing}`);
-  await openDevice(found, optionsKey(options), options.tuning);
+  await openDevice(found, optionsKey(options), options);
 }

@@ -35,10 +35,15 @@ export type GpuBackend = {
   /** Which of several ways to compute the same is used here: see GpuChoice. */
   choose(choice: GpuChoice): string;
   readonly features: ReadonlySet<GpuFeature>;
+  /** What factors of products are rounded to; sums are f32. `f16` only where the features have it. */
+  readonly precision: GpuPrecision;
   readonly limits: GPUSupportedLimitsLike;
   /** Whether the adapter emulates a GPU on the CPU, which has no use for workgroup memory. */
   readonly isSoftware: boolean;
 };
+
+/** GpuPrecision — `f16`: 11 bits, numbers from 6e-8 to 65504. */
+export type GpuPrecision = 'f32' | 'f16';
 
 /**
  * GpuChoice — ways to compute the same, of which the backend takes one: the one that was forced, else the one that tuning found

@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts';
 export type GpuScalar = 'f32' | 'i32' | 'u32';
 
 /** GpuElement — what one element of a bound tensor is to the shader: int32 and bool tensors are `i32`. */
-export type GpuElement = GpuScalar | 'vec2f' | 'vec4f' | 'vec2i' | 'vec4i';
+export type GpuElement = GpuScalar | 'vec2f' | 'vec4f' | 'vec2i' | 'vec4i' | 'f16' | 'vec4h';
 
 /** GpuBinding — how a shader uses a tensor: `read`, or `write` (which may read as well). */
 export type GpuBinding = `${'read' | 'write'} ${GpuElement}`;

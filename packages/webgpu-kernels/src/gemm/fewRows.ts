@@ -1,5 +1,5 @@
 import { gpuProgram, memoised, type GpuProgram } from '@evenkeel/core-tensor';
-import { bindingsOf, entriesText, placeText, storeText, uniformsOf, type GemmForm } from './form.ts';
+import { bindingsOf, entriesText, numberAt, placeText, storeText, uniformsOf, vectorAt, type GemmForm } from './form.ts';
 import { lane, range } from './registerTile.ts';
 
 /** FEW_ROWS — the most rows that `fewRowsProgram` takes. */
@@ -26,16 +26,17 @@ const programOf = memoised((rows: number, key: string) => {
     bindings: bindingsOf(form),
     uniforms: uniformsOf(form),
     workgroupSize: 64,
+    enable: form.half === true ? ['f16'] : [],
     declarations: [entriesText(form), storeText(form), `var<workgroup> parts: array<${form.transposeB ? 'f32' : 'vec4f'}, ${64 * rows}>;`].join('\n'),
     main: [placeText(form), ...(form.transposeB ? alongK(rows, form) : acrossK(rows, form))].join('\n'),
   });
 });
 
 /** Element p of a row of A. */
-const elementOf = ({ transposeA }: GemmForm, row: number, p: string): string => (transposeA ? `a[firstA + (${p}) * u.m + ${row}u]` : `a[firstA + ${row}u * u.k + ${p}]`);
+const elementOf = ({ transposeA }: GemmForm, row: number, p: string): string => numberAt('a', transposeA ? `firstA + (${p}) * u.m + ${row}u` : `firstA + ${row}u * u.k + ${p}`);
 
 function alongK(rows: number, form: GemmForm): string[] {
-  const b = form.vecB ? 'b[(start + p) / 4u]' : `vec4f(${range(4).map((l) => `b[start + p + ${l}u]`).join(', ')})`;
+  const b = form.vecB ? vectorAt('b', '(start + p) / 4u') : `vec4f(${range(4).map((l) => numberAt('b', `start + p + ${l}u`)).join(', ')})`;
   return [
     '  let column = tileN * 4u + localIndex / 16u;',
     '  let start = firstB + min(column, u.n - 1u) * u.k;',
@@ -47,7 +48,7 @@ function alongK(rows: number, form: GemmForm): string[] {
     '  }',
     '  if (localIndex % 16u == 0u) {',
     '    for (var p = kWhole; p < kTo; p += 1u) {',
-    ...range(rows).map((i) => `      sum${i} = fma(${elementOf(form, i, 'p')}, ${form.vecB ? 'b[(start + p) / 4u][p % 4u]' : 'b[start + p]'}, sum${i});`),
+    ...range(rows).map((i) => `      sum${i} = fma(${elementOf(form, i, 'p')}, ${form.vecB ? `${vectorAt('b', '(start + p) / 4u')}[p % 4u]` : numberAt('b', 'start + p')}, sum${i});`),
     '    }',
     '  }',
     ...addUp(rows, [8, 4, 2, 1], 'localIndex % 16u', 1),
@@ -59,8 +60,8 @@ function alongK(rows: number, form: GemmForm): string[] {
 
 function acrossK(rows: number, form: GemmForm): string[] {
   const b = form.vecB
-    ? 'b[(firstB + p * u.n + start) / 4u]'
-    : `vec4f(${range(4).map((l) => `b[firstB + p * u.n + min(start + ${l}u, u.n - 1u)]`).join(', ')})`;
+    ? vectorAt('b', '(firstB + p * u.n + start) / 4u')
+    : `vec4f(${range(4).map((l) => numberAt('b', `firstB + p * u.n + min(start + ${l}u, u.n - 1u)`)).join(', ')})`;
   return [
     '  let column = tileN * 32u + 4u * (localIndex % 8u);',
     `  let start = min(column, u.n - ${form.vecB ? 4 : 1}u);`,

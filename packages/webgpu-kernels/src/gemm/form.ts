@@ -20,13 +20,20 @@ export type GemmForm = {
   readonly vecC: boolean;
   /** Whether there are several pairs of matrices, of which one side may repeat. */
   readonly batched: boolean;
+  /** Whether A and B are stored as f16; sums are f32 all the same. */
+  readonly half?: boolean;
   readonly epilogue: Epilogue;
 };
 
 /** bindingsOf — the tensors of a product by their names in the shader. */
-export function bindingsOf({ vecA, vecB, vecC, epilogue }: GemmForm): Record<string, GpuBinding> {
-  return { a: vecA ? 'read vec4f' : 'read f32', b: vecB ? 'read vec4f' : 'read f32', ...outputBindings(vecC, epilogue) };
+export function bindingsOf({ vecA, vecB, vecC, half = false, epilogue }: GemmForm): Record<string, GpuBinding> {
+  const element = (vec: boolean): GpuBinding => (half ? vec ? 'read vec4h' : 'read f16' : vec ? 'read vec4f' : 'read f32');
+  return { a: element(vecA), b: element(vecB), ...outputBindings(vecC, epilogue) };
 }
+
+/** vectorAt, numberAt — an element of A or B as f32, whatever it is stored as. */
+export const vectorAt = (name: string, index: string): string => `vec4f(${name}[${index}])`;
+export const numberAt = (name: string, index: string): string => `f32(${name}[${index}])`;
 
 /** outputBindings — the tensors that `finishText` uses. */
 export function outputBindings(vec: boolean, { bias, before, residual }: Epilogue): Record<string, GpuBinding> {

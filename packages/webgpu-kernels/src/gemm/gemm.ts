@@ -3,6 +3,7 @@ import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { GemmActivation } from './activations.ts';
 import type { BatchAxes } from './batch.ts';
 import { NO_EPILOGUE, type GemmForm } from './form.ts';
+import { toHalf } from './half.ts';
 import { sumOfParts } from './sums.ts';
 import { staticChoice, VARIANTS, type GemmLaunch, type GemmSizes } from './variants.ts';
 
@@ -40,8 +41,8 @@ export function gemm(backend: GpuBackend, operands: GemmOperands): void {
   const sizes = sizesOf(operands);
   if (m === 0 || n === 0 || sizes.batch === 0) return;
   if (n === 1 && m > 1 && bias === undefined) return gemm(backend, transposed(operands));
-  const form = formOf(operands);
-  launch(backend, operands, sizes, form, chosen(backend, sizes, form));
+  const form = formOf(operands, backend.precision === 'f16');
+  launch(backend, form.half === true ? halved(backend, operands) : operands, sizes, form, chosen(backend, sizes, form));
 }
 
 /** seeProduct — lets a product's class be tuned, without computing it. */
@@ -59,8 +60,16 @@ function sizesOf({ m, n, k, batch }: GemmOperands): GemmSizes {
   return { m, n, k, batch: batch === undefined ? 1 : batch.sizes.reduce((product, size) => product * size, 1) };
 }
 
-function formOf({ m, n, k, transposeA, transposeB, batch, bias, activation = 'linear', before, residual }: GemmOperands): GemmForm {
+/** The operands rounded to f16, in half the memory. */
+function halved(backend: GpuBackend, operands: GemmOperands): GemmOperands {
+  const { a, b } = operands;
+  const halfA = toHalf(backend, a);
+  return { ...operands, a: halfA, b: b === a ? halfA : toHalf(backend, b) };
+}
+
+function formOf({ m, n, k, transposeA, transposeB, batch, bias, activation = 'linear', before, residual }: GemmOperands, half: boolean): GemmForm {
   return {
+    ...(half && { half }),
     transposeA, transposeB,
     vecA: (transposeA ? m : k) % 4 === 0, vecB: (transposeB ? k : n) % 4 === 0, vecC: n % 4 === 0,
     batched: batch !== undefined && batch.sizes.some((size) => size > 1),
@@ -107,11 +116,11 @@ function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): GemmLaun
 }
 
 /** classOf — products that are timed as one: the same form, and sizes within a factor of √2 up or down. */
-export function classOf({ m, n, k, batch }: GemmSizes, { transposeA, transposeB, vecA, vecB, vecC, batched, epilogue }: GemmForm): string {
+export function classOf({ m, n, k, batch }: GemmSizes, { transposeA, transposeB, vecA, vecB, vecC, batched, half = false, epilogue }: GemmForm): string {
   const scale = (size: number): string => (size <= 4 ? `${size}` : `2^${Math.round(Math.log2(size))}`);
   const vectors = [vecA, vecB, vecC].map((vec) => (vec ? 4 : 1)).join('');
   const end = [epilogue.activation, epilogue.bias && 'bias', epilogue.before && 'before', epilogue.residual && 'residual'].filter(Boolean).join('+');
-  return [`${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, `m${scale(m)}`, `n${scale(n)}`, `k${scale(k)}`, `${batched ? 'b' : ''}${scale(batch)}`, `v${vectors}`, end].join(' ');
+  return [`${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, `m${scale(m)}`, `n${scale(n)}`, `k${scale(k)}`, `${batched ? 'b' : ''}${scale(batch)}`, `v${vectors}`, half ? 'f16' : '', end].filter(Boolean).join(' ');
 }
 
 /** Runs a plan on tensors of its own, to be timed. */

@@ -1,5 +1,5 @@
 import { gpuProgram, memoised, type GpuProgram } from '@evenkeel/core-tensor';
-import { bindingsOf, entriesText, placeText, storeText, uniformsOf, type GemmForm } from './form.ts';
+import { bindingsOf, entriesText, numberAt, placeText, storeText, uniformsOf, vectorAt, type GemmForm } from './form.ts';
 
 /**
  * RegisterTile — `threadsM` × `threadsN` invocations with `rows` × `columns` elements of C each; rows and columns are multiples of 4.
@@ -32,7 +32,7 @@ const programOf = memoised((key: string) => {
     bindings: bindingsOf(form),
     uniforms: uniformsOf(form),
     workgroupSize: [threadsN, threadsM],
-    ...(subgroups && { enable: ['subgroups' as const] }),
+    enable: [...(form.half === true ? ['f16' as const] : []), ...(subgroups ? ['subgroups' as const] : [])],
     declarations: [entriesText(form), storeText(form)].join('\n'),
     main: [
       placeText(form),
@@ -103,8 +103,8 @@ function pointers(name: string, first: string, isAcross: boolean, vec: boolean, 
 function loads(name: string, isAcross: boolean, vec: boolean, count: number, size: string): string[] {
   if (!isAcross) {
     return range(count).map((i) => `    let ${name}${i} = ${vec
-      ? `${name}[(${name}Row${i} + p) / 4u]`
-      : `vec4f(${range(4).map((step) => `${name}[${name}Row${i} + p + ${step}u]`).join(', ')})`};`);
+      ? vectorAt(name, `(${name}Row${i} + p) / 4u`)
+      : `vec4f(${range(4).map((step) => numberAt(name, `${name}Row${i} + p + ${step}u`)).join(', ')})`};`);
   }
   return range(4).flatMap((step) => range(count / 4).map((i) => `    let ${name}${i}_${step} = ${across(name, vec, i, `(p + ${step}u) * u.${size}`)};`));
 }
@@ -112,8 +112,8 @@ function loads(name: string, isAcross: boolean, vec: boolean, count: number, siz
 /** `loads` of A where lane l mod 4 reads row l, or step l of Aᵀ, for all. */
 function handedLoads({ transposeA, vecA }: GemmForm, rows: number): string[] {
   const along = (i: number): string => (vecA
-    ? `a[(aLane${i} + p) / 4u]`
-    : `vec4f(${range(4).map((step) => `a[aLane${i} + p + ${step}u]`).join(', ')})`);
+    ? vectorAt('a', `(aLane${i} + p) / 4u`)
+    : `vec4f(${range(4).map((step) => numberAt('a', `aLane${i} + p + ${step}u`)).join(', ')})`);
   return range(rows / 4).flatMap((i) => [
     `    let aRead${i} = ${transposeA ? across('a', vecA, i, '(p + (laneIndex & 3u)) * u.m') : along(i)};`,
     ...range(4).map((l) => `    let a${transposeA ? `${i}_${l}` : 4 * i + l} = subgroupBroadcast(aRead${i}, ${l}u);`),
@@ -121,14 +121,14 @@ function handedLoads({ transposeA, vecA }: GemmForm, rows: number): string[] {
 }
 
 const across = (name: string, vec: boolean, i: number, from: string): string => (vec
-  ? `${name}[(${name}Row${i} + ${from}) / 4u]`
-  : `vec4f(${range(4).map((l) => `${name}[${name}Row${4 * i + l} + ${from}]`).join(', ')})`);
+  ? vectorAt(name, `(${name}Row${i} + ${from}) / 4u`)
+  : `vec4f(${range(4).map((l) => numberAt(name, `${name}Row${4 * i + l} + ${from}`)).join(', ')})`);
 
 /** Four rows at step p alone. */
 function singles(name: string, isAcross: boolean, vec: boolean, count: number, size: string): string[] {
   return range(count / 4).map((i) => {
     if (isAcross) return `    let ${name}s_${i} = ${across(name, vec, i, `p * u.${size}`)};`;
-    const at = (l: number): string => (vec ? `${name}[(${name}Row${4 * i + l} + p) / 4u][p % 4u]` : `${name}[${name}Row${4 * i + l} + p]`);
+    const at = (l: number): string => (vec ? `${vectorAt(name, `(${name}Row${4 * i + l} + p) / 4u`)}[p % 4u]` : numberAt(name, `${name}Row${4 * i + l} + p`));
     return `    let ${name}s_${i} = vec4f(${range(4).map(at).join(', ')});`;
   });
 }

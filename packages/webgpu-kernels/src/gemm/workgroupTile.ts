@@ -1,5 +1,5 @@
 import { gpuProgram, memoised, type GpuProgram } from '@evenkeel/core-tensor';
-import { bindingsOf, entriesText, placeText, storeText, uniformsOf, type GemmForm } from './form.ts';
+import { bindingsOf, entriesText, numberAt, placeText, storeText, uniformsOf, vectorAt, type GemmForm } from './form.ts';
 import { cornerText, finishTileText, lane, range, sumsText, type RegisterTile } from './registerTile.ts';
 
 /** WorkgroupTile — the invocations' tiles, and how many steps of k a workgroup holds in its memory at a time: a multiple of 4. */
@@ -22,28 +22,30 @@ const programOf = memoised((key: string) => {
   const [tile, form] = JSON.parse(key) as [WorkgroupTile, GemmForm];
   const { threadsM, threadsN, rows, columns, steps } = tile;
   const [sizeM, sizeN] = [threadsM * rows, threadsN * columns];
+  const element = form.half === true ? 'vec4h' : 'vec4f';
   return gpuProgram({
     name: `gemm${form.transposeA ? 'T' : 'N'}${form.transposeB ? 'T' : 'N'}Tile${sizeM}x${sizeN}x${steps}`,
     bindings: bindingsOf(form),
     uniforms: uniformsOf(form),
     workgroupSize: [threadsN, threadsM],
+    enable: form.half === true ? ['f16'] : [],
     declarations: [
       entriesText(form), storeText(form),
       readText('a', form.transposeA, form.vecA, 'm'), readText('b', !form.transposeB, form.vecB, 'n'),
-      `var<workgroup> tileA: array<vec4f, ${steps * sizeM / 4}>;`,
-      `var<workgroup> tileB: array<vec4f, ${steps * sizeN / 4}>;`,
+      `var<workgroup> tileA: array<${element}, ${steps * sizeM / 4}>;`,
+      `var<workgroup> tileB: array<${element}, ${steps * sizeN / 4}>;`,
     ].join('\n'),
     main: [
       placeText(form),
       ...cornerText(tile),
       ...sumsText(rows, columns),
       `  for (var p = kFrom; p < kTo; p += ${steps}u) {`,
-      ...copyText(tile, 'a', form.transposeA, sizeM, 'firstA', 'tileM'),
-      ...copyText(tile, 'b', !form.transposeB, sizeN, 'firstB', 'tileN'),
+      ...copyText(tile, element, 'a', form.transposeA, sizeM, 'firstA', 'tileM'),
+      ...copyText(tile, element, 'b', !form.transposeB, sizeN, 'firstB', 'tileN'),
       '    workgroupBarrier();',
       `    for (var step = 0u; step < ${steps}u; step += 1u) {`,
-      ...range(rows / 4).map((i) => `      let a${i} = tileA[step * ${sizeM / 4}u + local.y + ${i * threadsM}u];`),
-      ...range(columns / 4).map((j) => `      let b${j} = tileB[step * ${sizeN / 4}u + local.x + ${j * threadsN}u];`),
+      ...range(rows / 4).map((i) => `      let a${i} = vec4f(tileA[step * ${sizeM / 4}u + local.y + ${i * threadsM}u]);`),
+      ...range(columns / 4).map((j) => `      let b${j} = vec4f(tileB[step * ${sizeN / 4}u + local.x + ${j * threadsN}u]);`),
       ...range(rows).flatMap((i) => range(columns / 4).map((j) => `      c${i}_${j} = fma(vec4f(a${i >> 2}${lane(i)}), b${j}, c${i}_${j});`)),
       '    }',
       '    workgroupBarrier();',
@@ -56,20 +58,20 @@ const programOf = memoised((key: string) => {
 /** `read_a(first, across, p, kTo)`: a vector of A from `across` (a row of the product) and step p on, 0 where there is nothing. */
 function readText(name: string, isAcross: boolean, vec: boolean, size: string): string {
   const at = isAcross ? `first + p * u.${size} + across` : 'first + across * u.k + p';
-  const each = (l: number): string => `  if (${isAcross ? `across + ${l}u < u.${size}` : `p + ${l}u < kTo`}) { v${lane(l)} = ${name}[i + ${l}u]; }`;
+  const each = (l: number): string => `  if (${isAcross ? `across + ${l}u < u.${size}` : `p + ${l}u < kTo`}) { v${lane(l)} = ${numberAt(name, `i + ${l}u`)}; }`;
   return [
     `fn read_${name}(first: u32, across: u32, p: u32, kTo: u32) -> vec4f {`,
     '  var v = vec4f();',
     `  if (across >= u.${size} || p >= kTo) { return v; }`,
     `  let i = ${at};`,
-    ...(vec ? [`  v = ${name}[i / 4u];`] : range(4).map(each)),
+    ...(vec ? [`  v = ${vectorAt(name, 'i / 4u')};`] : range(4).map(each)),
     '  return v;',
     '}',
   ].join('\n');
 }
 
 /** Copies one slice in blocks of 4 × 4; neighbours in a workgroup take blocks that are neighbours in memory. */
-function copyText({ threadsM, threadsN, steps }: WorkgroupTile, name: 'a' | 'b', isAcross: boolean, size: number, first: string, tileIndex: string): string[] {
+function copyText({ threadsM, threadsN, steps }: WorkgroupTile, element: string, name: 'a' | 'b', isAcross: boolean, size: number, first: string, tileIndex: string): string[] {
   const [fast, slow] = isAcross ? [size / 4, 'across'] : [steps / 4, 'along'];
   const read = (l: number): string => (isAcross ? `start, p + 4u * k4 + ${l}u` : `start + ${l}u, p + 4u * k4`);
   const target = `tile${name.toUpperCase()}`;
@@ -80,8 +82,8 @@ function copyText({ threadsM, threadsN, steps }: WorkgroupTile, name: 'a' | 'b',
       : [`      let k4 = block % ${fast}u;`, `      let v4 = block / ${fast}u;`]),
     `      let start = ${tileIndex} * ${size}u + 4u * v4;`,
     ...range(4).map((l) => `      let r${l} = read_${name}(${first}, ${read(l)}, kTo);`),
-    ...range(4).map((l) => `      ${target}[(4u * k4 + ${l}u) * ${size / 4}u + v4] = ${
-      isAcross ? `r${l}` : `vec4f(${range(4).map((row) => `r${row}${lane(l)}`).join(', ')})`};`),
+    ...range(4).map((l) => `      ${target}[(4u * k4 + ${l}u) * ${size / 4}u + v4] = ${element}(${
+      isAcross ? `r${l}` : range(4).map((row) => (element === 'vec4h' ? `f16(r${row}${lane(l)})` : `r${row}${lane(l)}`)).join(', ')});`),
     '    }',
   ];
 }

@@ -1,0 +1,16 @@
+import { gpuProgram, type GpuBackend } from '@evenkeel/core-tensor';
+import { util, type TensorInfo } from '@tensorflow/tfjs-core';
+
+/** Four numbers per invocation; beyond ±65504 they become infinite. */
+const program = gpuProgram({
+  name: 'toHalf', bindings: { x: 'read vec4f', y: 'write vec4h' }, uniforms: { vectors: 'u32' }, workgroupSize: 256, enable: ['f16'],
+  main: 'if (index < u.vectors) { y[index] = vec4h(x[index]); }',
+});
+
+/** toHalf — a copy of a float32 tensor rounded to f16, freed with the kernel; two numbers in each of its 32-bit words. */
+export function toHalf(backend: GpuBackend, x: TensorInfo): TensorInfo {
+  const vectors = Math.ceil(util.sizeFromShape(x.shape) / 4);
+  const y = backend.temporary([2 * vectors], 'int32');
+  backend.dispatch(program, { tensors: { x, y }, uniforms: { vectors }, groups: backend.spread(Math.ceil(vectors / 256)) });
+  return y;
+}
