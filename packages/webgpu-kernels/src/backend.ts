@@ -33,7 +33,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly #offset = [0];
   #launches = 0;
   /** What the kernel that is running has made. */
-  #call: { readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
+  #call: { readonly name: string; readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, watch: DeviceWatch) {
     super(device, info);
@@ -85,7 +85,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   allocate(shape: readonly number[], dtype: DataType = 'float32'): TensorInfo {
-    this.#checkSize('a kernel', shape);
+    this.#checkSize(this.#call?.name ?? 'a kernel', shape);
     const info = this.makeTensorInfo(shape as number[], dtype);
     this.#call?.made.push(info);
     return info;
@@ -110,9 +110,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   /** kernelCall — runs a kernel: its temporaries are freed afterwards, and all that it made if it throws. */
-  kernelCall<R>(_name: string, f: () => R): R {
+  kernelCall<R>(name: string, f: () => R): R {
     const outer = this.#call;
-    const call = this.#call = { made: [], temporaries: [] };
+    const call = this.#call = { name, made: [], temporaries: [] };
     let unneeded: readonly TensorInfo[] = call.made;
     try {
       const result = f();
@@ -260,6 +260,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.ensureCommandEncoderReady();
     this.endComputePassEncoder();
     (this.commandEncoder as GPUCommandEncoder).copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
+    for (const buffer of [data.resource as GPUBuffer, staging]) this.pool.use(buffer).lastBatch = this.pool.batch;
     this.submitQueue();
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);

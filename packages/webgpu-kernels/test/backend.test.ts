@@ -98,7 +98,7 @@ forEachBackend(['evenkeel-webgpu'], () => {
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     const rows = Math.floor(limit / 4096) + 1;
     await expectNoLeak(() => tidy(() => fill([rows, 1024], 1)), {
-      throws: `webgpu: a tensor must have at most ${limit} bytes on this device, got ${rows * 4096} for [${rows}, 1024] in FillProgram`,
+      throws: `webgpu: a tensor must have at most ${limit} bytes on this device, got ${rows * 4096} for [${rows}, 1024] in Fill`,
     });
     const x = tidy(() => add(fill([2], 1), 1));
     await expectClose(x, [2, 2]);
