@@ -6,6 +6,8 @@ import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
+import { castProgram } from './kernels/cast.ts';
+import { overVectors } from './kernels/elementwise.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { repairProgram } from './repairs/programs.ts';
@@ -64,7 +66,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     for (const { name: binding, access } of bindings) {
       const tensor = tensors[binding];
       if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
-      buffers.push(this.#bufferOf(tensor, access));
+      buffers.push(this.#bufferOf(this.#asItsDtype(tensor, access), access));
     }
     this.#watch.during(name, () => {
       const { pipeline, layout } = this.#pipelines.get(program);
@@ -228,6 +230,24 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       data.writes = (data.writes ?? 0) + 1;
     }
     return data.resource as GPUBuffer;
+  }
+
+  /**
+   * The CPU backend casts int32 to float32 by a new name for the same data, and so it arrives here. A converted copy is bound; where
+   * it is written, it stays in the place of the old one.
+   */
+  #asItsDtype(tensor: TensorInfo, access: 'read' | 'write'): TensorInfo {
+    const data = this.tensorMap.get(tensor.dataId);
+    if ((data.dtype === 'float32') === (tensor.dtype === 'float32')) return tensor;
+    const copy = this.temporary(tensor.shape, tensor.dtype);
+    const program = castProgram(data.dtype, tensor.dtype) as GpuProgram;
+    const { vectors, groups } = overVectors(this, util.sizeFromShape(tensor.shape));
+    this.dispatch(program, { tensors: { x: { ...tensor, dtype: data.dtype }, y: copy }, uniforms: { vectors }, groups });
+    if (access === 'read') return copy;
+    const copied = this.tensorMap.get(copy.dataId);
+    [data.resource, copied.resource] = [copied.resource, data.resource];
+    data.dtype = tensor.dtype;
+    return tensor;
   }
 
   /** The bind group of these buffers, which the launch that is about to be recorded uses. */
