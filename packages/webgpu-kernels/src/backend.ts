@@ -11,6 +11,8 @@ import { StepCapture } from './capture/stepCapture.ts';
 import { hashOf, type Trace } from './capture/trace.ts';
 import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
+import { castProgram } from './kernels/cast.ts';
+import { overVectors } from './kernels/elementwise.ts';
 import { limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
@@ -95,7 +97,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     for (const { name: binding, access } of bindings) {
       const tensor = tensors[binding];
       if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
-      buffers.push(this.#bufferOf(tensor, access));
+      buffers.push(this.#bufferOf(this.#asItsDtype(tensor, access), access));
     }
     this.#watch.during(name, () => {
       if (this.trace !== undefined) return this.trace.add(launchOf(this.pipelines, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
@@ -332,6 +334,24 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const buffer = data.resource as GPUBuffer;
     if (this.trace !== undefined && this.pool.use(buffer).acquired <= this.trace.begin) this.trace.outside.set(dataId, buffer);
     return buffer;
+  }
+
+  /**
+   * The CPU backend casts int32 to float32 by a new name for the same data, and so it arrives here. A converted copy is bound; where
+   * it is written, it stays in the place of the old one.
+   */
+  #asItsDtype(tensor: TensorInfo, access: 'read' | 'write'): TensorInfo {
+    const data = this.tensorMap.get(tensor.dataId);
+    if ((data.dtype === 'float32') === (tensor.dtype === 'float32')) return tensor;
+    const copy = this.temporary(tensor.shape, tensor.dtype);
+    const program = castProgram(data.dtype, tensor.dtype) as GpuProgram;
+    const { vectors, groups } = overVectors(this, util.sizeFromShape(tensor.shape));
+    this.dispatch(program, { tensors: { x: { ...tensor, dtype: data.dtype }, y: copy }, uniforms: { vectors }, groups });
+    if (access === 'read') return copy;
+    const copied = this.tensorMap.get(copy.dataId);
+    [data.resource, copied.resource] = [copied.resource, data.resource];
+    data.dtype = tensor.dtype;
+    return tensor;
   }
 
   /** The bind group of these buffers, which the launch that is about to be recorded uses. */

@@ -67,7 +67,22 @@ export class BufferPool {
     const home = this.#adopted.has(arena) ? this.#shared : arena;
     const free = home.get(key);
     if (free === undefined) home.set(key, [buffer]);
-    else free.push(buffer);
+    else this.#insert(free, buffer);
+  }
+
+  /**
+   * The oldest buffer stands last and is taken first, whatever the order of release: equal steps of a training then get equal
+   * buffers, and find the bind groups of the step before.
+   */
+  #insert(free: GPUBuffer[], buffer: GPUBuffer): void {
+    const { id } = this.use(buffer);
+    let [low, high] = [0, free.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.use(free[middle] as GPUBuffer).id > id) low = middle + 1;
+      else high = middle;
+    }
+    free.splice(low, 0, buffer);
   }
 
   /** use — the record of one of this pool's buffers, or of a foreign one. */

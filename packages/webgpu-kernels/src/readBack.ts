@@ -16,6 +16,7 @@ export async function readBack(backend: EvenkeelWebgpuBackend, dataId: DataId): 
   backend.ensureCommandEncoderReady();
   backend.endComputePassEncoder();
   (backend.commandEncoder as GPUCommandEncoder).copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
+  for (const buffer of [data.resource as GPUBuffer, staging]) backend.pool.use(buffer).lastBatch = backend.pool.batch;
   backend.submitQueue();
   try {
     await staging.mapAsync(GPUMapMode.READ, 0, bytes);

@@ -1,5 +1,5 @@
 import {
-  Add, All, Any, Cast, ClipByValue, Concat, Cos, Equal, Greater, IsFinite, IsInf, IsNan, Log, Max, Maximum, Min, Minimum, Multiply, Neg, PadV2, Select, Sin, Slice,
+  Add, All, Any, Cast, ClipByValue, Concat, Cos, Equal, Greater, IsFinite, IsInf, IsNan, Log, LogicalAnd, LogicalOr, Max, Maximum, Min, Minimum, Multiply, Neg, PadV2, Select, Sin, Slice,
   scalar, SquaredDifference, Square, Sub, Sum, Transpose,
 } from '@tensorflow/tfjs-core';
 import type { Draw } from '../../wasm-kernels/test/battery/draw.ts';
@@ -27,6 +27,8 @@ const binary: Row[] = [Add, Sub, Multiply, Maximum, Minimum, SquaredDifference, 
   { kernel, form: 'of int32', tolerance: exact, large: ELEMENTS, inputs: (draw, n) => ({ a: draw.integers(40_000, n), b: draw.integers(40_000, n) }), isZero: kernel === Equal },
   { kernel, form: 'of int32 that broadcast', tolerance: exact, large: 5001, inputs: (draw, n) => ({ a: draw.integers(9, n, 1, 3), b: draw.integers(9, 5, 1) }) },
 ]);
+
+const logical: Row[] = [LogicalAnd, LogicalOr].map((kernel): Row => ({ kernel, large: 5001, inputs: (draw, n) => ({ a: draw.bools(n, 1, 3), b: draw.bools(5, 1) }) }));
 
 /** Lengths that are whole vectors, so that the vector forms run. */
 const vectors: Row[] = [Add, Maximum, Greater].flatMap((kernel): Row[] => [
@@ -62,10 +64,10 @@ const moves: Row[] = [
   { kernel: Select, form: 'of int32', large: ELEMENTS, inputs: (draw, n) => ({ condition: draw.bools(n), t: draw.integers(99, n), e: draw.integers(99, n) }) },
 ];
 
-/** GPU_ROWS — forms of kernels that only the GPU has, or has in several programs. */
 const scalars: Row[] = [{
   kernel: 'evenkeel/stepScalar', inputs: () => ({}), attrs: (n: number) => ({ value: n + 0.25 }), large: 1,
   reference: (_, attrs) => scalar((attrs as unknown as { value: number }).value),
 }];
 
-export const GPU_ROWS: readonly Row[] = [...unary, ...binary, ...vectors, ...reductions, ...moves, ...scalars];
+/** GPU_ROWS — forms of kernels that only the GPU has, or has in several programs. */
+export const GPU_ROWS: readonly Row[] = [...unary, ...binary, ...logical, ...vectors, ...reductions, ...moves, ...scalars];

@@ -35,15 +35,18 @@ const integersToTruths = program('i', 'i', 'vec4i(a != vec4i(0))');
 const floatsToIntegers = program('f', 'i', 'toInteger(a)');
 const floatsToTruths = program('f', 'i', 'vec4i((a != vec4f(0.0)) | isNan(a))');
 
-const PROGRAMS: Readonly<Record<string, GpuProgram>> = {
+const PROGRAMS: Readonly<Record<string, GpuProgram | undefined>> = {
   'int32 float32': integersToFloats, 'bool float32': integersToFloats, 'bool int32': sameIntegers,
   'int32 bool': integersToTruths, 'float32 int32': floatsToIntegers, 'float32 bool': floatsToTruths,
 };
+
+/** castProgram — of `x`, `y` and `u.vectors` (see `elementwise`); undefined unless the dtypes are two different ones of float32, int32 and bool. */
+export const castProgram = (from: DataType, to: DataType): GpuProgram | undefined => PROGRAMS[`${from} ${to}`];
 
 function cast(call: GpuKernelCall): TensorInfo {
   const { inputs: { x }, attrs, backend } = call;
   const dtype = attrs['dtype'] as DataType;
   if (x !== undefined && x.dtype === dtype) return backend.reshaped(x, x.shape);
-  const found = PROGRAMS[`${x?.dtype} ${dtype}`];
-  return x === undefined || found === undefined ? onStock(Cast, call) : elementwise(call, found, x, dtype);
+  const found = x && castProgram(x.dtype, dtype);
+  return found === undefined ? onStock(Cast, call) : elementwise(call, found, x as TensorInfo, dtype);
 }

@@ -1,5 +1,7 @@
 import { gpuProgram, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
-import { Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual, Select, util, type TensorInfo } from '@tensorflow/tfjs-core';
+import {
+  Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, NotEqual, Select, util, type TensorInfo,
+} from '@tensorflow/tfjs-core';
 import { broadcaster, type Word } from './broadcast.ts';
 import { INVOCATIONS, overVectors } from './elementwise.ts';
 import { sizeOf } from './kernel.ts';
@@ -9,9 +11,11 @@ const COMPARISONS: Readonly<Record<string, string>> = {
   [Equal]: 'a == b', [NotEqual]: 'a != b', [Less]: 'a < b', [LessEqual]: 'a <= b', [Greater]: 'a > b', [GreaterEqual]: 'a >= b',
 };
 
-/** Comparisons of two float32 or two int32 (bool) tensors whose shapes broadcast, and Select among two of one dtype by a tensor of their shape. */
+/** Comparisons of two float32 or two int32 (bool) tensors, And and Or of bool ones, whose shapes broadcast; Select among two of one dtype by a tensor of their shape. */
 export const logicalKernels: readonly GpuKernel[] = [
   ...Object.entries(COMPARISONS).map(([name, comparison]) => ({ name, run: compare(name, comparison) })),
+  { name: LogicalAnd, run: combine(LogicalAnd, '(a != V(0)) & (b != V(0))') },
+  { name: LogicalOr, run: combine(LogicalOr, '(a != V(0)) | (b != V(0))') },
   { name: Select, run: select },
 ];
 
@@ -25,6 +29,15 @@ function compare(name: string, comparison: string): GpuKernel['run'] {
     const isFloats = a?.dtype === 'float32' && b?.dtype === 'float32';
     if (a === undefined || b === undefined || !(isFloats || (isInteger(a) && isInteger(b)))) return onStock(name, call);
     return (isFloats ? onFloats : onIntegers)(call.backend, a, b, 'bool') ?? onStock(name, call);
+  };
+}
+
+function combine(name: string, condition: string): GpuKernel['run'] {
+  const run = broadcaster({ name, word: 'i32', result: 'i32', body: `return R(${condition});` });
+  return (call: GpuKernelCall): TensorInfo => {
+    const { a, b } = call.inputs;
+    if (a?.dtype !== 'bool' || b?.dtype !== 'bool') return onStock(name, call);
+    return run(call.backend, a, b, 'bool') ?? onStock(name, call);
   };
 }
 

@@ -1,6 +1,6 @@
 import { GPU_BACKEND } from '@evenkeel/core-tensor';
 import { expectClose, expectNoLeak, forEachBackend } from '@evenkeel/testing';
-import { add, cast, complex, cos, dispose, engine, maximum, mul, real, sigmoid, sin, sub, tanh, tensor, transpose, type Tensor } from '@tensorflow/tfjs-core';
+import { add, cast, complex, cos, dispose, engine, maximum, mul, real, setBackend, sigmoid, sin, square, sub, tanh, tensor, tidy, transpose, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 
 const floats = (f: (i: number) => number, length = 1001): Float32Array => Float32Array.from({ length }, (_, i) => f(i - (length - 1) / 2));
@@ -42,6 +42,22 @@ forEachBackend([GPU_BACKEND], () => {
       engine().runKernel('evenkeel/addScaled', { 'x.0': y, 'y.0': zero }, { a: 0.5, b: 1 });
       await expectClose(y, [0.5, 1, 150], { rtol: 0 });
       dispose([x, y, zero]);
+    });
+
+    it('tensors that the CPU backend had cast without converting them are read as what they are called, and written over', async () => {
+      await setBackend('cpu');
+      const counts = tensor([1, 2, 3], [3], 'int32');
+      const [shared, own] = [cast(counts, 'float32'), tidy(() => cast(tensor([4, 5, 6], [3], 'int32'), 'float32'))];
+      await setBackend(GPU_BACKEND);
+      const half = tensor([0.5, 0.5, 0.5]);
+      const results = [mul(shared, half), mul(counts, counts), mul(shared, half)] as const;
+      square(own).dispose(); // brings the values here
+      engine().runKernel('evenkeel/addScaled', { 'x.0': own, 'y.0': half }, { a: 0.5, b: 1 });
+      await expectClose(results[0], [0.5, 1, 1.5], { rtol: 0 });
+      expect([...await results[1].data()]).toEqual([1, 4, 9]);
+      await expectClose(results[2], [0.5, 1, 1.5], { rtol: 0 });
+      await expectClose(own, [2.5, 3, 3.5], { rtol: 0 });
+      dispose([counts, shared, own, half, ...results]);
     });
 
     it('what no program here does goes to tfjs: mixed dtypes, complex numbers', async () => {
