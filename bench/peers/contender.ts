@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Answer, Request } from './serve.ts';
 
-/** LIMIT_MS — longest wait for one answer. */
-const LIMIT_MS = 90_000;
+/** Longest wait for one answer: on a software adapter shaders may take a minute to compile. */
+const LIMIT_MS = 120_000;
 
 /** Contender — `ask` gives its answer; one that dies or is too slow is ended, and starts afresh when it is asked again. */
 export type Contender = { readonly name: string; readonly ask: (request: Request) => Promise<Answer>; readonly end: () => void };

@@ -1,13 +1,43 @@
-/** jax-js on WASM as a contender of `pnpm bench:peers`. Its arrays are counted by hand: `ref` is one more use of an array. */
+/** jax-js on WASM or WebGPU as a contender of `pnpm bench:peers`; the argument: the device. Its arrays are counted by hand: `ref` is one more use of an array. */
 import { createRequire } from 'node:module';
-import { blockUntilReady, defaultDevice, grad, init, jit, nn, numpy as np } from '@jax-js/jax';
+import { blockUntilReady, defaultDevice, getWebGPUDevice, grad, init, jit, nn, numpy as np } from '@jax-js/jax';
 import { trainingStep } from './jaxJsGpt.ts';
-import { serve, type Run } from './serve.ts';
-import { ATTENTION, checkAttention, checkProduct, uniform } from './workloads.ts';
+import { serve, type Run, type Work } from './serve.ts';
+import { ATTENTION, RECORD, checkAttention, checkProduct, uniform } from './workloads.ts';
 
-await init('wasm');
-defaultDevice('wasm');
-await serve(`jax-js ${version()}, WASM; AdamW by hand`, { product, attention, trainingStep });
+const device = process.argv[2] === 'webgpu' ? 'webgpu' : 'wasm';
+const gpu = device === 'webgpu' ? await import('./gpu.ts') : undefined;
+gpu?.openDawn(); // jax-js looks for it when it starts
+const watchPeak = gpu?.watchDeviceMemory();
+await init(device);
+defaultDevice(device);
+const where = gpu === undefined ? 'WASM' : `WebGPU, ${await gpu.adapterName()}`;
+await serve(`jax-js ${version()}, ${where}; AdamW by hand`, { product, attention, trainingStep, record }, { watchPeak, check: gpu?.checkDevice });
+
+/** done — resolves when the device has computed these arrays. */
+async function done<T>(arrays: T): Promise<T> {
+  await blockUntilReady(arrays as never);
+  if (gpu !== undefined) await getWebGPUDevice().queue.onSubmittedWorkDone();
+  return arrays;
+}
+
+/** jax-js hands its launches over when something is waited for, all in one go: what comes after the last of them does not count. */
+async function record(): Promise<Work> {
+  const { checkLaunches, launchesOver } = await import('./gpu.ts');
+  const { launches, size } = RECORD;
+  const plusOne = jit((x: np.Array) => x.add(1));
+  let x = np.array(uniform(size, 1, 0, 1));
+  const run = async (): Promise<void> => {
+    for (let i = 0; i < launches; i++) x = plusOne(x);
+    const over = launchesOver(launches);
+    void blockUntilReady(x);
+    await over;
+  };
+  const settle = async (): Promise<void> => void await done(x);
+  await settle();
+  await checkLaunches(run, settle, launches);
+  return { run, settle };
+}
 
 /** The package does not export its package.json, so it is found next to the file that it does export. */
 function version(): string {
@@ -20,7 +50,7 @@ async function product(size: number): Promise<Run> {
   const [a, b] = [np.array(x).reshape([size, size]), np.array(y).reshape([size, size])];
   const multiply = jit((left: np.Array, right: np.Array) => np.matmul(left, right));
   checkProduct(x, y, await multiply(a.ref, b.ref).data(), size);
-  return async () => { (await blockUntilReady(multiply(a.ref, b.ref))).dispose(); };
+  return async () => { (await done(multiply(a.ref, b.ref))).dispose(); };
 }
 
 async function attention(): Promise<Run> {
@@ -35,7 +65,7 @@ async function attention(): Promise<Run> {
   checkAttention(...inputs, y, await (found[2] as np.Array).ref.data(), (token) => token * width);
   found.forEach((each) => each.dispose());
   return async () => {
-    const result = await blockUntilReady(backward(q.ref, k.ref, v.ref) as np.Array[]);
+    const result = await done(backward(q.ref, k.ref, v.ref) as np.Array[]);
     result.forEach((each) => each.dispose());
   };
 }

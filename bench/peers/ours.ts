@@ -1,23 +1,41 @@
-/** Evenkeel on WASM as a contender of `pnpm bench:peers`. The argument: threads. */
-import { dispose, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
-import { valueAndGrad, vjp } from '@evenkeel/core-tensor';
-import { flashAttention } from '@evenkeel/flash-attention';
+/** Evenkeel on WASM or WebGPU as a contender of `pnpm bench:peers`. The arguments: the device, and for WASM the threads. */
+import { dispose, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { useDevice, valueAndGrad, vjp } from '@evenkeel/core-tensor';
+import { flashAttention, type FlashAttentionOptions } from '@evenkeel/flash-attention';
 import { gpt } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
-import { BACKEND_NAME, createWasmBackend } from '@evenkeel/wasm-kernels';
-import { serve, type Run } from './serve.ts';
-import { product } from './tfjsProduct.ts';
-import { ADAM, ATTENTION, checkAttention, tokenIds, uniform, type GptSizes } from './workloads.ts';
+import { serve, type Run, type Watches } from './serve.ts';
+import { product, record, settled } from './tfjsProduct.ts';
+import { ADAM, ATTENTION, checkAttention, LONG_ATTENTION, tokenIds, uniform, type GptSizes } from './workloads.ts';
 
-const { runtime } = await createWasmBackend({ threads: Number(process.argv[2]) });
-await setBackend(BACKEND_NAME);
-await ready();
-await serve(`Evenkeel, ${runtime.variant} SIMD, ${runtime.pool.threads} thread(s)`, { product, attention, trainingStep }, watchPeak);
+const { about, ...watches } = await (process.argv[2] === 'webgpu' ? startWebgpu() : startWasm(Number(process.argv[3])));
+await serve(`Evenkeel, ${about}`, { product, attention, trainingStep, longAttention, record }, watches);
 
-function watchPeak(): () => number {
-  const { bytesInUse } = runtime.heap.statistics();
-  runtime.heap.resetPeak();
-  return () => runtime.heap.statistics().peakBytes - bytesInUse;
+async function startWasm(threads: number): Promise<Watches & { about: string }> {
+  const { BACKEND_NAME, createWasmBackend } = await import('@evenkeel/wasm-kernels');
+  const { runtime } = await createWasmBackend({ threads });
+  await setBackend(BACKEND_NAME);
+  await ready();
+  const watchPeak = (): (() => number) => {
+    const { bytesInUse } = runtime.heap.statistics();
+    runtime.heap.resetPeak();
+    return () => runtime.heap.statistics().peakBytes - bytesInUse;
+  };
+  return { about: `${runtime.variant} SIMD, ${runtime.pool.threads} thread(s)`, watchPeak };
+}
+
+async function startWebgpu(): Promise<Watches & { about: string }> {
+  const { adapterName, checkDevice, openDawn, watchDeviceMemory } = await import('./gpu.ts');
+  openDawn();
+  const watchPeak = watchDeviceMemory();
+  const { webgpu } = await import('@evenkeel/webgpu-kernels');
+  await useDevice('webgpu', [webgpu()]);
+  return { about: await adapterName(), watchPeak, check: checkDevice };
+}
+
+/** repeatedly — the step as it is timed: run operation by operation each time. */
+function repeatedly(step: () => Scalar): () => Scalar {
+  return () => tidy(step);
 }
 
 function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
@@ -28,12 +46,13 @@ function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
   const state = optimizer.init(params);
   const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes }, seed), [batchSize, sizes.contextLength], 'int32'));
   const batch = { inputs, targets } as { inputs: Tensor2D; targets: Tensor2D };
+  const step = repeatedly(() => {
+    const { value, grads } = valueAndGrad((p: typeof params) => model.loss(batch, p, { train: true, seed: 1 }), params);
+    applyUpdates(params, optimizer.update(grads, state, params));
+    return value;
+  });
   return async () => {
-    const loss = tidy(() => {
-      const { value, grads } = valueAndGrad((p: typeof params) => model.loss(batch, p, { train: true, seed: 1 }), params);
-      applyUpdates(params, optimizer.update(grads, state, params));
-      return value;
-    });
+    const loss = step();
     const [value] = await loss.data();
     loss.dispose();
     return value as number;
@@ -41,17 +60,33 @@ function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
 }
 
 async function attention(): Promise<Run> {
-  const { tokens, heads, headDim } = ATTENTION;
-  const width = heads * headDim;
-  const inputs = [1, 2, 3].map((seed) => uniform(tokens * width, seed, -1, 1)) as [Float32Array, Float32Array, Float32Array];
-  const [q, k, v] = inputs.map((values) => tensor4d(values, [1, tokens, heads, headDim])) as [Tensor, Tensor, Tensor];
-  const dy = ones(q.shape);
-  const both = () => vjp(() => flashAttention(q, k, v, { causal: true }), [q, k, v], dy);
+  const width = ATTENTION.heads * ATTENTION.headDim;
+  const { inputs, both } = attentionOf(ATTENTION, { causal: true });
   const { value, grads } = both();
   checkAttention(...inputs, await value.data(), await (grads[2] as Tensor).data(), (token) => token * width);
   dispose([value, ...grads]);
+  return timedAttention(both);
+}
+
+function longAttention(isWindowed: boolean): Run {
+  const { window } = LONG_ATTENTION;
+  return timedAttention(attentionOf(LONG_ATTENTION, isWindowed ? { causal: true, window: [window - 1, 0] } : { causal: true }).both);
+}
+
+type Triple<T> = [T, T, T];
+
+/** Output and gradients of attention on random inputs, for a gradient of ones. */
+function attentionOf({ tokens, heads, headDim }: { tokens: number; heads: number; headDim: number }, options: Pick<FlashAttentionOptions, 'causal' | 'window'>) {
+  const inputs = [1, 2, 3].map((seed) => uniform(tokens * heads * headDim, seed, -1, 1)) as Triple<Float32Array>;
+  const [q, k, v] = inputs.map((values) => tensor4d(values, [1, tokens, heads, headDim])) as Triple<Tensor>;
+  const dy = ones(q.shape);
+  return { inputs, both: () => vjp(() => flashAttention(q, k, v, options), [q, k, v], dy) };
+}
+
+function timedAttention(both: ReturnType<typeof attentionOf>['both']): Run {
   return async () => {
-    const result = both();
-    dispose([result.value, ...result.grads]);
+    const { value, grads } = both();
+    dispose([value, ...grads]);
+    await settled();
   };
 }

@@ -1,8 +1,8 @@
 /**
- * `pnpm bench:peers` — Evenkeel on WASM, TensorFlow.js on WASM, jax-js on WASM and PyTorch in one run: the contenders take turns, each in
- * a process that stays alive, never two at a time.
+ * `pnpm bench:peers` — Evenkeel, TensorFlow.js, jax-js and (on the CPU) PyTorch in one run on WASM or on WebGPU: the contenders take
+ * turns, each in a process that stays alive, never two at a time.
  *
- *     pnpm bench:peers [--only reference,matmul-512] [--rounds 3] [--json]
+ *     pnpm bench:peers [--device wasm] [--only reference,matmul-512] [--rounds 3] [--json]
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
@@ -11,12 +11,13 @@ import { fileURLToPath } from 'node:url';
 import { median } from 'd3-array';
 import { contender, type Contender } from './contender.ts';
 import { HEADER, lineOf, rowOf, type Row } from './table.ts';
-import { ADAM, GPT_SIZES, PLANS, type Plan } from './workloads.ts';
+import { ADAM, GPT_SIZES, PLANS, RECORD, type Device, type Plan } from './workloads.ts';
 
-const USAGE = `Usage: pnpm bench:peers [--only ${Object.keys(PLANS).join()}] [--rounds 3] [--json]`;
+const USAGE = `Usage: pnpm bench:peers [--device wasm|webgpu] [--only <workloads>] [--rounds 3] [--json]
+Workloads: ${Object.entries(PLANS).map(([name, plans]) => `${name}: ${Object.keys(plans).join()}`).join('; ')}`;
 
 /** A round of one contender should not take longer than this; what is slower gets fewer samples. */
-const ROUND_MS = 8000;
+const ROUND_MS = { wasm: 8000, webgpu: 3000 } as const;
 
 const flags = readFlags();
 if (flags.help) {
@@ -24,9 +25,12 @@ if (flags.help) {
   process.exit(0);
 }
 const say = (line: string): void => void (flags.json ? process.stderr : process.stdout).write(`${line}\n`);
-const names = flags.only.split(',');
-const unknown = names.find((name) => !Object.hasOwn(PLANS, name));
-if (unknown !== undefined) fail(`--only must name ${Object.keys(PLANS).join(', ')}, got ${unknown}`);
+const { device } = flags;
+if (device !== 'wasm' && device !== 'webgpu') fail(`--device must be wasm or webgpu, got ${device}`);
+const plans = PLANS[device];
+const names = flags.only?.split(',') ?? Object.keys(plans);
+const unknown = names.find((name) => !Object.hasOwn(plans, name));
+if (unknown !== undefined) fail(`--only must name ${Object.keys(plans).join(', ')}, got ${unknown}`);
 const rounds = Number(flags.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a positive integer, got ${flags.rounds}`);
 
@@ -38,16 +42,17 @@ const contenders = listContenders();
 const about = new Map<string, string>();
 const rows: Row[] = [];
 say(HEADER);
-for (const workload of names) rows.push(...await compare(workload, PLANS[workload] as Plan));
+for (const workload of names) rows.push(...await compare(workload, plans[workload] as Plan));
 for (const { end } of contenders) end();
 say('');
+if (names.includes('record')) say(`record: ${RECORD.launches} launches handed over and not waited for, so ms are µs per launch`);
 for (const [name, text] of about) say(`${name}: ${text}`);
 for (const row of rows) if (row.reason !== undefined) say(`— ${row.workload}, ${row.contender}: ${row.reason}`);
-if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers', machine, contenders: Object.fromEntries(about), rows })}\n`);
+if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers', device, machine, contenders: Object.fromEntries(about), rows })}\n`);
 
 /** All contenders with one workload, in turns; one that fails once is not asked again. */
 async function compare(workload: string, plan: Plan): Promise<Row[]> {
-  const states = contenders.map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
+  const states = contenders.filter((_, i) => i === 0 || plan.oursOnly !== true).map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const state of states) {
       if (round === 0) {
@@ -79,21 +84,25 @@ async function compare(workload: string, plan: Plan): Promise<Row[]> {
 }
 
 function fitted({ warmup, samples }: Plan, ms: number): Plan {
-  const affordable = Math.max(1, Math.floor(ROUND_MS / Math.max(ms, 1e-3)));
+  const affordable = Math.max(1, Math.floor(ROUND_MS[device as Device] / Math.max(ms, 1e-3)));
   return { warmup: Math.min(warmup, Math.floor(affordable / 3)), samples: Math.min(samples, affordable) };
 }
 
 function listContenders(): Contender[] {
   const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const node = (file: string, ...args: string[]): string[] => [process.execPath, '--conditions=@evenkeel/source', here(file), ...args];
+  if (device === 'webgpu') {
+    const gpu = (name: string, file: string): Contender => contender(`${name} WebGPU`, node(file, 'webgpu'));
+    return [gpu('Evenkeel', 'ours.ts'), gpu('tfjs', 'tfjs.ts'), gpu('jax-js', 'jaxJs.ts')];
+  }
   const threads = [...new Set([cores, 1])];
   const label = (name: string, count: number): string => `${name}, ${count} thread${count === 1 ? '' : 's'}`;
   const python = ['python3', '/usr/bin/python3'].find((each) => runs(each, ['-c', 'import torch']));
   if (python === undefined) say('PyTorch is left out: no python3 here can import torch.');
   return [
-    ...threads.map((count) => contender(label('Evenkeel', count), node('ours.ts', String(count)))),
-    contender('tfjs WASM', node('tfjs.ts')),
-    contender('jax-js WASM', node('jaxJs.ts')),
+    ...threads.map((count) => contender(label('Evenkeel', count), node('ours.ts', 'wasm', String(count)))),
+    contender('tfjs WASM', node('tfjs.ts', 'wasm')),
+    contender('jax-js WASM', node('jaxJs.ts', 'wasm')),
     ...(python === undefined ? [] : threads.map((count) => contender(label('PyTorch', count), [python, here('pytorch.py'), String(count)]))),
   ];
 }
@@ -117,7 +126,7 @@ function readFlags() {
   try {
     return parseArgs({
       options: {
-        only: { type: 'string', default: Object.keys(PLANS).join() }, rounds: { type: 'string', default: '3' },
+        device: { type: 'string', default: 'wasm' }, only: { type: 'string' }, rounds: { type: 'string', default: '3' },
         json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false },
       },
     }).values;

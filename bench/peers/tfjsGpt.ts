@@ -1,10 +1,10 @@
 /**
- * A training step of a GPT written by hand in plain tfjs operations, for the WASM backend: embedding by a product with one-hot rows,
- * since the backend lacks the scatter that the gradient of a lookup needs; tokens in rows of a matrix, since the gradient of a product
+ * A training step of a GPT written by hand in plain tfjs operations: embedding by a product with one-hot rows,
+ * since the WASM backend lacks the scatter that the gradient of a lookup needs; tokens in rows of a matrix, since the gradient of a product
  * that repeats the weights over the batch is wrong in tfjs. Clipping is by hand, and Adam stands in for AdamW, which tfjs lacks.
  */
 import {
-  add, addN, cast, div, erf, logSoftmax, matMul, mean, minimum, mul, neg, oneHot, reshape, rsqrt, softmax, split, square, squaredDifference,
+  add, cast, div, erf, logSoftmax, matMul, mean, minimum, mul, neg, oneHot, reshape, rsqrt, softmax, split, square, squaredDifference,
   sqrt, sub, sum, tensor, tensor1d, tensor2d, tidy, train, transpose, variable, variableGrads,
   type NamedTensorMap, type Scalar, type Tensor, type Tensor2D, type Variable,
 } from '@tensorflow/tfjs-core';
@@ -36,7 +36,8 @@ export function trainingStep(sizes: GptSizes): Run {
 }
 
 function clipped(grads: NamedTensorMap): Record<string, Variable> {
-  const norm = sqrt(addN(Object.values(grads).map((grad) => sum(square(grad)))));
+  const squares = Object.values(grads).map((grad) => sum(square(grad)));
+  const norm = sqrt(squares.reduce((a, b) => add(a, b))); // addN binds all of them at once, more than a GPU can
   const scale = minimum(div(1, norm), 1);
   return Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, mul(grad, scale)])) as never; // the optimiser reads them only
 }

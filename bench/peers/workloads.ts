@@ -1,12 +1,22 @@
 /** The workloads of `pnpm bench:peers`: sizes, deterministic inputs, and the float64 sums that every contender is checked against. */
 import { uniformValues } from '@evenkeel/core-tensor';
 
-export type Plan = { readonly warmup: number; readonly samples: number };
+export type Device = 'wasm' | 'webgpu';
 
-/** PLANS — samples per contender and round, more of what is short; a slow contender gets fewer. */
-export const PLANS: Readonly<Record<string, Plan>> = {
-  reference: { warmup: 30, samples: 20 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
-  'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
+/** Plan — samples per contender and round; `oursOnly`: there is nothing in the others to compare it with. */
+export type Plan = { readonly warmup: number; readonly samples: number; readonly oursOnly?: true };
+
+/** PLANS — by device: more samples of what is short; a slow contender gets fewer. */
+export const PLANS: Readonly<Record<Device, Readonly<Record<string, Plan>>>> = {
+  wasm: {
+    reference: { warmup: 30, samples: 20 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
+    'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
+  },
+  webgpu: {
+    reference: { warmup: 3, samples: 10 }, 'matmul-512': { warmup: 5, samples: 20 }, 'matmul-1024': { warmup: 2, samples: 10 },
+    attention: { warmup: 2, samples: 8 }, 'full-2048': { warmup: 1, samples: 6, oursOnly: true }, 'window-2048': { warmup: 1, samples: 6, oursOnly: true },
+    record: { warmup: 5, samples: 15 },
+  },
 };
 
 export type GptSizes = {
@@ -21,6 +31,12 @@ export const GPT_SIZES: Readonly<Record<string, GptSizes>> = {
 };
 
 export const ATTENTION = { tokens: 1024, heads: 6, headDim: 64 } as const;
+
+/** LONG_ATTENTION — causal; of `window-2048` each query sees itself and the 127 keys before. */
+export const LONG_ATTENTION = { ...ATTENTION, tokens: 2048, window: 128 } as const;
+
+/** RECORD — so many launches on the GPU, each an addition to `size` numbers, that only JavaScript's part of is timed. */
+export const RECORD = { launches: 1000, size: 4096 } as const;
 
 /** ADAM — the settings of the optimiser, everywhere the same; the rate is so low that the loss falls from the first step on, without warm-up. */
 export const ADAM = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 } as const;
