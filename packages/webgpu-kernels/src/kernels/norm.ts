@@ -1,5 +1,6 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { meanAndScale } from '../wgsl/meanAndScale.ts';
 import { groupSize, rowLoop, rowStart, rowSum } from '../wgsl/rowReduce.ts';
 import { given, rowsOf } from './kernel.ts';
 import { elementOf, lanes, rowGroups, rowPlan } from './rowPlan.ts';
@@ -16,14 +17,14 @@ export const normKernels: readonly GpuKernel[] = [
 ];
 
 /**
- * Three passes over each row: the sum, the squares of what is left without the mean, and y. Only the first reads what is new to the caches. A thread sees the same channels in each, so it reads its own numbers of `sum`.
+ * Three passes over each row: the sum, the squares of what is left without the mean, and y. Only the first reads what is new to
+ * the caches. A thread sees the same channels in each, so it reads its own numbers of `sum`.
  */
 const normProgram = memoised((wide: boolean, threads: number, centred: boolean, weighted: boolean, biased: boolean, summed: boolean) => {
   const element = elementOf(wide);
   const loop = (body: string): string => rowLoop(threads, body);
   const value = `${summed ? 'sum' : 'x'}[start + i]`;
   const first = summed ? 'let v = x[start + i] + residual[start + i]; sum[start + i] = v;' : 'let v = x[start + i];';
-  const squares = 'let d = v - mean; squares += d * d;';
   return gpuProgram({
     name: centred ? 'layerNorm' : 'rmsNorm',
     bindings: {
@@ -34,15 +35,14 @@ const normProgram = memoised((wide: boolean, threads: number, centred: boolean, 
     },
     uniforms: { rows: 'u32', units: 'u32', channels: 'f32', eps: 'f32' },
     workgroupSize: groupSize(threads),
-    declarations: `${lanes(wide)}${rowSum(threads, 'rowSum')}`,
+    declarations: `${lanes(wide)}${rowSum(threads, 'rowSum')}${centred ? rowSum(threads, 'rowSums', 'vec2f') : ''}`,
     main: /* wgsl */ `${rowStart(threads)}
-    var squares = ${element}(0.0);
     ${centred ? `var total = ${element}(0.0);
     ${loop(`${first} total += v;`)}
-    let mean = rowSum(lanes(total), localIndex) / u.channels;
-    ${loop(`let v = ${value}; ${squares}`)}` : `let mean = 0.0;
-    ${loop(`${first} ${squares}`)}`}
-    let scale = inverseSqrt(rowSum(lanes(squares), localIndex) / u.channels + u.eps);
+    ${meanAndScale(threads, element, value)}` : `let mean = 0.0;
+    var squares = ${element}(0.0);
+    ${loop(`${first} squares += v * v;`)}
+    let scale = inverseSqrt(rowSum(lanes(squares), localIndex) / u.channels + u.eps);`}
     ${loop(`y[start + i] = (${value} - mean) * scale${weighted ? ' * weight[i]' : ''}${biased ? ' + bias[i]' : ''};`)}`,
   });
 });

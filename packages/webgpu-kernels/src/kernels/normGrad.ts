@@ -1,5 +1,6 @@
 import { gpuProgram, memoised, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { meanAndScale } from '../wgsl/meanAndScale.ts';
 import { groupSize, rowLoop, rowStart, rowSum } from '../wgsl/rowReduce.ts';
 import { given, rowsOf } from './kernel.ts';
 import { elementOf, lanes, rowGroups, rowPlan } from './rowPlan.ts';
@@ -34,10 +35,10 @@ const rowsProgram = memoised((wide: boolean, threads: number, centred: boolean, 
     main: /* wgsl */ `${rowStart(threads)}
     ${centred ? `var total = ${element}(0.0);
     ${loop('total += x[start + i];')}
-    let mean = rowSum(lanes(total), localIndex) / u.channels;` : 'let mean = 0.0;'}
+    ${meanAndScale(threads, element, 'x[start + i]')}` : `let mean = 0.0;
     var squares = ${element}(0.0);
-    ${loop('let d = x[start + i] - mean; squares += d * d;')}
-    let scale = inverseSqrt(rowSum(lanes(squares), localIndex) / u.channels + u.eps);
+    ${loop('let v = x[start + i]; squares += v * v;')}
+    let scale = inverseSqrt(rowSum(lanes(squares), localIndex) / u.channels + u.eps);`}
     if (lane == 0u && row < u.rows) { stats[row] = vec2f(mean, scale); }
     var sum = ${element}(0.0);
     var products = ${element}(0.0);

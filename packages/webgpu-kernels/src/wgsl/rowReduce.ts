@@ -1,6 +1,6 @@
 /**
  * Programs over rows: `threads` invocations of a workgroup, a power of two, go through a row side by side. Where that are few,
- * a workgroup has several rows. Sums are trees in a fixed order, so always the same bits.
+ * a workgroup has several rows. Sums are made in a fixed order, so always the same bits.
  */
 
 /** Invocations that a workgroup has at least. */
@@ -30,10 +30,11 @@ export type RowReduction = { readonly name: string; readonly type: string; reado
 
 /**
  * rowReduce — for `declarations`: `fn <name>(value: <type>, localIndex: u32) -> <type>`, of what the threads of a row bring. To be
- * called by the whole workgroup.
+ * called by the whole workgroup. Some threads add up a few values each, then all add up what those have: two steps of up to 16
+ * rather than a tree of up to 8, because waiting costs more than adding.
  */
 export function rowReduce(threads: number, { name, type, combine }: RowReduction): string {
-  const steps = Array.from({ length: Math.log2(threads) }, (_, i) => threads >> (i + 1));
+  const adding = 2 ** Math.ceil(Math.log2(threads) / 2);
   const parts = `${name}Parts`;
   return /* wgsl */ `
 var<workgroup> ${parts}: array<${type}, ${groupSize(threads)}>;
@@ -41,11 +42,16 @@ fn ${name}(value: ${type}, localIndex: u32) -> ${type} {
   let lane = localIndex % ${threads}u;
   ${parts}[localIndex] = value;
   workgroupBarrier();
-${steps.map((step) => `  if (lane < ${step}u) { let a = ${parts}[localIndex]; let b = ${parts}[localIndex + ${step}u]; ${parts}[localIndex] = ${combine}; }
-  workgroupBarrier();`).join('\n')}
-  let total = ${parts}[localIndex - lane];
+  if (lane < ${adding}u) {
+    var a = value;
+    for (var k = ${adding}u; k < ${threads}u; k += ${adding}u) { let b = ${parts}[localIndex + k]; a = ${combine}; }
+    ${parts}[localIndex] = a;
+  }
   workgroupBarrier();
-  return total;
+  var a = ${parts}[localIndex - lane];
+  for (var k = 1u; k < ${adding}u; k++) { let b = ${parts}[localIndex - lane + k]; a = ${combine}; }
+  workgroupBarrier();
+  return a;
 }`;
 }
 

@@ -11,8 +11,8 @@ forEachBackend([GPU_BACKEND], () => {
     const values = randomArray(5 * channels).map((value) => value + offset);
     const x = tensor(values, [5, channels]);
     const [y] = run('layerNorm', { x }, { eps: EPS });
-    // A mean that is off by half a unit in the last place of the offset moves every y by that.
-    await expectClose(y!, layerNorm64(values, channels, { eps: EPS }), { rtol: 1e-6, atol: offset * 2 ** -23 });
+    // A mean that is rounded in the last place of the offset moves every y by that.
+    await expectClose(y!, layerNorm64(values, channels, { eps: EPS }), { rtol: 1e-6, atol: offset * 2 ** -24 });
     dispose([x, y!]);
   });
 
