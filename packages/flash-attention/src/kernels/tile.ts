@@ -6,8 +6,8 @@ export type Pass = 'forward' | 'query' | 'keyValue' | 'bias';
 /**
  * Tile — how a workgroup divides its work. Each thread has `rows` rows in registers (queries, or keys where their gradient is made),
  * and of each the channels of one of `split` parts; `keys` rows of the other side lie in workgroup memory at a time.
- * With `lanes` four lanes of a subgroup read a vec4 each and hand it to all others, where otherwise every thread reads all four: for
- * adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
+ * With `lanes` the first eight lanes of a subgroup read half a vec4 each of four rows and hand them to all, where otherwise every thread
+ * reads all four: for adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
  */
 export type Tile = { readonly threads: number; readonly rows: number; readonly split: number; readonly keys: number; readonly lanes: boolean };
 
@@ -66,11 +66,11 @@ export function chooseTile(pass: Pass, headDim: number, length: number, limits: 
   throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
 }
 
-/** tileLimits — of a backend: subgroups of at most 8 lanes are the vectors of a CPU. */
+/** tileLimits — of a backend: subgroups of 8 lanes are the vectors of a CPU. */
 export function tileLimits(backend: GpuBackend): TileLimits {
   const { limits, features } = backend;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = limits;
-  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMaxSize?: number } } }).device ?? {};
-  const isNarrow = features.has('subgroups') && (adapterInfo?.subgroupMaxSize ?? Infinity) <= 8;
+  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMinSize?: number; subgroupMaxSize?: number } } }).device ?? {};
+  const isNarrow = features.has('subgroups') && adapterInfo?.subgroupMinSize === 8 && adapterInfo.subgroupMaxSize === 8;
   return { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, isNarrow };
 }
