@@ -57,12 +57,10 @@ export function chooseTile(pass: Pass, headDim: number, length: number, limits: 
   const enough = Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, length / rows)))) * split;
   const threads = wanted.threads ?? Math.min(THREADS, most, enough);
   const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
-  const sizes = wanted.keys === undefined ? [32, 16, 8, 4] : [wanted.keys];
-  for (const keys of sizes) {
-    if (pass === 'bias' && keys > 16) continue;
-    const tile = { threads, rows, split, keys, lanes };
-    if (workgroupBytes(pass, headDim, tile) <= room) return tile;
-  }
+  const sizes = wanted.keys !== undefined ? [wanted.keys] : [...(pass === 'bias' ? [] : [32]), 16, 8, 4];
+  const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes })));
+  const tile = tiles.find((each) => workgroupBytes(pass, headDim, each) <= room);
+  if (tile !== undefined) return tile;
   throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
 }
 

@@ -1,0 +1,58 @@
+import { UnsupportedError } from '@evenkeel/core-tensor';
+import { describe, expect, it } from 'vitest';
+import { backwardKeyValueProgram } from '../src/kernels/backwardKeyValue.ts';
+import { backwardQueryProgram } from '../src/kernels/backwardQuery.ts';
+import { biasGradProgram } from '../src/kernels/biasGrad.ts';
+import { forwardProgram } from '../src/kernels/forward.ts';
+import { blockRows, chooseTile, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
+import type { Variant } from '../src/kernels/variant.ts';
+
+const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 16384 };
+const passes: Pass[] = ['forward', 'query', 'keyValue', 'bias'];
+const widths = [1, 3, 8, 16, 32, 64, 80, 96, 128, 200, 256];
+
+/** The numbers N of `array<T, N>` in workgroup memory, in bytes. */
+const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+: array<(\w+), (\d+)>/g)]
+  .reduce((total, [, type, count]) => total + Number(count) * { vec4f: 16, vec2f: 8 }[type as 'vec4f'], 0);
+
+const plain: Variant = {
+  headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
+  statistics: false, packed: false, queryAxis: true, keyAxis: true,
+};
+const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
+
+describe.each(passes)('in the pass %s', (pass) => {
+  it.each([{}, { maxComputeWorkgroupStorageSize: 8192 }, { maxComputeInvocationsPerWorkgroup: 32 }, { maxComputeWorkgroupSizeX: 16 }, { isNarrow: true }])('chooseTile keeps to the limits for all widths: %j', (some) => {
+    const given = { ...limits, ...some };
+    for (const headDim of widths.filter((width) => width <= 128 || given.maxComputeWorkgroupStorageSize > 8192)) {
+      for (const length of [1, 17, 100, 5000]) {
+        const tile = chooseTile(pass, headDim, length, given);
+        expect(tile.threads).toBeLessThanOrEqual(Math.min(given.maxComputeInvocationsPerWorkgroup, given.maxComputeWorkgroupSizeX));
+        expect(tile.threads % tile.split).toBe(0);
+        expect(blockRows(tile)).toBeGreaterThanOrEqual(1);
+        const bytes = workgroupBytes(pass, headDim, tile);
+        expect(bytes).toBeLessThanOrEqual(given.maxComputeWorkgroupStorageSize);
+        expect(bytesIn(programs[pass]({ ...plain, headDim, tile, bias: pass === 'bias' }).code)).toBe(bytes);
+      }
+    }
+  });
+
+  it('chooseTile gives few rows small workgroups and refuses what cannot be', () => {
+    expect(chooseTile(pass, 32, 3, limits).threads).toBeLessThan(chooseTile(pass, 32, 1000, limits).threads);
+    expect(() => chooseTile(pass, 257, 3, limits)).toThrow(new UnsupportedError('attention: headDim must be at most 256 on this device, got 257'));
+    expect(() => chooseTile(pass, 256, 3, { ...limits, maxComputeWorkgroupStorageSize: 1024 })).toThrow('must fit 1024 bytes of workgroup memory');
+  });
+
+  it('no combination of options binds more than 8 tensors, and every one that the pass has makes another text', () => {
+    const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' };
+    for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
+    const others: Partial<Variant>[] = [
+      {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
+      ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } },
+      ...(pass === 'bias' ? [{ queryAxis: false }, { keyAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: true }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
+    ];
+    const texts = others.filter(({ tile }) => pass !== 'bias' || tile === undefined || tile.rows === 2).map((other) => programs[pass]({ ...plain, bias: pass === 'bias', ...other }).code);
+    expect(new Set(texts).size).toBe(texts.length);
+    expect(programs[pass](plain)).toBe(programs[pass]({ ...plain }));
+  });
+});
