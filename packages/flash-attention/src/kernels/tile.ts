@@ -48,14 +48,14 @@ export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number 
 export function chooseTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile> = {}): Tile {
   if (headDim > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${headDim}`);
   const chunks = Math.ceil(headDim / 4);
-  const lanes = wanted.lanes ?? (limits.isNarrow === true && (wanted.split ?? 1) === 1);
   let split = 1;
-  while (!lanes && chunks / split > CHUNKS[pass]) split *= 2;
+  while (chunks / split > CHUNKS[pass]) split *= 2;
   split = wanted.split ?? split;
-  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 || chunks / split > 8 ? 1 : 2);
+  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 ? 1 : 2);
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
-  const enough = Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, length / rows)))) * split;
-  const threads = wanted.threads ?? Math.min(THREADS, most, enough);
+  const enough = (length <= 16 ? 16 : THREADS / split) * split; // two sizes only: each is a program of its own
+  const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
+  const lanes = wanted.lanes ?? (limits.isNarrow === true && threads % (8 * split) === 0);
   const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
   const sizes = wanted.keys !== undefined ? [wanted.keys] : [...(pass === 'bias' ? [] : [32]), 16, 8, 4];
   const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes })));
