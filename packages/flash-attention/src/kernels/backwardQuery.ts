@@ -33,7 +33,7 @@ export const backwardQueryProgram = programOf((variant) => {
       each(tile.rows, (r) => [loadQuery(variant, r), zeroRow('dq', r, variant)].join('\n')),
       keyTiles(variant, withProducts(PRODUCTS, variant, 'count', [
         'let j4 = vec4i(start + i32(n)) + vec4i(0, 1, 2, 3);',
-        each(tile.rows, (r) => scoreGradient(variant, r)), accumulate('dq', 'ds', 'k', variant),
+        each(tile.rows, (r) => scoreGradient(variant, r, true)), accumulate('dq', 'ds', 'k', variant),
       ].join('\n'))),
       each(tile.rows, (r) => `if (i${r} < t) { ${storeRow('dq', variant, queryAt(`i${r}`, variant), (c) => `u.scale * dq${r}_${c}`)} }`),
     ].join('\n'),
@@ -51,9 +51,10 @@ export function loadQuery(variant: Variant, r: number): string {
     let lse${r} = bitcast<f32>(extra[at${r}]); let rowSum${r} = bitcast<f32>(extra[at${r} + 1u]);`;
 }
 
-/** scoreGradient — `ds{r}`: the gradient of the scores, before softcap and scale, of query i{r} and keys j4. */
-export function scoreGradient(variant: Variant, r: number): string {
-  const { dropout, softcap } = variant;
+/** scoreGradient — `ds{r}`: the gradient of the scores of query i{r} and keys j4; with `isBeforeCap` that of what the soft cap is put on. */
+export function scoreGradient(variant: Variant, r: number, isBeforeCap: boolean): string {
+  const { dropout } = variant;
+  const softcap = variant.softcap && isBeforeCap;
   return `${visibleKeys(variant, r)}
     let y${r} = capped(x${r});
     let p${r} = exp(scored(y${r}, vec4i(i${r}), j4) - lse${r});

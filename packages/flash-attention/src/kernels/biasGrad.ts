@@ -7,14 +7,15 @@ import { extraBinding, featuresOf, loadTile, threadPlace, tileArrays, withProduc
 import { each, loader, programOf, rowsBinding, UNIFORMS, type Variant } from './variant.ts';
 
 /**
- * biasGradProgram — the gradient of the bias: ds, summed over the axes along which the bias is broadcast.
+ * biasGradProgram — the gradient of a bias that has an axis of keys: ds, summed over the axes along which the bias is broadcast. (Softmax
+ * does not see a bias that is the same for all keys.)
  *
  * One workgroup per tile of keys and block of queries of each head and sequence that the bias has; it goes through all that share this
- * part of the bias in a fixed order. Groups are [tiles of keys or 1, blocks of queries or 1, (heads or 1) · (sequences or 1)].
+ * part of the bias in a fixed order. Groups are [tiles of keys, blocks of queries or 1, (heads or 1) · (sequences or 1)].
  * Bindings: q, k, v, dy, extra, bias, dbias.
  */
 export const biasGradProgram = programOf((variant) => {
-  const { tile, queryAxis, keyAxis } = variant;
+  const { tile, queryAxis } = variant;
   const steps = tile.keys / 4;
   return gpuProgram({
     name: 'attentionBiasGrad',
@@ -37,15 +38,13 @@ export const biasGradProgram = programOf((variant) => {
       enterSequence(variant), enterHead(variant), threadPlace(tile),
       queryAxis ? 'let rowBlock = group.y; {' : `for (var rowBlock = 0u; rowBlock < u32(t + ${blockRows(tile) - 1}) / ${blockRows(tile)}u; rowBlock++) {`,
       queryRows(variant), keyRange(variant), loadQuery(variant, 0),
-      keyAxis
-        ? `let start = i32(group.x) * ${tile.keys}; if (start < end && start + ${tile.keys} > keyFrom) {`
-        : `for (var start = keyFrom; start < end; start += ${tile.keys}) {`,
+      `let start = i32(group.x) * ${tile.keys}; if (start < end && start + ${tile.keys} > keyFrom) {`,
       `let count = u32(min(${tile.keys}, end - start));
       workgroupBarrier();
       ${loadTile(['k', 'v'], variant, ['u.kAt + kBase + u32(n) * u.kRow', 'u.vAt + kBase + u32(n) * u.kRow'])}
       workgroupBarrier();`,
       withProducts(PRODUCTS, variant, 'count', `let j4 = vec4i(start + i32(n)) + vec4i(0, 1, 2, 3);
-        ${scoreGradient(variant, 0)} sum[n / 4u] += ds0;`),
+        ${scoreGradient(variant, 0, false)} sum[n / 4u] += ds0;`),
       '} } } }',
       `let place = ownBatch * u.biasB + ownHead * u.biasH; let firstKey = i32(group.x) * ${tile.keys};`,
       queryAxis ? rowResult(variant) : totalResult(variant),
@@ -54,26 +53,23 @@ export const biasGradProgram = programOf((variant) => {
 });
 
 /** The bias has a row for each query: each thread has the sums of its own. */
-function rowResult({ tile, keyAxis }: Variant): string {
-  const steps = tile.keys / 4;
-  const i = `i32(group.y) * ${blockRows(tile)} + i32(localIndex / ${tile.split}u)`;
-  return `let i = ${i};
-  if (i >= u.t || localIndex % ${tile.split}u > 0u) { return; }
+function rowResult({ tile }: Variant): string {
+  return `${threadPlace(tile)}
+  let i = i32(group.y) * ${blockRows(tile)} + row;
+  if (i >= u.t || part > 0u) { return; }
   let at = place + u32(i) * u.biasI;
-  ${keyAxis
-    ? `for (var n = 0; n < ${tile.keys}; n++) { if (firstKey + n < u.s) { dbias[at + u32(firstKey + n) * u.biasJ] = sum[n / 4][n % 4]; } }`
-    : `var total = vec4f(); ${each(steps, (n) => `total += sum[${n}];`)} dbias[at] = (total.x + total.y) + (total.z + total.w);`}`;
+  for (var n = 0; n < ${tile.keys}; n++) { if (firstKey + n < u.s) { dbias[at + u32(firstKey + n) * u.biasJ] = sum[n / 4][n % 4]; } }`;
 }
 
 /** The queries share a row of the bias: the first thread adds up those of all others. */
-function totalResult({ tile, keyAxis }: Variant): string {
-  const add = each(tile.keys / 4, (n) => `workgroupBarrier();
+function totalResult({ tile }: Variant): string {
+  const { threads, split, lanes, keys } = tile;
+  return each(keys / 4, (n) => `workgroupBarrier();
     sums[localIndex] = sum[${n}];
     workgroupBarrier();
     if (localIndex == 0u) {
-      ${keyAxis ? 'var total = vec4f();' : ''}
-      for (var row = 0u; row < ${tile.threads}u; row += ${tile.split}u) { total += sums[row]; }
-      ${keyAxis ? `for (var l = 0; l < 4; l++) { let j = firstKey + ${4 * n} + l; if (j < u.s) { dbias[place + u32(j) * u.biasJ] = total[l]; } }` : ''}
+      var total = vec4f();
+      for (var row = 0u; row < ${lanes ? threads / split : threads}u; row += ${lanes ? 1 : split}u) { total += sums[row]; }
+      for (var l = 0; l < 4; l++) { let j = firstKey + ${4 * n} + l; if (j < u.s) { dbias[place + u32(j) * u.biasJ] = total[l]; } }
     }`);
-  return keyAxis ? add : `var total = vec4f(); ${add}\nif (localIndex == 0u) { dbias[place] = (total.x + total.y) + (total.z + total.w); }`;
 }

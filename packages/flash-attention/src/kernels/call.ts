@@ -73,7 +73,7 @@ export function variantOf(call: AttentionCall, tile: Tile, { statistics = false,
   return {
     headDim: d, tile, slopes: alibiSlopes !== undefined, bias: bias !== undefined, dropout: (attrs.dropout ?? 0) > 0, softcap: (attrs.softcap ?? 0) > 0,
     mask: blockMask === undefined ? 'none' : isAligned ? 'tiles' : 'elements', varlen: isVarlen, statistics, packed: isPacked && isOverQueries,
-    queryAxis: (bias?.shape[2] ?? 1) > 1, keyAxis: (bias?.shape[3] ?? 1) > 1,
+    queryAxis: (bias?.shape[2] ?? 1) > 1,
   };
 }
 

@@ -83,3 +83,8 @@ export const clearRows = gpuProgram({
     if (row >= u.rows || i32(row) < ends[u.last]) { return; }
     y[row * u.rowStride + index % u.columns * u.columnStride] = u.value;`,
 });
+
+/** clearAll — zeros. */
+export const clearAll = gpuProgram({
+  name: 'attentionClear', bindings: { y: 'write f32' }, uniforms: { count: 'u32' }, workgroupSize: THREADS, main: 'if (index < u.count) { y[index] = 0.0; }',
+});

@@ -4,7 +4,7 @@ import { backwardKeyValueProgram } from './backwardKeyValue.ts';
 import { backwardQueryProgram } from './backwardQuery.ts';
 import { biasGradProgram } from './biasGrad.ts';
 import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCall } from './call.ts';
-import { clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
+import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
 import { forwardProgram } from './forward.ts';
 import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
 
@@ -81,14 +81,19 @@ function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
   const call = readCall(kernelCall);
   const bias = given(kernelCall, 'bias');
   const { t, s, q, k, v } = call;
+  const dbias = backend.allocate(bias.shape);
+  if (bias.shape[3] === 1) { // each query's gradients of scores add up to 0
+    const count = bias.shape.reduce((total, size) => total * size, 1);
+    backend.dispatch(clearAll, { tensors: { y: dbias }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
+    return dbias;
+  }
   const { extra, uniforms } = prepare(kernelCall, call);
   const tile = { ...tileFor('bias', call, t, backend), rows: 1 };
   const variant = variantOf(call, tile);
-  const dbias = backend.allocate(bias.shape);
   const [sequences, heads] = bias.shape as [number, number];
   backend.dispatch(biasGradProgram(variant), {
     tensors: { q, k, v, dy: given(kernelCall, 'dy'), extra, bias, dbias }, uniforms,
-    groups: [variant.keyAxis ? Math.ceil(s / tile.keys) : 1, variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
+    groups: [Math.ceil(s / tile.keys), variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
   });
   return dbias;
 }

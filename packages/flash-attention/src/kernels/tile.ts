@@ -6,8 +6,8 @@ export type Pass = 'forward' | 'query' | 'keyValue' | 'bias';
 /**
  * Tile — how a workgroup divides its work. Each thread has `rows` rows in registers (queries, or keys where their gradient is made),
  * and of each the channels of one of `split` parts; `keys` rows of the other side lie in workgroup memory at a time.
- * With `lanes` four lanes of a subgroup read a vec4 each and hand it to all others, where otherwise every thread reads all four: for
- * adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
+ * With `lanes` the first eight lanes of a subgroup read half a vec4 each of four rows and hand them to all, where otherwise every thread
+ * reads all four: for adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
  */
 export type Tile = { readonly threads: number; readonly rows: number; readonly split: number; readonly keys: number; readonly lanes: boolean };
 
@@ -48,29 +48,27 @@ export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number 
 export function chooseTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile> = {}): Tile {
   if (headDim > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${headDim}`);
   const chunks = Math.ceil(headDim / 4);
-  const lanes = wanted.lanes ?? (limits.isNarrow === true && (wanted.split ?? 1) === 1);
   let split = 1;
-  while (!lanes && chunks / split > CHUNKS[pass]) split *= 2;
+  while (chunks / split > CHUNKS[pass]) split *= 2;
   split = wanted.split ?? split;
-  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 || chunks / split > 8 ? 1 : 2);
+  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 ? 1 : 2);
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
-  const enough = Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, length / rows)))) * split;
-  const threads = wanted.threads ?? Math.min(THREADS, most, enough);
+  const enough = (length <= 16 ? 16 : THREADS / split) * split; // two sizes only: each is a program of its own
+  const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
+  const lanes = wanted.lanes ?? (limits.isNarrow === true && threads % (8 * split) === 0);
   const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
-  const sizes = wanted.keys === undefined ? [32, 16, 8, 4] : [wanted.keys];
-  for (const keys of sizes) {
-    if (pass === 'bias' && keys > 16) continue;
-    const tile = { threads, rows, split, keys, lanes };
-    if (workgroupBytes(pass, headDim, tile) <= room) return tile;
-  }
+  const sizes = wanted.keys !== undefined ? [wanted.keys] : [...(pass === 'bias' ? [] : [32]), 16, 8, 4];
+  const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes })));
+  const tile = tiles.find((each) => workgroupBytes(pass, headDim, each) <= room);
+  if (tile !== undefined) return tile;
   throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
 }
 
-/** tileLimits — of a backend: subgroups of at most 8 lanes are the vectors of a CPU. */
+/** tileLimits — of a backend: subgroups of 8 lanes are the vectors of a CPU. */
 export function tileLimits(backend: GpuBackend): TileLimits {
   const { limits, features } = backend;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = limits;
-  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMaxSize?: number } } }).device ?? {};
-  const isNarrow = features.has('subgroups') && (adapterInfo?.subgroupMaxSize ?? Infinity) <= 8;
+  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMinSize?: number; subgroupMaxSize?: number } } }).device ?? {};
+  const isNarrow = features.has('subgroups') && adapterInfo?.subgroupMinSize === 8 && adapterInfo.subgroupMaxSize === 8;
   return { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, isNarrow };
 }

@@ -9,26 +9,30 @@ import { each, LANES, needsExtra, type Variant } from './variant.ts';
 
 /** tileArrays — workgroup memory for `keys` rows of two tensors, and for parts of their products where rows are split. */
 export function tileArrays([first, second]: readonly [string, string], { headDim, tile }: Variant, products: number): string {
-  const { keys, split, rows, threads } = tile;
+  const { keys, split, rows, threads, lanes } = tile;
   const width = chunksOf(headDim, tile) * split;
+  const elements = lanes ? `vec2f, ${2 * keys * width}` : `vec4f, ${keys * width}`;
   return [
-    `var<workgroup> ${first}Tile: array<vec4f, ${keys * width}>;`,
-    `var<workgroup> ${second}Tile: array<vec4f, ${keys * width}>;`,
+    ...[first, second].map((name) => `var<workgroup> ${name}Tile: array<${elements}>;`),
     split > 1 ? `var<workgroup> parts: array<vec4f, ${products * (keys / 4) * rows * threads}>;` : '',
   ].join('\n');
 }
 
 /** threadPlace — `row` and `part`. */
-export const threadPlace = ({ split }: Tile): string => `let row = i32(localIndex / ${split}u); let part = localIndex % ${split}u;`;
+export const threadPlace = ({ threads, split, lanes }: Tile): string => (lanes
+  ? `let row = i32(localIndex % ${threads / split}u); let part = localIndex / ${threads / split}u;` // the same for all lanes of a subgroup
+  : `let row = i32(localIndex / ${split}u); let part = localIndex % ${split}u;`);
 
 /** loadTile — rows `start` … of two tensors into workgroup memory, zeros from `end` on; `at(n)` is where row n of each begins. */
 export function loadTile([first, second]: readonly [string, string], { headDim, tile }: Variant, at: readonly [string, string]): string {
-  const { threads, keys, split } = tile;
+  const { threads, keys, split, lanes } = tile;
   const width = chunksOf(headDim, tile) * split;
+  const put = (name: string): string => (lanes ? `${name}Tile[2u * e] = ${name}.xy; ${name}Tile[2u * e + 1u] = ${name}.zw;` : `${name}Tile[e] = ${name};`);
+  const load = (name: string, place: string): string => `{ let ${name} = select(vec4f(), load_${name}(${place}, c), n < end); ${put(name)} }`;
   return `for (var e = localIndex; e < ${keys * width}u; e += ${threads}u) {
     let n = start + i32(e / ${width}u); let c = e % ${width}u;
-    ${first}Tile[e] = select(vec4f(), load_${first}(${at[0]}, c), n < end);
-    ${second}Tile[e] = select(vec4f(), load_${second}(${at[1]}, c), n < end);
+    ${load(first, at[0])}
+    ${load(second, at[1])}
   }`;
 }
 
@@ -65,8 +69,9 @@ export function withProducts(products: readonly Product[], { headDim, tile }: Va
   if (split === 1) return loop(`${partial}\n${body}`);
   const slot = (p: number, r: number): string => `(n / 4u * ${products.length * rows}u + ${p * rows + r}u) * ${threads}u + localIndex`;
   const put = products.map(({ into }, p) => each(rows, (r) => `parts[${slot(p, r)}] = ${into}${r};`)).join('\n');
-  const get = products.map(({ into }, p) => each(rows, (r) => `let ${into}${r}at = ${slot(p, r)} - part; var ${into}${r} = parts[${into}${r}at];
-    ${each(split - 1, (other) => `${into}${r} += parts[${into}${r}at + ${other + 1}u];`)}`)).join('\n');
+  const stride = tile.lanes ? threads / split : 1;
+  const get = products.map(({ into }, p) => each(rows, (r) => `let ${into}${r}at = ${slot(p, r)} - part * ${stride}u; var ${into}${r} = parts[${into}${r}at];
+    ${each(split - 1, (other) => `${into}${r} += parts[${into}${r}at + ${(other + 1) * stride}u];`)}`)).join('\n');
   return `${loop(`${partial}\n${put}`)}\nworkgroupBarrier();\n${loop(`${get}\n${body}`)}`;
 }
 
@@ -81,8 +86,8 @@ export function accumulate(into: string, weight: string, from: string, { headDim
 /** `use` of chunk c of rows n … n + 3 of a tile, as `y`. */
 function fourRows(from: string, c: number, { split, lanes }: Tile, width: number, use: (lane: string) => string): string {
   if (!lanes) return LANES.map((lane, l) => `{ let y = ${from}Tile[n * ${width}u + ${l * width + c * split}u + part]; ${use(lane)} }`).join('\n');
-  return `{ let own = ${from}Tile[(n + (laneIndex & 3u)) * ${width}u + ${c}u];
-    ${LANES.map((lane, l) => `{ let y = subgroupBroadcast(own, ${l}u); ${use(lane)} }`).join('\n')} }`;
+  return `{ let own = ${from}Tile[2u * ((n + (laneIndex & 3u)) * ${width}u + ${c * split}u + part) + ((laneIndex >> 2u) & 1u)];
+    ${LANES.map((lane, l) => `{ let y = vec4f(subgroupBroadcast(own, ${l}u), subgroupBroadcast(own, ${l + 4}u)); ${use(lane)} }`).join('\n')} }`;
 }
 
 /** featuresOf — what a program of this tile needs of the device. */

@@ -19,9 +19,8 @@ export type Variant = {
   readonly statistics: boolean;
   /** Backward: whether dk and dv lie in one tensor. */
   readonly packed: boolean;
-  /** Bias: whether it has these axes. */
+  /** Bias: whether it has a row for each query. */
   readonly queryAxis: boolean;
-  readonly keyAxis: boolean;
 };
 
 /** programOf — `make`, whose programs are kept by what is baked into them. */

@@ -1,0 +1,162 @@
+import { GPU_BACKEND, hasKernel, runKernel, type GpuBackend } from '@evenkeel/core-tensor';
+import '@evenkeel/flash-attention';
+import { expectClose, expectNoLeak, forEachBackend, randomArray, randomTensor } from '@evenkeel/testing';
+import { backend, dispose, reshape, slice, tensor, tensor1d, tidy, zeros, type Tensor } from '@tensorflow/tfjs-core';
+import { expect, it } from 'vitest';
+import { attentionWithGrads64, type General64, type Results64 } from './attention64.ts';
+import { keepFactors, makeCase, withTerms, type Terms } from './cases.ts';
+
+type Case = Terms & { title: string; sizes?: Partial<General64>; tile?: object };
+type Given = { inputs: Record<string, Tensor>; attrs: object };
+
+const base: General64 = { batchSize: 2, seqLen: 65, kvLen: 65, numHeads: 2, headDim: 8 };
+const maskOf = (t: number, s: number, blockQ: number, blockK: number) => ({
+  blockMask: Int32Array.from({ length: Math.ceil(t / blockQ) * Math.ceil(s / blockK) }, (_, i) => (i * 7 + Math.floor(i / 3)) % 3 === 0 ? 0 : 1), blockQ, blockK,
+});
+
+const CASES: Case[] = [
+  ...[[1, 1, 3], [3, 3, 8], [65, 130, 8], [130, 65, 16], [1, 130, 8]].map(([seqLen, kvLen, headDim]) => ({ title: `${seqLen} queries, ${kvLen} keys of width ${headDim}`, sizes: { seqLen, kvLen, headDim, causal: true } })),
+  ...[32, 64, 80, 128, 256].map((headDim) => ({ title: `heads of width ${headDim}`, sizes: { batchSize: 1, seqLen: 19, kvLen: 21, headDim, causal: true } })),
+  ...[64, 256].map((headDim) => ({ title: `heads of width ${headDim}, rows split among threads`, tile: { split: headDim / 16 }, sizes: { batchSize: 1, seqLen: 19, kvLen: 21, headDim } })),
+  { title: 'a soft cap', sizes: { softcap: 1.5, causal: true } },
+  { title: 'a block mask along the tiles', sizes: { seqLen: 130, kvLen: 130, ...maskOf(130, 130, 64, 64) } },
+  { title: 'a block mask across the tiles', sizes: { seqLen: 65, kvLen: 67, ...maskOf(65, 67, 12, 5), causal: true } },
+  { title: 'a block mask that hides all from some', sizes: { seqLen: 65, kvLen: 65, blockMask: Int32Array.from([0, 0, 0, 0, 1, 1, 0, 1, 1]), blockQ: 24, blockK: 24 } },
+  { title: 'everything', slopes: 'bh', bias: [true, true, true, true], dropout: 0.2, sizes: { softcap: 2, ...maskOf(65, 65, 12, 5), window: [40, 3], numHeads: 4, numKvHeads: 2 } },
+  { title: 'everything, one key head, of odd width', slopes: 'h', bias: [false, true, true, false], dropout: 0.2, sizes: { softcap: 2, ...maskOf(9, 65, 4, 8), seqLen: 9, headDim: 5, causal: true, numHeads: 3, numKvHeads: 1 } },
+];
+
+/** Inputs of the kernels, the gradient of the output, and what float64 makes of them. */
+function makeGiven({ sizes: extra, tile, title: _, ...terms }: Case): Given & { dy: Tensor; expected: Results64 } {
+  const sizes = { ...base, ...extra };
+  const made = withTerms(makeCase(sizes), terms);
+  const dyValues = randomArray(made.q.size, { seed: 5 });
+  const { scale = 1 / Math.sqrt(sizes.headDim), causal = false, window = [-1, -1], softcap = 0, blockMask, blockQ = 1, blockK = 1 } = sizes;
+  const maskShape = [Math.ceil(sizes.seqLen / blockQ), Math.ceil(sizes.kvLen / blockK)];
+  const full: General64 = { ...made.sizes, softcap, blockMask, blockQ, blockK };
+  return {
+    inputs: { q: made.q, k: made.k, v: made.v, ...made.terms as Record<string, Tensor>, ...(blockMask && { blockMask: tensor(Int32Array.from(blockMask), maskShape, 'int32') }) },
+    attrs: { scale, causal, windowLeft: window[0], windowRight: window[1], dropout: terms.dropout ?? 0, seed: 12345, softcap, blockQ, blockK, ...(tile && { tile }) },
+    dy: tensor(dyValues, made.q.shape), expected: attentionWithGrads64(made.values.q, made.values.k, made.values.v, dyValues, full),
+  };
+}
+
+/** All results of the general kernels, in the order of `Results64`. */
+function run({ inputs, attrs, dy }: Given & { dy: Tensor }): Partial<Record<keyof Results64, Tensor>> {
+  const [out, lse, rowMax, entropy] = runKernel<Tensor[]>('evenkeel/attentionGeneral', inputs, attrs) as [Tensor, Tensor, Tensor, Tensor];
+  const given = { ...inputs, out, lse, dy };
+  const [dq, dk, dv] = runKernel<Tensor[]>('evenkeel/attentionGeneralGrad', given, attrs) as [Tensor, Tensor, Tensor];
+  return { out, lse, rowMax, entropy, dq, dk, dv, ...(inputs.bias && { dbias: runKernel('evenkeel/attentionBiasGrad', given, attrs) }) };
+}
+
+const norm = (values: ArrayLike<number>): number => Math.sqrt(Array.from(values).reduce((sum, x) => sum + (Number.isFinite(x) ? x * x : 0), 0));
+
+forEachBackend([GPU_BACKEND], () => {
+  it.each(CASES)('results, statistics and gradients of attentionGeneral agree with float64: $title', async (each) => {
+    const given = makeGiven(each);
+    const results = run(given);
+    for (const [name, result] of Object.entries(results) as [keyof Results64, Tensor][]) {
+      const expected = given.expected[name];
+      if (each.sizes?.kvLen !== 1 || name === 'out') expect(norm(expected), name).toBeGreaterThan(0);
+      await expectClose(await result.data(), expected, { rtol: 1e-4, atol: 2e-5 });
+    }
+    dispose([given.inputs, given.dy, results] as never);
+  });
+
+  it('attention does not depend on the tiles, and is the same bit by bit when it is run again', async () => {
+    const tiles = [{ threads: 32, rows: 1, keys: 8 }, { threads: 64, rows: 2, keys: 16 }, { threads: 64, rows: 1, split: 2, keys: 4 }, { lanes: false, rows: 2, keys: 32 }];
+    const given = makeGiven({ title: '', slopes: 'h', bias: [false, true, true, true], sizes: { seqLen: 130, kvLen: 130, causal: true, headDim: 16 } });
+    const first = run(given);
+    const again = run(given);
+    for (const [name, result] of Object.entries(again)) await expectClose(result, first[name as 'out']!, { rtol: 0, atol: 0 });
+    for (const tile of tiles) {
+      const other = run({ ...given, attrs: { ...given.attrs, tile } });
+      for (const [name, result] of Object.entries(other)) await expectClose(result, first[name as 'out']!, { rtol: 1e-5, atol: name === 'dbias' ? 3e-6 : 1e-6 });
+      dispose(other as never);
+    }
+    dispose([given.inputs, given.dy, first, again] as never);
+  });
+
+  it.each([{ dropout: 0, slopes: false }, { dropout: 0.3, slopes: true }])('attentionVarlen gives each sequence what it gets alone, and zeros to rows of none: %j', async ({ dropout, slopes }) => {
+    const [lengthsQ, lengthsK, H, G, D] = [[5, 0, 70, 1], [9, 3, 70, 4], 4, 2, 8] as const;
+    const ends = (lengths: readonly number[]) => lengths.reduce((all, length) => [...all, all.at(-1)! + length], [0]);
+    const [cuQ, cuK] = [ends(lengthsQ), ends(lengthsK)];
+    const [n, m] = [cuQ.at(-1)! + 2, cuK.at(-1)! + 3];
+    const [q, dy] = [randomTensor([n, H, D], { seed: 1 }), randomTensor([n, H, D], { seed: 2 })];
+    const [k, v] = [randomTensor([m, G, D], { seed: 3 }), randomTensor([m, G, D], { seed: 4 })];
+    const [cuSeqlensQ, cuSeqlensK] = [tensor1d(cuQ, 'int32'), tensor1d(cuK, 'int32')];
+    const alibiSlopes = slopes ? randomTensor([4, H], { seed: 6 }) : undefined;
+    const attrs = { scale: 0.4, causal: true, windowLeft: 50, windowRight: -1, dropout, seed: 77 };
+    const inputs = { q, k, v, cuSeqlensQ, cuSeqlensK, alibiSlopes };
+    const varlenAttrs = { ...attrs, maxSeqlenQ: 70, maxSeqlenK: 70 };
+    const [out, lse] = runKernel<Tensor[]>('evenkeel/attentionVarlen', inputs, varlenAttrs) as [Tensor, Tensor];
+    const [dq, dk, dv] = runKernel<Tensor[]>('evenkeel/attentionVarlenGrad', { ...inputs, out, lse, dy }, varlenAttrs) as [Tensor, Tensor, Tensor];
+    const found = { out: await out.data(), lse: await lse.data(), dq: await dq.data(), dk: await dk.data(), dv: await dv.data() };
+    const keep = keepFactors(77, dropout, H * n * 70);
+    for (const [b, t] of lengthsQ.entries()) {
+      const s = lengthsK[b]!;
+      const rows = async (x: Tensor, at: number, count: number) => (await x.data()).slice(at * x.size / x.shape[0]!, (at + count) * x.size / x.shape[0]!);
+      const [Q, K, V, DY] = [await rows(q, cuQ[b]!, t), await rows(k, cuK[b]!, s), await rows(v, cuK[b]!, s), await rows(dy, cuQ[b]!, t)];
+      const own = Float64Array.from({ length: H * t * s }, (_, i) => keep[(Math.floor(i / (t * s)) * n + cuQ[b]! + Math.floor(i / s) % t) * 70 + (i % s)]!);
+      const sizes: General64 = {
+        batchSize: 1, seqLen: t, kvLen: s, numHeads: H, numKvHeads: G, headDim: D, scale: 0.4, causal: true, window: [50, -1], ...(dropout > 0 && { keep: own }),
+        ...(alibiSlopes && { slopes: (await alibiSlopes.data()).slice(b * H, (b + 1) * H) }),
+      };
+      const expected = attentionWithGrads64(Q, K, V, DY, sizes);
+      const part = (values: ArrayLike<number>, at: number, count: number, width: number) => Array.from(values).slice(at * width, (at + count) * width);
+      for (const name of ['out', 'dq'] as const) await expectClose(Float32Array.from(part(found[name], cuQ[b]!, t, H * D)), expected[name], { rtol: 1e-4, atol: 2e-5 });
+      for (const name of ['dk', 'dv'] as const) await expectClose(Float32Array.from(part(found[name], cuK[b]!, s, G * D)), expected[name], { rtol: 1e-4, atol: 2e-5 });
+      for (let h = 0; h < H; h++) await expectClose(found.lse.slice(h * n + cuQ[b]!, h * n + cuQ[b]! + t), expected.lse.slice(h * t, (h + 1) * t), { rtol: 1e-5, atol: 1e-5 });
+      if (t === 70 && dropout === 0) {
+        // Alone, bit by bit.
+        const alone = tidy(() => [q, k, v, dy].map((x, i) => reshape(slice(x, [(i % 3 === 0 ? cuQ : cuK)[b]!, 0, 0], [70, x.shape[1]!, D]), [1, 70, x.shape[1]!, D]))) as [Tensor, Tensor, Tensor, Tensor];
+        const [alibi] = [alibiSlopes && slice(alibiSlopes, [b, 0], [1, H])];
+        const single = { q: alone[0], k: alone[1], v: alone[2], alibiSlopes: alibi };
+        const [aloneOut, aloneLse] = runKernel<Tensor[]>('evenkeel/attention', single, attrs) as [Tensor, Tensor];
+        const grads = runKernel<Tensor[]>('evenkeel/attentionGrad', { ...single, out: aloneOut, lse: aloneLse, dy: alone[3] }, attrs);
+        await expectClose(await aloneOut.data(), Float32Array.from(part(found.out, cuQ[b]!, t, H * D)), { rtol: 0, atol: 0 });
+        await expectClose(await grads[0]!.data(), Float32Array.from(part(found.dq, cuQ[b]!, t, H * D)), { rtol: 0, atol: 0 });
+        await expectClose(await grads[1]!.data(), Float32Array.from(part(found.dk, cuK[b]!, s, G * D)), { rtol: 0, atol: 0 });
+        dispose([alone, aloneOut, aloneLse, grads, ...(alibi ? [alibi] : [])]);
+      }
+    }
+    for (const [name, at, width] of [['out', cuQ.at(-1)!, H * D], ['dq', cuQ.at(-1)!, H * D], ['dk', cuK.at(-1)!, G * D], ['dv', cuK.at(-1)!, G * D]] as const) {
+      expect(Array.from(found[name]).slice(at * width).every((x) => x === 0), name).toBe(true);
+    }
+    for (let h = 0; h < H; h++) expect(Array.from(found.lse).slice(h * n + n - 2, h * n + n)).toEqual([Infinity, Infinity]);
+    dispose([q, k, v, dy, cuSeqlensQ, cuSeqlensK, out, lse, dq, dk, dv, ...(alibiSlopes ? [alibiSlopes] : [])]);
+  });
+
+  it('a query whose scores are all −Infinity has row maximum −Infinity and NaN otherwise; scores of 1e4 have a right entropy', async () => {
+    const given = makeGiven({ title: '', bias: [false, false, false, true], sizes: { seqLen: 3, kvLen: 5 } });
+    const nothing = tensor(new Float32Array(5).fill(-Infinity), [1, 1, 1, 5]);
+    const results = runKernel<Tensor[]>('evenkeel/attentionGeneral', { ...given.inputs, bias: nothing }, given.attrs);
+    expect((await results[2]!.data()).every((x) => x === -Infinity)).toBe(true);
+    for (const i of [0, 1, 3]) expect((await results[i]!.data()).every(Number.isNaN)).toBe(true);
+    const large = tensor(Float32Array.from([1e4, 1e4, 0, -1e4, 1e4]), [1, 1, 1, 5]);
+    const even = runKernel<Tensor[]>('evenkeel/attentionGeneral', { ...given.inputs, q: zeros(given.inputs.q!.shape), bias: large }, given.attrs);
+    await expectClose(even[3]!, new Float32Array(12).fill(Math.log(3)), { rtol: 1e-6 });
+    dispose([given.inputs, given.dy, nothing, results, large, even] as never);
+  });
+
+  it('the kernels are there, leave nothing behind, and refuse heads that are too wide by the limit', async () => {
+    for (const name of ['', 'Grad', 'Packed', 'PackedGrad', 'General', 'GeneralGrad', 'Varlen', 'VarlenGrad', 'BiasGrad']) expect(hasKernel(`evenkeel/attention${name}`), name).toBe(true);
+    const given = makeGiven({ title: '', slopes: 'h', bias: [false, true, true, true], sizes: { seqLen: 5, kvLen: 5, softcap: 2, ...maskOf(5, 5, 2, 2) } });
+    await expectNoLeak(() => run(given));
+    const wide = randomTensor([1, 3, 1, 260]);
+    await expectNoLeak(() => runKernel('evenkeel/attention', { q: wide, k: wide, v: wide }, given.attrs), { throws: 'attention: headDim must be at most 256 on this device, got 260' });
+    dispose([given.inputs, given.dy, wide] as never);
+  });
+
+  it('16,384 tokens with a window, forward and backward, stay within 256 MiB on the device', async () => {
+    const { pool } = backend() as unknown as GpuBackend & { pool: { peakBytesUsed: number; numBytesUsed: number } };
+    const [q, k, v, dy] = [1, 2, 3, 4].map((seed) => randomTensor([1, 16384, 1, 64], { seed })) as [Tensor, Tensor, Tensor, Tensor];
+    const attrs = { scale: 0.125, causal: true, windowLeft: 15, windowRight: -1 };
+    pool.peakBytesUsed = pool.numBytesUsed;
+    const [out, lse] = runKernel<Tensor[]>('evenkeel/attention', { q, k, v }, attrs) as [Tensor, Tensor];
+    const grads = runKernel<Tensor[]>('evenkeel/attentionGrad', { q, k, v, out, lse, dy }, attrs);
+    expect(norm(await grads[0]!.data())).toBeGreaterThan(1);
+    expect(pool.peakBytesUsed).toBeLessThan(256 * 2 ** 20);
+    dispose([q, k, v, dy, out, lse, grads]);
+  });
+});
