@@ -44,7 +44,7 @@ function oracle(made: Made, values: { q: ArrayLike<number>; k: ArrayLike<number>
   const { cuQ, cuK, options: { causal, window, scale, dropout = 0, seed = 0 }, slopes } = made;
   const [[N, H, D], [, G]] = [made.q.shape, made.k.shape] as [[number, number, number], [number, number]];
   const maxK = Math.max(1, ...cuK.slice(1).map((end, b) => end - cuK[b]!));
-  const keep = keepFactors(seed, dropout, H * N * maxK);
+  const keep = keepFactors(Number(seed), dropout, H * N * maxK);
   const [out, lse] = [new Float64Array(N * H * D), new Float64Array(H * N)];
   cuQ.slice(1).forEach((end, b) => {
     const [start, T, S] = [cuQ[b]!, end - cuQ[b]!, cuK[b + 1]! - cuK[b]!];

@@ -43,10 +43,13 @@ const programOf = memoised((key: string) => {
       ...copyText(tile, element, 'a', form.transposeA, sizeM, 'firstA', 'tileM'),
       ...copyText(tile, element, 'b', !form.transposeB, sizeN, 'firstB', 'tileN'),
       '    workgroupBarrier();',
-      `    for (var step = 0u; step < ${steps}u; step += 1u) {`,
-      ...range(rows / 4).map((i) => `      let a${i} = vec4f(tileA[step * ${sizeM / 4}u + local.y + ${i * threadsM}u]);`),
-      ...range(columns / 4).map((j) => `      let b${j} = vec4f(tileB[step * ${sizeN / 4}u + local.x + ${j * threadsN}u]);`),
-      ...range(rows).flatMap((i) => range(columns / 4).map((j) => `      c${i}_${j} = fma(vec4f(a${i >> 2}${lane(i)}), b${j}, c${i}_${j});`)),
+      `    let end = min(${steps}u, kTo - p);`,
+      '    for (var step = 0u; step < end; step += 4u) {',
+      ...range(4).flatMap((one) => [
+        ...range(rows / 4).map((i) => `      let a${i}_${one} = vec4f(tileA[(step + ${one}u) * ${sizeM / 4}u + local.y + ${i * threadsM}u]);`),
+        ...range(columns / 4).map((j) => `      let b${j}_${one} = vec4f(tileB[(step + ${one}u) * ${sizeN / 4}u + local.x + ${j * threadsN}u]);`),
+        ...range(rows).flatMap((i) => range(columns / 4).map((j) => `      c${i}_${j} = fma(vec4f(a${i >> 2}_${one}${lane(i)}), b${j}_${one}, c${i}_${j});`)),
+      ]),
       '    }',
       '    workgroupBarrier();',
       '  }',
@@ -55,17 +58,18 @@ const programOf = memoised((key: string) => {
   });
 });
 
-/** `read_a(first, across, p, kTo)`: a vector of A from `across` (a row of the product) and step p on, 0 where there is nothing. */
+/**
+ * `read_a(first, across, p, kTo)`: a vector of A from `across` (a row of the product) and step p on, 0 where there is nothing.
+ * Without branches: what is read beyond the end is somewhere in the tensor, as WebGPU guarantees, and is not taken.
+ */
 function readText(name: string, isAcross: boolean, vec: boolean, size: string): string {
-  const at = isAcross ? `first + p * u.${size} + across` : 'first + across * u.k + p';
-  const each = (l: number): string => `  if (${isAcross ? `across + ${l}u < u.${size}` : `p + ${l}u < kTo`}) { v${lane(l)} = ${numberAt(name, `i + ${l}u`)}; }`;
+  const there = (l: number): string => (isAcross ? `across + ${l}u < u.${size} && p < kTo` : `across < u.${size} && p + ${l}u < kTo`);
   return [
     `fn read_${name}(first: u32, across: u32, p: u32, kTo: u32) -> vec4f {`,
-    '  var v = vec4f();',
-    `  if (across >= u.${size} || p >= kTo) { return v; }`,
-    `  let i = ${at};`,
-    ...(vec ? [`  v = ${vectorAt(name, 'i / 4u')};`] : range(4).map(each)),
-    '  return v;',
+    `  let i = ${isAcross ? `first + p * u.${size} + across` : 'first + across * u.k + p'};`,
+    vec
+      ? `  return select(vec4f(), ${vectorAt(name, 'i / 4u')}, ${there(0)});`
+      : `  return vec4f(${range(4).map((l) => `select(0.0, ${numberAt(name, `i + ${l}u`)}, ${there(l)})`).join(', ')});`,
     '}',
   ].join('\n');
 }
