@@ -2,8 +2,7 @@ import {
   Add, All, Any, Cast, ClipByValue, Concat, Cos, Equal, Greater, IsFinite, IsInf, IsNan, Log, LogicalAnd, LogicalOr, Max, Maximum, Min, Minimum, Multiply, Neg, PadV2, Select, Sin, Slice,
   scalar, SquaredDifference, Square, Sub, Sum, Transpose,
 } from '@tensorflow/tfjs-core';
-import type { Draw } from '../../wasm-kernels/test/battery/draw.ts';
-import type { Row } from '../../wasm-kernels/test/battery/rows.ts';
+import type { Draw, Row } from '@evenkeel/wasm-kernels/battery';
 
 const ELEMENTS = 70_001;
 const elementwise = (draw: Draw, n: number) => ({ x: draw.floats(n) });

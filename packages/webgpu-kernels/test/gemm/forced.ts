@@ -100,7 +100,8 @@ function forced(variant: string): GpuBackend & { could: boolean; programs: strin
     temporary: (...args: Parameters<GpuBackend['temporary']>) => real.temporary(...args),
     reshaped: (...args: Parameters<GpuBackend['reshaped']>) => real.reshaped(...args),
     spread: (count: number) => real.spread(count),
-    features: real.features, limits: real.limits, isSoftware: real.isSoftware,
+    constant: (values: Float32Array) => real.constant(values),
+    features: real.features, limits: real.limits, isSoftware: real.isSoftware, precision: real.precision,
   };
   return spy;
 }
