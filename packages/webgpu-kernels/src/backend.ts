@@ -13,13 +13,13 @@ import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { castProgram } from './kernels/cast.ts';
 import { overVectors } from './kernels/elementwise.ts';
-import { limitsOf, type DeviceLimits } from './limits.ts';
+import { checkSize, limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
 import { readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
-import { stockUniforms, type StockUniform } from './stockUniforms.ts';
+import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
 import { createTuner, type Tuner, type TunerParts } from './tuner.ts';
 import { UniformArena } from './uniformArena.ts';
 import { wordsOf } from './words.ts';
@@ -119,7 +119,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   allocate(shape: readonly number[], dtype: DataType = 'float32'): TensorInfo {
-    this.#checkSize(this.#call?.name ?? 'a kernel', shape);
+    checkSize(this.limits, this.#call?.name ?? 'a kernel', shape);
     const info = this.makeTensorInfo(shape as number[], dtype);
     this.#call?.made.push(info);
     return info;
@@ -133,7 +133,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   constant(values: Float32Array): { tensor: TensorInfo; first: number } {
     const make = (all: Float32Array): TensorInfo => {
-      this.#checkSize('a kernel', [all.length]);
+      checkSize(this.limits, 'a kernel', [all.length]);
       const info = this.makeTensorInfo([all.length], 'float32');
       this.tensorMap.get(info.dataId).values = all;
       return info;
@@ -248,7 +248,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   override runWebGPUProgram(program: WebGPUProgram, inputs: TensorInfo[], dtype: DataType, uniforms?: StockUniform[], output?: TensorInfo): TensorInfo {
     const name = programName(program);
-    [...inputs, { shape: program.outputShape }].forEach(({ shape }) => this.#checkSize(name, shape));
+    [...inputs, { shape: program.outputShape }].forEach(({ shape }) => checkSize(this.limits, name, shape));
     repairProgram(program, () => (inputs[0] === undefined ? undefined : this.tensorMap.get(inputs[0].dataId).dtype));
     const result = this.#watch.during(name, () => super.runWebGPUProgram(program, inputs, dtype, uniforms, output));
     if (!this.isWorking && output === undefined) this.disposeData(result.dataId);
@@ -390,20 +390,4 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.check();
     return performance.now() - start;
   }
-
-  /** Refuses what the device cannot bind, before anything is made for it. */
-  #checkSize(name: string, shape: readonly number[]): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-    const bytes = 4 * util.sizeFromShape(shape as number[]);
-    if (bytes > limit) {
-      throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);
-    }
-  }
-}
-
-/** `MatMulPackedProgram`: tfjs names a program by its class; one written as a plain object has its key only. */
-function programName(program: WebGPUProgram): string {
-  const { name } = program.constructor;
-  return name === 'Object' ? program.shaderKey : name;
 }

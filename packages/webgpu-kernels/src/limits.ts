@@ -1,4 +1,5 @@
-import type { GpuBackend } from '@evenkeel/core-tensor';
+import { describeShape, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+import { util } from '@tensorflow/tfjs-core';
 
 /** DeviceLimits — those limits of a device that are asked for at every launch. */
 export type DeviceLimits = GpuBackend['limits'] & { readonly maxBufferSize: number };
@@ -14,4 +15,13 @@ export function limitsOf({ limits }: GPUDevice): DeviceLimits {
     maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
     maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
   };
+}
+
+/** checkSize — refuses what the device cannot bind, before anything is made for it. */
+export function checkSize({ maxBufferSize, maxStorageBufferBindingSize }: DeviceLimits, name: string, shape: readonly number[]): void {
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const bytes = 4 * util.sizeFromShape(shape as number[]);
+  if (bytes > limit) {
+    throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);
+  }
 }

@@ -1,11 +1,12 @@
 import { util, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
-import type { EvenkeelWebgpuBackend } from './backend.ts';
+import type { BufferPool } from './bufferPool.ts';
+import type { StockBackend } from './stockBackend.ts';
 
 /**
  * readBack — a tensor's values from the device, kept beside it until a kernel writes there; undefined where tfjs knows better: values
  * that are on the CPU, and complex ones.
  */
-export async function readBack(backend: EvenkeelWebgpuBackend, dataId: DataId): Promise<BackendValues | undefined> {
+export async function readBack(backend: StockBackend & { readonly pool: BufferPool }, dataId: DataId): Promise<BackendValues | undefined> {
   const data = backend.tensorMap.get(dataId);
   const [isOnCpu, isOnDevice] = [(data.values ?? null) !== null, (data.resource ?? null) !== null];
   if (isOnCpu || data.dtype === 'complex64') return undefined;

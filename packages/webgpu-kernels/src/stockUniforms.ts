@@ -36,3 +36,9 @@ function packed(uniforms: readonly StockUniform[]): Uint8Array {
   }
   return new Uint8Array(bytes);
 }
+
+/** programName — `MatMulPackedProgram`: tfjs names a program by its class; one written as a plain object has its key only. */
+export function programName(program: WebGPUProgram): string {
+  const { name } = program.constructor;
+  return name === 'Object' ? program.shaderKey : name;
+}

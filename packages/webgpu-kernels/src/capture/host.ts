@@ -1,10 +1,10 @@
 /** What captured steps do with the backend's tensors and buffers. */
 import { StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
 import type { BackendValues, DataId } from '@tensorflow/tfjs-core';
-import type { EvenkeelWebgpuBackend } from '../backend.ts';
 import type { Pipelines } from '../pipelines.ts';
 import { writeUniforms } from '../uniformArena.ts';
 import { wordsOf } from '../words.ts';
+import type { HostBackend } from './hostBackend.ts';
 import type { Copy } from './replay.ts';
 import type { Gate, Launch } from './trace.ts';
 
@@ -25,12 +25,12 @@ export function launchOf(pipelines: Pipelines, program: GpuProgram, { buffers, u
 }
 
 /** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */
-export function bufferAt({ tensorMap }: EvenkeelWebgpuBackend, dataId: DataId): GPUBuffer | undefined {
+export function bufferAt({ tensorMap }: HostBackend, dataId: DataId): GPUBuffer | undefined {
   return tensorMap.has(dataId) ? (tensorMap.get(dataId).resource as GPUBuffer | null | undefined) ?? undefined : undefined;
 }
 
 /** copyOf — how the values of a tensor get to `to`; undefined if they were only on the CPU and are written already. */
-export function copyOf(backend: EvenkeelWebgpuBackend, dataId: DataId, to: GPUBuffer, bytes: number): Copy | undefined {
+export function copyOf(backend: HostBackend, dataId: DataId, to: GPUBuffer, bytes: number): Copy | undefined {
   const { values, resource, dtype } = backend.tensorMap.get(dataId);
   if ((resource ?? null) !== null) return { from: resource as GPUBuffer, to, bytes };
   backend.queue.writeBuffer(to, 0, wordsOf(values as BackendValues, dtype));
@@ -38,14 +38,14 @@ export function copyOf(backend: EvenkeelWebgpuBackend, dataId: DataId, to: GPUBu
 }
 
 /** copyNow — hands copies to the device. */
-export function copyNow({ device, queue }: EvenkeelWebgpuBackend, copies: readonly Copy[]): void {
+export function copyNow({ device, queue }: HostBackend, copies: readonly Copy[]): void {
   const encoder = device.createCommandEncoder();
   for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
   queue.submit([encoder.finish()]);
 }
 
 /** swapBuffers — the two tensors' buffers change places; returns the first's and the second's as they were. */
-export function swapBuffers({ tensorMap }: EvenkeelWebgpuBackend, a: DataId, b: DataId): [GPUBuffer, GPUBuffer] {
+export function swapBuffers({ tensorMap }: HostBackend, a: DataId, b: DataId): [GPUBuffer, GPUBuffer] {
   const [first, second] = [tensorMap.get(a), tensorMap.get(b)];
   const before = [first.resource, second.resource] as [GPUBuffer, GPUBuffer];
   [first.resource, second.resource] = [before[1], before[0]];
@@ -53,19 +53,19 @@ export function swapBuffers({ tensorMap }: EvenkeelWebgpuBackend, a: DataId, b: 
 }
 
 /** forgetValues — what was read of a tensor is no longer so. */
-export function forgetValues({ tensorMap }: EvenkeelWebgpuBackend, dataId: DataId): void {
+export function forgetValues({ tensorMap }: HostBackend, dataId: DataId): void {
   const data = tensorMap.get(dataId);
   data.values = null;
   data.writes = (data.writes ?? 0) + 1;
 }
 
 /** hold — keeps values alive without counting as somebody who shares them. */
-export function hold(backend: EvenkeelWebgpuBackend, dataId: DataId): void {
+export function hold(backend: HostBackend, dataId: DataId): void {
   backend.incRef(dataId);
   backend.held.set(dataId, (backend.held.get(dataId) ?? 0) + 1);
 }
 
-export function letGo(backend: EvenkeelWebgpuBackend, dataId: DataId): void {
+export function letGo(backend: HostBackend, dataId: DataId): void {
   const count = backend.held.get(dataId);
   if (count === undefined) return;
   if (count === 1) backend.held.delete(dataId);

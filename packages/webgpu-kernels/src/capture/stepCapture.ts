@@ -1,10 +1,10 @@
 import { recordStep, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
 // eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
 import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
-import type { EvenkeelWebgpuBackend } from '../backend.ts';
 import type { Arena } from '../bufferPool.ts';
 import { copyProgram } from './gate.ts';
 import { bufferAt, copyNow, copyOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
+import type { HostBackend } from './hostBackend.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace } from './trace.ts';
 
@@ -36,11 +36,11 @@ const MOST_PLANS = 4;
  * replay of its trace, so every run computes by the same launches.
  */
 export class StepCapture implements StepCaptureCore {
-  readonly #backend: EvenkeelWebgpuBackend;
+  readonly #backend: HostBackend;
   readonly #plans = new Map<string, Plan>();
   #last: Plan | undefined;
 
-  constructor(backend: EvenkeelWebgpuBackend) {
+  constructor(backend: HostBackend) {
     this.#backend = backend;
   }
 
