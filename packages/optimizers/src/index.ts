@@ -3,6 +3,7 @@ export { applyUpdates } from './applyUpdates.ts';
 export { adamw, type AdamwOptions } from './adamw.ts';
 export { sgd, type SgdOptions } from './sgd.ts';
 export { scaleByAdam, type AdamState, type ScaleByAdamOptions } from './scaleByAdam.ts';
+export { lossScaling, type LossScaler, type LossScaleState, type LossScalingOptions } from './lossScaling.ts';
 export { scaleByMomentum, type MomentumState, type ScaleByMomentumOptions } from './scaleByMomentum.ts';
 export { addDecayedWeights, type AddDecayedWeightsOptions } from './addDecayedWeights.ts';
 export { scaleByLearningRate, type LearningRateState } from './scaleByLearningRate.ts';

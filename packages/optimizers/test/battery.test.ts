@@ -1,7 +1,7 @@
 import { memory, mul, square, sub, sum, tensor, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { treeEntries, treeMap, treeMap2, type GradientTransform, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import {
-  addDecayedWeights, adamw, chain, clipByGlobalNorm, cosine, decayMask, scaleByAdam, scaleByLearningRate, scaleByMomentum, sgd, wsd,
+  addDecayedWeights, adamw, chain, clipByGlobalNorm, cosine, decayMask, lossScaling, scaleByAdam, scaleByLearningRate, scaleByMomentum, sgd, wsd,
 } from '@evenkeel/optimizers';
 import { expectNoLeak, forEachBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
@@ -25,6 +25,7 @@ const optimizers: Record<string, Row> = {
     steps: 150, make: ({ weightDecay }) => chain(scaleByAdam(), addDecayedWeights({ weightDecay }), scaleByLearningRate(0.1)),
   },
   'clipped adamw': { steps: 150, make: ({ weightDecay }) => chain(clipByGlobalNorm(1), adamw({ learningRate: 0.1, weightDecay })) },
+  'adamw with a loss scale': { steps: 150, make: ({ weightDecay }) => lossScaling(adamw({ learningRate: 0.1, weightDecay }), { initial: 1 }) as unknown as GradientTransform },
   sgd: { steps: 60, make: ({ weightDecay }) => sgd({ learningRate: 0.2, weightDecay }) },
   'sgd with momentum': { steps: 150, make: ({ weightDecay }) => sgd({ learningRate: 0.05, momentum: 0.9, weightDecay, mask }) },
   'sgd with Nesterov momentum': {

@@ -20,7 +20,7 @@ export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P
   const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
   const position = { step: from.step, history: from.history, checkpoint: from.checkpoint, damaged: from.damaged };
   let isSaved = from.checkpoint !== undefined;
-  const runner = stepRunner({ params: settings.params, loss: settings.loss, optimizer: settings.optimizer, state: optimizer });
+  const runner = stepRunner({ ...settings, state: optimizer });
   const isDue = (every: number): boolean => position.step % every === 0 || position.step === steps;
   try {
     while (position.step < steps && signal?.aborted !== true) {

@@ -2,7 +2,7 @@ import { dispose, tidy, Tensor, type TensorContainer, type Variable } from '@ten
 import {
   canCapture, captureStep, ifFinite, treeEntries, treeLeaves, valueAndGrad, type GradientTransform, type OptimizerState, type Seed, type StepNumber, type Tree,
 } from '@evenkeel/core-tensor';
-import { applyUpdates, globalNorm } from '@evenkeel/optimizers';
+import { applyUpdates, globalNorm, type LossScaler, type LossScaleState } from '@evenkeel/optimizers';
 import { NonFiniteError } from './nonFiniteError.ts';
 
 /** StepContext — what the loss is told besides parameters and batch. */
@@ -19,6 +19,8 @@ export type Step<P extends Tree<Variable>, B> = {
   loss: (params: P, batch: B, context: StepContext) => Tensor;
   optimizer: GradientTransform;
   state: OptimizerState;
+  /** Where the optimizer is one of `lossScaling`. */
+  scaler?: LossScaler;
 };
 
 /** What is measured in a step: the loss and the global norm of its gradient, before the update. */
@@ -28,7 +30,8 @@ export type Measured = { loss: number; gradNorm: number };
 export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }): Promise<Measured>; dispose(): void };
 
 /**
- * stepRunner — forward, backward, check, update. The parameters change only if loss and gradient are finite.
+ * stepRunner — forward, backward, check, update. The parameters change only if loss and gradient are finite; with a loss scale a step
+ * that overflowed is done again at half of it.
  *
  * On devices that can replay a step (`captureStep`) whose batch is made of tensors, the check is the device's and the whole step one
  * replay; elsewhere both numbers are read before the update.
@@ -36,25 +39,54 @@ export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }):
  * @returns `run` does a step; it throws NonFiniteError naming the first parameter or gradient that is not finite.
  */
 export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): StepRunner<B> {
-  const { params, loss, optimizer, state } = given;
+  const { params, optimizer, state, scaler } = given;
   const captured = captureStep((batch: Tree<Tensor>, { step, seed }: { step: number | StepNumber; seed: number | StepNumber }) => {
     const context: StepContext = { seed, train: true, get step() { return Number(step); } }; // reading it in JavaScript ends the capture
-    const { value, grads } = valueAndGrad((leaves) => loss(leaves, batch as B, context), params);
+    const { value, grads } = gradientsOf(given, batch as B, context);
     const norm = globalNorm(grads);
     ifFinite([value, norm], () => applyUpdates(params, optimizer.update(grads, state, params)));
     return { loss: value, norm };
   });
+  const attempt = async (batch: B, at: { step: number; seed: number }): Promise<Measured> => {
+    if (!canCapture() || !isTensors(batch) || captured.status().state === 'eager') return attemptEagerly(given, batch, { ...at, train: true });
+    const counters = countersOf(state);
+    const { loss: value, norm } = captured(batch, at);
+    const measured = await readBoth(given, value, norm).finally(() => dispose([value, norm]));
+    if (!isFinite(measured)) restore(counters); // the device has left tensors alone, but JavaScript has counted the step
+    return measured;
+  };
   return {
-    run: async (batch, { step, seed }) => {
-      const context: StepContext = { step, seed, train: true };
-      if (!canCapture() || !isTensors(batch) || captured.status().state === 'eager') return runEagerly(given, batch, context);
-      const { loss: value, norm } = captured(batch, { step, seed });
-      const measured = await readBoth(value, norm).finally(() => dispose([value, norm]));
-      if (!isFinite(measured)) return runEagerly(given, batch, context); // which fails in the same way, and says where
-      return measured;
+    run: async (batch, at) => {
+      for (;;) {
+        const measured = await attempt(batch, at);
+        if (isFinite(measured)) {
+          scaler?.adjust(state as LossScaleState, true);
+          return measured;
+        }
+        if (scaler?.adjust(state as LossScaleState, false) !== true) throw await failure(given, batch, { ...at, train: true }, measured);
+      }
     },
     dispose: () => captured.dispose(),
   };
+}
+
+function gradientsOf<P extends Tree<Variable>, B>({ params, loss, state, scaler }: Step<P, B>, batch: B, context: StepContext): { value: Tensor; grads: Tree<Tensor> } {
+  return valueAndGrad((leaves) => {
+    const value = loss(leaves, batch, context);
+    return scaler === undefined ? value : scaler.scaleLoss(value, state as LossScaleState);
+  }, params) as { value: Tensor; grads: Tree<Tensor> };
+}
+
+/** The numbers of a state, by the objects that hold them. */
+function countersOf(state: object): [holder: Record<string, unknown>, key: string, value: number][] {
+  return Object.entries(state).flatMap(([key, value]: [string, unknown]) => {
+    if (typeof value === 'number') return [[state as Record<string, unknown>, key, value] as [Record<string, unknown>, string, number]];
+    return typeof value === 'object' && value !== null && !(value instanceof Tensor) ? countersOf(value) : [];
+  });
+}
+
+function restore(counters: ReturnType<typeof countersOf>): void {
+  for (const [holder, key, value] of counters) holder[key] = value;
 }
 
 const isFinite = ({ loss, gradNorm }: Measured): boolean => Number.isFinite(loss) && Number.isFinite(gradNorm);
@@ -64,23 +96,33 @@ function isTensors(batch: unknown): batch is Tree<Tensor> {
   return leaves.length > 0 && leaves.every((leaf) => leaf instanceof Tensor);
 }
 
-async function readBoth(loss: Tensor, norm: Tensor): Promise<Measured> {
+/** Of the loss itself: the factors of a loss scale are powers of two, so nothing is lost. */
+async function readBoth<P extends Tree<Variable>, B>({ state, scaler }: Step<P, B>, loss: Tensor, norm: Tensor): Promise<Measured> {
+  const scale = scaler === undefined ? 1 : (state as LossScaleState).scale;
   const [lossValue, gradNorm] = await Promise.all([readNumber(loss), readNumber(norm)]);
-  return { loss: lossValue, gradNorm };
+  return { loss: lossValue / scale, gradNorm: gradNorm / scale };
 }
 
-async function runEagerly<P extends Tree<Variable>, B>({ params, loss, optimizer, state }: Step<P, B>, batch: B, context: StepContext): Promise<Measured> {
-  const { value, grads } = valueAndGrad((leaves) => loss(leaves, batch, context), params);
-  let norm: Tensor | undefined;
+async function attemptEagerly<P extends Tree<Variable>, B>(given: Step<P, B>, batch: B, context: StepContext): Promise<Measured> {
+  const { params, optimizer, state } = given;
+  const { value, grads } = gradientsOf(given, batch, context);
+  const norm = globalNorm(grads);
   try {
-    norm = globalNorm(grads);
-    const measured = await readBoth(value, norm);
-    if (!Number.isFinite(measured.loss)) throw await explain('loss', measured.loss, context.step + 1, params, grads);
-    if (!Number.isFinite(measured.gradNorm)) throw await explain('gradient norm', measured.gradNorm, context.step + 1, params, grads);
-    tidy(() => applyUpdates(params, optimizer.update(grads, state, params)));
+    const measured = await readBoth(given, value, norm);
+    if (isFinite(measured)) tidy(() => applyUpdates(params, optimizer.update(grads, state, params)));
     return measured;
   } finally {
     dispose([value, norm, grads] as TensorContainer);
+  }
+}
+
+/** What was wrong with a step, found by computing its gradients once more. */
+async function failure<P extends Tree<Variable>, B>(given: Step<P, B>, batch: B, context: StepContext, { loss, gradNorm }: Measured): Promise<NonFiniteError> {
+  const { value, grads } = gradientsOf(given, batch, context);
+  try {
+    return await (Number.isFinite(loss) ? explain('gradient norm', gradNorm, context.step + 1, given.params, grads) : explain('loss', loss, context.step + 1, given.params, grads));
+  } finally {
+    dispose([value, grads] as TensorContainer);
   }
 }
 

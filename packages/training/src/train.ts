@@ -45,7 +45,7 @@ export async function train<P extends Tree<Variable>, B>(options: TrainOptions<P
   const memory = watchPeakBytes();
   let optimizerState: OptimizerState | undefined;
   try {
-    optimizerState = options.optimizer.init(options.params);
+    optimizerState = settings.optimizer.init(options.params);
     const started = await start(settings, optimizerState);
     const run = await runSteps(settings, started.optimizer, started);
     return { ...summaryOf(run.history), steps: run.step, interrupted: run.step < options.steps, peakBytes: memory.peak(),

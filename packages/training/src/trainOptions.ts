@@ -1,5 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkInteger, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, checkOneOf, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { lossScaling, type LossScaler } from '@evenkeel/optimizers';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
 import type { EvalMetrics, StepMetrics } from './metrics.ts';
 import type { Resumed } from './resume.ts';
@@ -41,13 +42,18 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   learningRate?: number | Schedule;
   /** For `tokensPerSecond` in the metrics. */
   tokensPerStep?: number;
+  /**
+   * `dynamic`: the loss is multiplied by a factor that adapts, so that small gradients do not become 0 where the device rounds to f16; a
+   * step that overflows is done again at half of it. See `lossScaling` of @evenkeel/optimizers. Default: none.
+   */
+  lossScale?: 'dynamic';
   /** Ends the run after the step in progress, with a checkpoint. */
   signal?: AbortSignal;
   callbacks?: TrainCallbacks;
 };
 
 /** Settings — the options with their defaults filled in. */
-export type Settings<P extends Tree<Variable>, B> = TrainOptions<P, B> & Required<Pick<TrainOptions<P, B>, 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'config' | 'callbacks'>>;
+export type Settings<P extends Tree<Variable>, B> = TrainOptions<P, B> & Required<Pick<TrainOptions<P, B>, 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'config' | 'callbacks'>> & { readonly scaler?: LossScaler };
 
 /** withDefaults — checks the options and fills in what was left out. */
 export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<P, B>): Settings<P, B> {
@@ -58,5 +64,7 @@ export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<
   checkInteger('train', 'evalEvery', evalEvery);
   checkInteger('train', 'checkpointEvery', checkpointEvery);
   checkInteger('train', 'keepCheckpoints', keepCheckpoints);
-  return { ...options, evalEvery, checkpointEvery, keepCheckpoints, config: jsonCopy(config), callbacks };
+  if (options.lossScale !== undefined) checkOneOf('train', 'lossScale', options.lossScale, ['dynamic']);
+  const scaler = options.lossScale === undefined ? undefined : lossScaling(options.optimizer);
+  return { ...options, ...(scaler && { optimizer: scaler as unknown as GradientTransform, scaler }), evalEvery, checkpointEvery, keepCheckpoints, config: jsonCopy(config), callbacks };
 }
