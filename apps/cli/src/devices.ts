@@ -1,19 +1,20 @@
 import { readdirSync } from 'node:fs';
 import { engine, memory } from '@tensorflow/tfjs-core';
 import { tfjsBackend, useDevice, type Device, type DeviceProvider } from '@evenkeel/core-tensor';
+import { UsageError } from './errors.ts';
 import { wrap } from './format.ts';
 
+export type Precision = 'f32' | 'f16';
 export type DeviceName = 'auto' | 'wasm' | 'webgpu' | 'cpu';
 
 /** deviceProviders — every way this program can compute; what a name does not need is not loaded. */
-export async function deviceProviders(name: DeviceName, { threads, thorough = false, fineTimestamps = false }: ProviderOptions = {}): Promise<DeviceProvider[]> {
+export async function deviceProviders(name: DeviceName, { threads, thorough = false, fineTimestamps = false, precision = 'f32' }: ProviderOptions = {}): Promise<DeviceProvider[]> {
   const wants = (each: DeviceName): boolean => name === 'auto' || name === each;
   const providers: DeviceProvider[] = [];
   if (name === 'webgpu' || (name === 'auto' && (thorough || mayHaveGpu()))) {
     const { webgpu } = await import('@evenkeel/webgpu-kernels');
-    providers.push(webgpu(fineTimestamps ? { toggles: { disable: ['timestamp_quantization'] } } : {}));
-  }
-  else if (name === 'auto') providers.push(noGpu);
+    providers.push(webgpu({ precision, ...(fineTimestamps && { toggles: { disable: ['timestamp_quantization'] } }) }));
+  } else if (name === 'auto') providers.push(noGpu);
   if (wants('wasm')) providers.push((await import('@evenkeel/wasm-kernels')).wasm(threads === undefined ? {} : { threads }));
   if (wants('cpu')) providers.push(await plainCpu());
   return providers;
@@ -26,6 +27,8 @@ export type ProviderOptions = {
   readonly thorough?: boolean;
   /** Have the webgpu device tell times to the nanosecond, not in steps of 65.5 µs. */
   readonly fineTimestamps?: boolean;
+  /** What the webgpu device rounds the factors of products to. */
+  readonly precision?: Precision;
 };
 
 /** Where Linux shows a graphics processor: DRM, NVIDIA, AMD's compute driver, Windows' through WSL, Adreno, Mali. */
@@ -57,6 +60,7 @@ async function plainCpu(): Promise<DeviceProvider> {
 /** openDevice — makes the device that all tensors live on from now on. */
 export async function openDevice(name: DeviceName, options: ProviderOptions = {}): Promise<Device> {
   const device = await useDevice(name, await deviceProviders(name, options));
+  if (options.precision === 'f16' && device.name !== 'webgpu') throw new UsageError(`--precision f16 must be used with the webgpu device, got ${device.name}`);
   const backend = engine().backend as { firstUse?: boolean };
   if (backend.firstUse === true) backend.firstUse = false; // tfjs' advertisement
   return device;

@@ -14,6 +14,7 @@ import type { TrainGptOptions } from './commands/trainGpt.ts';
 type Action<O> = () => Promise<(options: O, io: Io) => Promise<object>>;
 
 const DEVICES = ['auto', 'wasm', 'webgpu', 'cpu'] as const;
+const PRECISIONS = ['f32', 'f16'] as const;
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
 
@@ -88,6 +89,7 @@ function trainGptFlags(command: Command): void {
     .option('--clip <x>', 'largest norm of the gradient; 0 for no limit', realNumber('--clip', { min: 0 }), 1)
     .option('--dropout <p>', 'probability of dropping', realNumber('--dropout', { min: 0, below: 1 }), 0)
     .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1)
+    .option('--precision <name>', 'of products on webgpu: f32, or f16 with a loss scale', oneOf('--precision', PRECISIONS), 'f32')
     .option('--val-fraction <x>', 'share of the data kept for validation', realNumber('--val-fraction', { min: 0, below: 1 }), 0.1)
     .option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'))
     .option('--checkpoint-every <n>', 'steps between checkpoints (default: as --eval-every)', wholeNumber('--checkpoint-every'))
@@ -121,6 +123,7 @@ function benchGptStepFlags(command: Command): void {
   command.description("milliseconds of a training step of nanoGPT's CPU configuration")
     .option('--steps <n>', 'steps to time', wholeNumber('--steps'), 30)
     .option('--profile', 'show where the time goes, kernel by kernel (wasm, webgpu)')
+    .option('--precision <name>', 'of products on webgpu: f32 or f16', oneOf('--precision', PRECISIONS), 'f32')
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
   finish<BenchGptStepOptions>(withDevice(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
 }

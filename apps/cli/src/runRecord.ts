@@ -31,8 +31,9 @@ export async function readRecord(directory: string): Promise<RunRecord> {
     throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify((isObject(record) ? record['format'] : undefined) ?? 'something else')}`);
   }
   checkFields(path, '', record, { device: isDevice, vocabSize: isCount, settings: isObject });
-  checkFields(path, 'settings.', record['settings'] as Fields, SETTINGS);
-  return record as unknown as RunRecord;
+  const settings: Fields = { precision: 'f32', ...record['settings'] as Fields }; // runs from before there was a choice
+  checkFields(path, 'settings.', settings, SETTINGS);
+  return { ...record, settings } as unknown as RunRecord;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -51,7 +52,7 @@ const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
   data: orNull(isText), tokenizer: isText, vocabSize: orNull(isCount),
   depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
   steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: (value) => ['cosine', 'wsd', 'constant'].includes(value as string),
-  weightDecay: isNumber, clip: isNumber, seed: isNatural, valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount,
+  weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: (value) => ['f32', 'f16'].includes(value as string), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount,
 };
 
 function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Precision } from './devices.ts';
 import { UsageError } from './errors.ts';
 import { warmupLimit, type OptimizerSettings, type ScheduleName } from './optimizer.ts';
 
@@ -17,6 +18,7 @@ export type RunSettings = OptimizerSettings & {
   readonly batchSize: number;
   readonly dropout: number;
   readonly seed: number;
+  readonly precision: Precision;
   readonly valFraction: number;
   readonly evalEvery: number;
   readonly checkpointEvery: number;
@@ -54,7 +56,7 @@ export function newSettings(flags: TrainGptFlags): RunSettings {
     vocabSize: flags.tokenizer === 'bpe' ? flags.vocabSize ?? VOCAB_SIZE : null, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
     batchSize: flags.batchSize, steps, learningRate: flags.learningRate,
     warmup: fits || flags.given.has('warmup') ? flags.warmup : Math.floor(steps / 10),
-    schedule: flags.schedule, weightDecay: flags.weightDecay, clip: flags.clip, dropout: flags.dropout, seed: flags.seed,
+    schedule: flags.schedule, weightDecay: flags.weightDecay, clip: flags.clip, dropout: flags.dropout, seed: flags.seed, precision: flags.precision,
     valFraction: flags.valFraction, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery,
   };
   checkSettings(settings);

@@ -65,6 +65,7 @@ function trainOptions({ directory, settings, data, model, params }: TrainingRun)
   const valBatches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: EVAL_TOKENS });
   return {
     params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, evalEvery, checkpointEvery,
+    ...(settings.precision === 'f16' && { lossScale: 'dynamic' as const }),
     store: directoryStore(directory),
     config: decisive(settings, data),
     batches: data.batch,
@@ -74,8 +75,8 @@ function trainOptions({ directory, settings, data, model, params }: TrainingRun)
 }
 
 /** What train() compares on resuming: all settings but those that may change. */
-function decisive({ evalEvery, checkpointEvery, data, steps, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
-  return { ...settings, vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
+function decisive({ evalEvery, checkpointEvery, data, steps, precision, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
+  return { ...settings, ...(precision === 'f16' && { precision }), vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
 }
 
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */

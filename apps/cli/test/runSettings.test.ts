@@ -4,7 +4,7 @@ import { flagOf, newSettings, resumedSettings, type TrainGptFlags } from '../src
 
 const DEFAULTS = {
   data: 'corpus.txt', tokenizer: 'char', depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
-  warmup: 100, schedule: 'cosine', weightDecay: 0.1, clip: 1, dropout: 0, seed: 1, valFraction: 0.1,
+  warmup: 100, schedule: 'cosine', weightDecay: 0.1, clip: 1, dropout: 0, seed: 1, precision: 'f32', valFraction: 0.1,
 } as const;
 
 /** Flags as the parser gives them: `given` ones over the defaults. */

@@ -2,14 +2,14 @@ import { dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
 import { captureStep, foldSeed, uniformValues, UnsupportedError, valueAndGrad, type Device, type Params, type StepNumber, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
 import { applyUpdates } from '@evenkeel/optimizers';
-import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
+import { announceDevice, openDevice, peakMemory, type DeviceName, type Precision } from '../devices.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { kernelClock, type KernelClock, type KernelTime } from '../kernelClock.ts';
 import { optimizerFor } from '../optimizer.ts';
 import type { Io } from '../output.ts';
 import { parameterCount, round, spreadOf, type Spread } from '../statistics.ts';
 
-export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number; readonly profile?: boolean };
+export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number; readonly profile?: boolean; readonly precision?: Precision };
 
 export type BenchGptStepResult = {
   readonly command: 'bench gpt-step';
@@ -29,8 +29,8 @@ export const NANO_GPT = { vocabSize: 65, contextLength: 64, depth: 4, dim: 128, 
 const WARM_UP = 10;
 
 /** benchGptStep — time of one training step: forward, backward, clipping and AdamW, the loss awaited every time. */
-export async function benchGptStep({ device: name, steps, threads, profile = false }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
-  const device = await openDevice(name, { threads, fineTimestamps: profile });
+export async function benchGptStep({ device: name, steps, threads, profile = false, precision = 'f32' }: BenchGptStepOptions, io: Io): Promise<BenchGptStepResult> {
+  const device = await openDevice(name, { threads, fineTimestamps: profile, precision });
   announceDevice(device, name, io.line);
   const clock = profile ? kernelClock(device) : undefined;
   const model = gpt(NANO_GPT);

@@ -65,7 +65,7 @@ async function beginRun(options: TrainGptOptions): Promise<TrainingRun> {
   const directory = options.out ?? defaultRunDirectory();
   checkFresh(directory);
   const prepared = await inNewDirectory(directory, async (workshop) => {
-    const device = await openDevice(options.device);
+    const device = await openDevice(options.device, { precision: settings.precision });
     checkMemory(settings, settings.vocabSize ?? 1, device.name);
     const vocabSize = await prepareRunData(settings, workshop);
     checkMemory(settings, vocabSize, device.name);
@@ -81,7 +81,7 @@ async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
   if (directory === undefined) throw new UsageError('--resume needs --out, the directory of the run');
   const record = await readRecord(directory);
   const settings = resumedSettings(record.settings, options);
-  const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName);
+  const device = await openDevice(options.given.has('device') ? options.device : record.device as DeviceName, { precision: settings.precision });
   checkMemory(settings, record.vocabSize, device.name);
   const data = await openRunData(settings, directory);
   const accepted = (): Promise<void> => writeRecord(directory, recordOf(settings, data.vocabSize, device));
