@@ -68,8 +68,8 @@ function formOf({ m, n, k, transposeA, transposeB, batch, bias, activation = 'li
   };
 }
 
-/** Options — the plans of all variants that can compute a product, by name, the static choice first; and its class. */
-type Options = { readonly plans: ReadonlyMap<string, GemmLaunch>; readonly key: string };
+/** Options — the plans of all variants that can compute a product, by name, the static choice first; their names; and its class. */
+type Options = { readonly plans: ReadonlyMap<string, GemmLaunch>; readonly candidates: readonly string[]; readonly key: string };
 
 /** Made once per product and device: a launch takes less time than making them. */
 const known = new WeakMap<GpuBackend, Map<string, Options>>();
@@ -82,7 +82,8 @@ function optionsFor(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): Opti
   let options = ofBackend.get(key);
   if (options === undefined) {
     if (ofBackend.size >= MOST_KNOWN) ofBackend.clear();
-    ofBackend.set(key, options = { plans: plansOf(backend, sizes, form), key: classOf(sizes, form) });
+    const plans = plansOf(backend, sizes, form);
+    ofBackend.set(key, options = { plans, candidates: [...plans.keys()], key: classOf(sizes, form) });
   }
   return options;
 }
@@ -98,15 +99,15 @@ function plansOf(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): Map<str
 }
 
 function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): GemmLaunch {
-  const { plans, key } = optionsFor(backend, sizes, form);
+  const { plans, candidates, key } = optionsFor(backend, sizes, form);
   const name = backend.choose({
-    family: 'matMul', version: GEMM_VERSION, key, candidates: [...plans.keys()],
+    family: 'matMul', version: GEMM_VERSION, key, candidates,
     trial: (candidate) => trial(backend, sizes, form, plans.get(candidate) as GemmLaunch),
   });
   return plans.get(name) as GemmLaunch;
 }
 
-/** classOf — products that are timed as one: the same form, and sizes within a factor of √2 up or down. */
+/** classOf — products that are timed as one: the same form, and sizes that round to the same powers of two. */
 export function classOf({ m, n, k, batch }: GemmSizes, { transposeA, transposeB, vecA, vecB, vecC, batched, epilogue }: GemmForm): string {
   const scale = (size: number): string => (size <= 4 ? `${size}` : `2^${Math.round(Math.log2(size))}`);
   const vectors = [vecA, vecB, vecC].map((vec) => (vec ? 4 : 1)).join('');
