@@ -107,7 +107,7 @@ function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): GemmLaun
   return plans.get(name) as GemmLaunch;
 }
 
-/** classOf — products that are timed as one: the same form, and sizes that round to the same powers of two. */
+/** classOf — products that are timed as one: the same form, and sizes within a factor of √2 up or down. */
 export function classOf({ m, n, k, batch }: GemmSizes, { transposeA, transposeB, vecA, vecB, vecC, batched, epilogue }: GemmForm): string {
   const scale = (size: number): string => (size <= 4 ? `${size}` : `2^${Math.round(Math.log2(size))}`);
   const vectors = [vecA, vecB, vecC].map((vec) => (vec ? 4 : 1)).join('');
