@@ -77,8 +77,8 @@ function formOf({ m, n, k, transposeA, transposeB, batch, bias, activation = 'li
   };
 }
 
-/** Options — the plans of all variants that can compute a product, by name, the static choice first; and its class. */
-type Options = { readonly plans: ReadonlyMap<string, GemmLaunch>; readonly key: string };
+/** Options — the plans of all variants that can compute a product, by name, the static choice first; their names; and its class. */
+type Options = { readonly plans: ReadonlyMap<string, GemmLaunch>; readonly candidates: readonly string[]; readonly key: string };
 
 /** Made once per product and device: a launch takes less time than making them. */
 const known = new WeakMap<GpuBackend, Map<string, Options>>();
@@ -91,7 +91,8 @@ function optionsFor(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): Opti
   let options = ofBackend.get(key);
   if (options === undefined) {
     if (ofBackend.size >= MOST_KNOWN) ofBackend.clear();
-    ofBackend.set(key, options = { plans: plansOf(backend, sizes, form), key: classOf(sizes, form) });
+    const plans = plansOf(backend, sizes, form);
+    ofBackend.set(key, options = { plans, candidates: [...plans.keys()], key: classOf(sizes, form) });
   }
   return options;
 }
@@ -107,9 +108,9 @@ function plansOf(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): Map<str
 }
 
 function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): GemmLaunch {
-  const { plans, key } = optionsFor(backend, sizes, form);
+  const { plans, candidates, key } = optionsFor(backend, sizes, form);
   const name = backend.choose({
-    family: 'matMul', version: GEMM_VERSION, key, candidates: [...plans.keys()],
+    family: 'matMul', version: GEMM_VERSION, key, candidates,
     trial: (candidate) => trial(backend, sizes, form, plans.get(candidate) as GemmLaunch),
   });
   return plans.get(name) as GemmLaunch;

@@ -93,12 +93,12 @@ function splitsOf({ m, n, k, batch }: GemmSizes, workgroups: number, { limits }:
 
 /**
  * staticChoice — the names to try, best first, for a product that nobody has timed: a rule of thumb for either kind of adapter.
- * One that emulates a GPU on the CPU has no use for workgroup memory, and a few workgroups fill it.
+ * One that emulates a GPU on the CPU has no use for workgroup memory, and a few workgroups fill it; lanes there share what they read.
  */
 export function staticChoice({ m, n, k, batch }: GemmSizes, isSoftware: boolean): readonly string[] {
   const tiles = (size: number): number => Math.ceil(m / size) * Math.ceil(n / size) * batch;
   if (m <= FEW_ROWS) return ['few-rows'];
-  if (isSoftware) return [m < 64 || n < 32 ? 'register-4x4' : 'register-8x4'];
+  if (isSoftware) return [...(n >= 256 || n % 128 === 0 ? ['subgroup-8x4'] : []), m < 64 || n < 32 ? 'register-4x4' : 'register-8x4'];
   if (Math.min(m, n) <= 16) return k >= 1024 ? ['register-4x4-split', 'register-4x4'] : ['register-4x4'];
   if (tiles(64) >= 192) return ['tile-64x64', 'tile-64x64-4x4', 'tile-32x32'];
   if (tiles(32) >= 128 || k < 512) return ['tile-32x32', 'register-4x4'];

@@ -1,0 +1,79 @@
+import { GPU_BACKEND, gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { forEachBackend } from '@evenkeel/testing';
+import { tune, webgpu } from '@evenkeel/webgpu-kernels';
+import { backend, matMul, setBackend, tensor2d } from '@tensorflow/tfjs-core';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+const spin = gpuProgram({
+  name: 'spin', bindings: { x: 'write f32' }, uniforms: { times: 'u32' }, workgroupSize: 32,
+  main: 'var y = 0.5; for (var i = 0u; i < u.times; i += 1u) { y = 3.7 * y * (1.0 - y); } x[index] = y;',
+});
+
+/** A kernel that has two ways to do the same, one of which takes far longer. */
+function spinBy(): string {
+  const gpu = backend() as unknown as GpuBackend;
+  const trial = (name: string): void => gpu.dispatch(spin, { tensors: { x: gpu.temporary([1024]) }, uniforms: { times: name === 'slow' ? 200_000 : 10 }, groups: [32] });
+  return gpu.choose({ family: 'spin', version: 1, key: 'all', candidates: ['slow', 'quick'], trial });
+}
+
+forEachBackend([GPU_BACKEND], () => {
+  let folder: string;
+  let before: string | undefined;
+  beforeAll(() => {
+    before = process.env['XDG_CACHE_HOME'];
+    process.env['XDG_CACHE_HOME'] = folder = mkdtempSync(join(tmpdir(), 'evenkeel-tune-'));
+  });
+  afterAll(async () => {
+    if (before === undefined) delete process.env['XDG_CACHE_HOME'];
+    else process.env['XDG_CACHE_HOME'] = before;
+    rmSync(folder, { recursive: true });
+    await useDevice('webgpu', [webgpu()]);
+  });
+
+  it('tune() is refused on an adapter that computes on the CPU, unless tuning is auto', async () => {
+    await expect(tune()).rejects.toThrow("tune: tuning of the device must be 'auto', got \"off\"");
+  });
+
+  it('tune() finds the faster of two ways on the device, and later devices remember it; with tuning off none does', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    expect(spinBy()).toBe('slow');
+    const [tuned, ...rest] = await tune();
+    expect(rest).toEqual([]);
+    expect(tuned).toMatchObject({ class: 'spin@1 all', winner: 'quick' });
+    expect(tuned?.milliseconds['slow']).toBeGreaterThan(tuned?.milliseconds['quick'] as number);
+    expect(spinBy()).toBe('quick');
+    expect(await tune()).toEqual([]);
+    await useDevice('webgpu', [webgpu({ tuning: 'off' })]);
+    expect(spinBy()).toBe('slow');
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    expect(spinBy()).toBe('quick');
+    await useDevice('webgpu', [webgpu({ tuning: { spin: 'quick' } })]);
+    expect(spinBy()).toBe('quick');
+  });
+
+  it('webgpu({ tuning: { matMul } }) computes products by that kernel', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: { matMul: 'register-4x4' } })]);
+    const gpu = backend() as unknown as GpuBackend;
+    const { dispatch } = gpu;
+    const names: string[] = [];
+    gpu.dispatch = (program, launch) => {
+      names.push(program.name);
+      dispatch.call(gpu, program, launch);
+    };
+    const [x, y] = [tensor2d([[1, 2], [3, 4]]), tensor2d([[5, 6], [7, 8]])];
+    const z = matMul(x, y);
+    expect([...await z.data()]).toEqual([19, 22, 43, 50]);
+    expect(names).toEqual(['gemmNNRegister4x4']); // of two rows, which few-rows would take
+    for (const each of [x, y, z]) each.dispose();
+  });
+
+  it('tune() is refused on other backends, and for sizes that are none', async () => {
+    await expect(tune([{ m: 0, n: 1, k: 1 }])).rejects.toThrow('tune: m must be an integer ≥ 1, got 0');
+    await setBackend('cpu');
+    await expect(tune()).rejects.toThrow('tune: the active backend must be evenkeel-webgpu, got cpu');
+    await setBackend(GPU_BACKEND);
+  });
+});
