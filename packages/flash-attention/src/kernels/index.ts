@@ -19,7 +19,7 @@ import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.
  *
  * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
  * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
- * lse +Infinity. Results do not depend on how the device schedules the work.
+ * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. Results do not depend on how the device schedules the work.
  */
 export const attentionKernels: readonly GpuKernel[] = [
   { name: 'evenkeel/attention', run: attention },

@@ -24,8 +24,11 @@ export function scoreFunctions(variant: Variant): string {
     bias ? 'var<private> biasAt: u32;' : '',
     softcap
       ? `fn capped(x: vec4f) -> vec4f {
-          let y = u.scale / u.softcap * x;
-          return u.softcap * select(tanh(y), sign(y), abs(y) > vec4f(12.0));
+          let y = u.scale / u.softcap * x; let z = y * y;
+          // The built-in tanh is exact against 1 only: small scores need a series, which is exact against themselves.
+          let near = y + y * z * (${TANH.slice(1).reduce((sum, c) => `(${c.toPrecision(9)} + z * ${sum})`, TANH[0].toPrecision(9))});
+          let far = sign(y) * (1.0 - 2.0 / (exp(min(2.0 * abs(y), vec4f(40.0))) + 1.0));
+          return u.softcap * select(select(far, near, z < vec4f(0.25)), y, y != y);
         }
         fn capSlope(y: vec4f) -> vec4f { let x = y / u.softcap; return 1.0 - x * x; }`
       : 'fn capped(x: vec4f) -> vec4f { return u.scale * x; }',
@@ -45,6 +48,9 @@ export function scoreFunctions(variant: Variant): string {
     dropout ? WGSL_THREEFRY + DROPOUT : '',
   ].join('\n');
 }
+
+/** Coefficients of the series of tanh y = y + y³·(…), the last first: those of z⁶ … z⁰, z = y². */
+const TANH = [-929569 / 638512875, 21844 / 6081075, -1382 / 155925, 62 / 2835, -17 / 315, 2 / 15, -1 / 3] as const;
 
 /** Whether some block of the mask that rows i … iEnd − 1 and keys j … jEnd − 1 touch is computed. */
 const MASK_RANGE = /* wgsl */ `

@@ -17,6 +17,8 @@ export const MAX_HEAD_DIM = 256;
 /** vec4s of a row that one thread holds, per tensor: a thread has 2 of them in the forward pass, up to 4 in the backward pass. */
 const CHUNKS: Readonly<Record<Pass, number>> = { forward: 8, query: 8, keyValue: 4, bias: 8 };
 const THREADS = 64;
+/** Rows from which each thread has two of them: there are workgroups enough. */
+const LONG = 256;
 /** Enough for every device; more would leave room for fewer workgroups at a time. */
 const WORKGROUP_BYTES = 16384;
 
@@ -48,10 +50,12 @@ export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number 
 export function chooseTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile> = {}): Tile {
   if (headDim > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${headDim}`);
   const chunks = Math.ceil(headDim / 4);
+  // A CPU has no registers to run out of, but takes its time to compile: short calls are not worth it.
+  const mostChunks = limits.isNarrow === true && length > LONG ? CHUNKS.forward : CHUNKS[pass];
   let split = 1;
-  while (chunks / split > CHUNKS[pass]) split *= 2;
+  while (chunks / split > mostChunks) split *= 2;
   split = wanted.split ?? split;
-  const rows = wanted.rows ?? (pass === 'bias' || length <= 256 ? 1 : 2);
+  const rows = wanted.rows ?? (pass === 'bias' || length <= LONG ? 1 : 2);
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
   const enough = (length <= 16 ? 16 : THREADS / split) * split; // two sizes only: each is a program of its own
   const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
