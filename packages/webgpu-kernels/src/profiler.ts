@@ -42,9 +42,14 @@ export class Profiler {
     return { label: name, timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 2 * launch, endOfPassWriteIndex: 2 * launch + 1 } };
   }
 
+  /** makeRoom — to be called before the commands with the next `count` passes are begun. */
+  makeRoom(count: number): void {
+    if ((this.#block?.names.length ?? 0) + count > BLOCK) this.#close();
+  }
+
   /** launched — to be called when the pass holds its launch. */
   launched(): void {
-    if ((this.#block?.names.length ?? 0) >= BLOCK) this.#close();
+    this.makeRoom(1);
   }
 
   /** profile — the handle for whoever asked for the times; `onStop` is called once, when no pass is to be timed any more. */

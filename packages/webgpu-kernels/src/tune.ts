@@ -39,6 +39,7 @@ export async function tune(products: readonly Product[] = []): Promise<readonly 
     const keepsInput = activation !== 'linear' && activation !== 'relu' && activation !== 'relu6'; // for the gradient: see `evenkeel/linear`
     seeProduct(gpu, { m, n, k, batch }, {
       transposeA, transposeB, vecA: (transposeA ? m : k) % 4 === 0, vecB: (transposeB ? k : n) % 4 === 0, vecC: n % 4 === 0, batched: batch > 1,
+      ...(gpu.precision === 'f16' && { half: true }),
       epilogue: { activation, bias, before: keepsInput, residual },
     });
   }

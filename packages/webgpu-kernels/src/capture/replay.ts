@@ -75,6 +75,7 @@ export class Replay {
     const part = Math.max(SMALLEST_PART, Math.ceil(launches.length / MOST_PARTS));
     for (let start = 0; start === 0 || start < launches.length; start += part) {
       const end = Math.min(start + part, launches.length);
+      profiler?.makeRoom(end - start);
       const encoder = this.#device.createCommandEncoder();
       if (start === 0) copyAll(encoder, before);
       let pass = profiler === undefined ? encoder.beginComputePass() : undefined;
@@ -89,7 +90,6 @@ export class Replay {
       pass?.end();
       if (end === launches.length) copyAll(encoder, after);
       this.#device.queue.submit([encoder.finish()]);
-      profiler?.launched();
     }
   }
 
