@@ -13,7 +13,7 @@ import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { castProgram } from './kernels/cast.ts';
 import { overVectors } from './kernels/elementwise.ts';
-import { checkSize, limitsOf, type DeviceLimits } from './limits.ts';
+import { checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines, type BindLayout } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
 import { readBack } from './readBack.ts';
@@ -99,6 +99,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
       buffers.push(this.#bufferOf(this.#asItsDtype(tensor, access), access));
     }
+    checkWrites(program, buffers);
     this.#watch.during(name, () => {
       if (this.trace !== undefined) return this.trace.add(launchOf(this.pipelines, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
       const { pipeline, layout } = this.pipelines.get(program);

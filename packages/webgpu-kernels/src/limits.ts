@@ -1,4 +1,4 @@
-import { describeShape, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+import { describeShape, UnsupportedError, type GpuBackend, type GpuProgram } from '@evenkeel/core-tensor';
 import { util } from '@tensorflow/tfjs-core';
 
 /** DeviceLimits — those limits of a device that are asked for at every launch. */
@@ -23,5 +23,13 @@ export function checkSize({ maxBufferSize, maxStorageBufferBindingSize }: Device
   const bytes = 4 * util.sizeFromShape(shape as number[]);
   if (bytes > limit) {
     throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);
+  }
+}
+
+/** checkWrites — refuses a tensor that is written and bound a second time, which the device would report without a name. */
+export function checkWrites({ name, bindings }: GpuProgram, buffers: readonly GPUBuffer[]): void {
+  for (let i = 0; i < buffers.length; i++) {
+    if (bindings[i]?.access !== 'write' || buffers.lastIndexOf(buffers[i] as GPUBuffer) === buffers.indexOf(buffers[i] as GPUBuffer)) continue;
+    throw new Error(`dispatch: tensors of ${name} must have ${bindings[i]?.name}, which is written, in one place, got two`);
   }
 }
