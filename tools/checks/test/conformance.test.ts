@@ -2,7 +2,7 @@ import { GPU_BACKEND, gpuProgram, registerGpuKernels, type GpuKernel } from '@ev
 import { forEachBackend } from '@evenkeel/testing';
 import { square, zerosLike, type Tensor } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
-import type { Row } from '../../../packages/wasm-kernels/test/battery/rows.ts';
+import type { Row } from '@evenkeel/wasm-kernels/battery';
 import { conformance, registeredKernels } from '../conformance/conformance.ts';
 
 const kernelOf = (name: string, result: string): GpuKernel => {
