@@ -52,7 +52,7 @@ if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers',
 
 /** All contenders with one workload, in turns; one that fails once is not asked again. */
 async function compare(workload: string, plan: Plan): Promise<Row[]> {
-  const states = contenders.filter((_, i) => i === 0 || plan.oursOnly !== true).map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
+  const states = contenders.filter(({ only }, i) => (i === 0 || plan.oursOnly !== true) && (only ?? workload) === workload).map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const state of states) {
       if (round === 0) {
@@ -92,8 +92,10 @@ function listContenders(): Contender[] {
   const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const node = (file: string, ...args: string[]): string[] => [process.execPath, '--conditions=@evenkeel/source', here(file), ...args];
   if (device === 'webgpu') {
-    const gpu = (name: string, file: string): Contender => contender(`${name} WebGPU`, node(file, 'webgpu'));
-    return [gpu('Evenkeel', 'ours.ts'), gpu('tfjs', 'tfjs.ts'), gpu('jax-js', 'jaxJs.ts')];
+    return [
+      contender('Evenkeel WebGPU', node('ours.ts', 'webgpu', 'eager')), contender('Evenkeel, captured', node('ours.ts', 'webgpu', 'captured'), 'reference'),
+      contender('tfjs WebGPU', node('tfjs.ts', 'webgpu')), contender('jax-js WebGPU', node('jaxJs.ts', 'webgpu')),
+    ];
   }
   const threads = [...new Set([cores, 1])];
   const label = (name: string, count: number): string => `${name}, ${count} thread${count === 1 ? '' : 's'}`;

@@ -1,4 +1,4 @@
-import { ConfigError, gpuProgram, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, ConfigError, gpuProgram, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
 import type { Profile } from '@evenkeel/webgpu-kernels';
 import { backend, dispose, square, tensor1d, tidy, type Tensor1D } from '@tensorflow/tfjs-core';
@@ -44,6 +44,18 @@ forEachBackend(['evenkeel-webgpu'], () => {
       expect([...await y.data()]).toEqual([81, 256]);
       expect((await profile.stop()).map(({ launches }) => launches)).toEqual([2]);
       dispose([x, y]);
+    });
+
+    it('sees the launches of a captured step that is replayed', async () => {
+      const x = tensor1d([3, -4]);
+      const step = captureStep((inputs: Tensor1D) => square(square(inputs)));
+      for (let i = 0; i < 4; i++) step(x, {}).dispose();
+      expect(step.status()).toMatchObject({ state: 'captured', launches: 2 });
+      const profile = gpu().profile();
+      for (let i = 0; i < 3; i++) step(x, {}).dispose();
+      expect((await profile.stop()).find(({ name }) => name === 'Square')).toMatchObject({ launches: 6 });
+      step.dispose();
+      x.dispose();
     });
 
     it('takes more launches than a query set holds, changes nothing about them, and frees what it made', async () => {
