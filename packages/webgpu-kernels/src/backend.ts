@@ -21,7 +21,7 @@ import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
 import { createTuner, type Tuner, type TunerParts } from './tuner.ts';
-import { UniformArena } from './uniformArena.ts';
+import { bindGroupOf, UniformArena } from './uniformArena.ts';
 import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
@@ -76,7 +76,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       ...(device.features.has('shader-f16') ? ['f16' as const] : []), ...(device.features.has('subgroups') ? ['subgroups' as const] : []),
     ]);
     this.#uniforms = new UniformArena(device);
-    this.pipelines = new Pipelines(device, watch, this.#uniforms.layout);
+    this.pipelines = new Pipelines(device, watch);
     this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.clear());
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
@@ -107,11 +107,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       const group = this.#bindGroup(layout, buffers);
       const pass = this.#pass(name);
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      if (program.uniforms.length > 0) {
+      if (layout.hasUniforms) {
         this.#offset[0] = this.#uniforms.write(program, uniforms);
-        pass.setBindGroup(1, this.#uniforms.group, this.#offset);
-      }
+        pass.setBindGroup(0, group, this.#offset);
+      } else pass.setBindGroup(0, group);
       if (z === 1 && y === 1) pass.dispatchWorkgroups(x);
       else pass.dispatchWorkgroups(x, y, z);
       this.#launched();
@@ -359,9 +358,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   #bindGroup(layout: BindLayout, buffers: readonly GPUBuffer[]): GPUBindGroup {
     const uses = buffers.map((buffer) => this.pool.use(buffer));
     for (const use of uses) use.lastBatch = this.pool.batch; // after every flush that uploads and uniforms may have caused
-    return this.#bindGroups.get(layout.id, uses, () => this.device.createBindGroup({
-      layout: layout.layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
-    }));
+    return this.#bindGroups.get(layout.id, uses, () => bindGroupOf(this.device, layout, buffers.map((buffer) => ({ buffer })), this.#uniforms.buffer));
   }
 
   /** The compute pass that all launches share; while a profile is on, one of its own for each. */

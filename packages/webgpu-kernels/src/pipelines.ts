@@ -5,21 +5,20 @@ import { isNode } from './runtime.ts';
 /** Pipeline — a compiled program and the layout of its tensors; equal layouts are one object. */
 export type Pipeline = { readonly pipeline: GPUComputePipeline; readonly layout: BindLayout };
 
-export type BindLayout = { readonly id: number; readonly layout: GPUBindGroupLayout };
+/** BindLayout — of the tensors and, where the program has some, of the uniforms behind them, which are found by an offset. */
+export type BindLayout = { readonly id: number; readonly layout: GPUBindGroupLayout; readonly hasUniforms: boolean };
 
 /** Pipelines — compiles each program once, known by its text. */
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #watch: DeviceWatch;
-  readonly uniformLayout: GPUBindGroupLayout;
   readonly #byProgram = new WeakMap<GpuProgram, Pipeline>();
   readonly #byCode = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, BindLayout>();
 
-  constructor(device: GPUDevice, watch: DeviceWatch, uniforms: GPUBindGroupLayout) {
+  constructor(device: GPUDevice, watch: DeviceWatch) {
     this.#device = device;
     this.#watch = watch;
-    this.uniformLayout = uniforms;
   }
 
   get(program: GpuProgram): Pipeline {
@@ -30,12 +29,11 @@ export class Pipelines {
   }
 
   #compile({ name, code, bindings, uniforms }: GpuProgram): Pipeline {
-    const layout = this.#layoutOf(bindings.map(({ access }) => access));
+    const layout = this.#layoutOf([...bindings.map(({ access }) => access), ...(uniforms.length > 0 ? ['uniform' as const] : [])]);
     return this.#attributed(name, () => {
       const module = this.#device.createShaderModule({ label: name, code });
-      const bindGroupLayouts = uniforms.length > 0 ? [layout.layout, this.uniformLayout] : [layout.layout];
       const pipeline = this.#device.createComputePipeline({
-        label: name, layout: this.#device.createPipelineLayout({ label: name, bindGroupLayouts }), compute: { module, entryPoint: 'main' },
+        label: name, layout: this.#device.createPipelineLayout({ label: name, bindGroupLayouts: [layout.layout] }), compute: { module, entryPoint: 'main' },
       });
       return { pipeline, layout };
     });
@@ -52,13 +50,13 @@ export class Pipelines {
     }
   }
 
-  #layoutOf(accesses: readonly ('read' | 'write')[]): BindLayout {
+  #layoutOf(accesses: readonly ('read' | 'write' | 'uniform')[]): BindLayout {
     const key = accesses.join();
     let layout = this.#layouts.get(key);
     if (layout === undefined) {
       const entries = accesses.map((access, binding): GPUBindGroupLayoutEntry => (
-        { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } }));
-      this.#layouts.set(key, layout = { id: this.#layouts.size, layout: this.#device.createBindGroupLayout({ label: key, entries }) });
+        { binding, visibility: GPUShaderStage.COMPUTE, buffer: access === 'uniform' ? { type: access, hasDynamicOffset: true } : { type: access === 'read' ? 'read-only-storage' : 'storage' } }));
+      this.#layouts.set(key, layout = { id: this.#layouts.size, layout: this.#device.createBindGroupLayout({ label: key, entries }), hasUniforms: accesses.includes('uniform') });
     }
     return layout;
   }

@@ -1,15 +1,14 @@
 import { UNIFORM_BYTES, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+import type { BindLayout } from './pipelines.ts';
 
 /** Bytes of uniforms that one batch of commands may have. */
 const CAPACITY = 1024 * UNIFORM_BYTES;
 
 /**
  * UniformArena — the uniforms of all launches of a batch in one buffer, written to the device once, before the batch is
- * submitted. Every launch reads its own through an offset, so one bind group serves all.
+ * submitted. Every launch reads its own through an offset, so the bind group of its tensors serves again.
  */
 export class UniformArena {
-  readonly layout: GPUBindGroupLayout;
-  readonly group: GPUBindGroup;
   readonly buffer: GPUBuffer;
   readonly #bytes = new ArrayBuffer(CAPACITY);
   readonly #floats = new Float32Array(this.#bytes);
@@ -19,11 +18,7 @@ export class UniformArena {
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    this.layout = device.createBindGroupLayout({
-      label: 'uniforms', entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } }],
-    });
     this.buffer = device.createBuffer({ label: 'uniforms', size: CAPACITY, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-    this.group = uniformGroup(device, this.layout, this.buffer);
   }
 
   hasRoomFor(bytes: number): boolean {
@@ -57,9 +52,10 @@ export class UniformArena {
   }
 }
 
-/** uniformGroup — the bind group through which every launch reads its part of `buffer`. */
-export function uniformGroup(device: GPUDevice, layout: GPUBindGroupLayout, buffer: GPUBuffer): GPUBindGroup {
-  return device.createBindGroup({ label: 'uniforms', layout, entries: [{ binding: 0, resource: { buffer, size: UNIFORM_BYTES } }] });
+/** bindGroupOf — tensors and, where the layout has them, uniforms in `uniforms`, of which each launch names the offset. */
+export function bindGroupOf(device: GPUDevice, { layout, hasUniforms }: BindLayout, tensors: readonly GPUBufferBinding[], uniforms: GPUBuffer): GPUBindGroup {
+  const bound = hasUniforms ? [...tensors, { buffer: uniforms, size: UNIFORM_BYTES }] : tensors;
+  return device.createBindGroup({ layout, entries: bound.map((resource, binding) => ({ binding, resource })) });
 }
 
 /** writeUniforms — the values of a launch in the order of the program's, one word each. */

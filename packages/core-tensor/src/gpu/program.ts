@@ -67,7 +67,7 @@ export function gpuProgram({ name, bindings, uniforms = {}, workgroupSize, enabl
     `// ${name}`,
     ...enable.map((feature) => `enable ${feature};`),
     ...arrays.map(({ text }) => text),
-    ...(fields.length === 0 ? [] : [`struct Uniforms { ${fields.map((field) => `${field.name}: ${field.type}`).join(', ')} }`, '@group(1) @binding(0) var<uniform> u: Uniforms;']),
+    ...(fields.length === 0 ? [] : [`struct Uniforms { ${fields.map((field) => `${field.name}: ${field.type}`).join(', ')} }`, `@group(0) @binding(${arrays.length}) var<uniform> u: Uniforms;`]),
     declarations,
     `@compute @workgroup_size(${x}, ${y}, ${z})`,
     'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u,',

@@ -1,7 +1,7 @@
 import { UNIFORM_BYTES } from '@evenkeel/core-tensor';
 import type { Pipelines } from '../pipelines.ts';
 import type { Profiler } from '../profiler.ts';
-import { uniformGroup } from '../uniformArena.ts';
+import { bindGroupOf } from '../uniformArena.ts';
 import { gateProgram } from './gate.ts';
 import type { Gate, Launch, LiveWord, Trace } from './trace.ts';
 
@@ -15,7 +15,7 @@ type Ready = {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   /** Where its uniforms stand, for our programs that have some. */
-  readonly offset: number | undefined;
+  readonly offset: readonly [number] | undefined;
   readonly x: number; readonly y: number; readonly z: number;
   readonly indirect: { readonly buffer: GPUBuffer; readonly offset: number } | undefined;
 };
@@ -32,9 +32,7 @@ export class Replay {
   readonly #integers: Int32Array<ArrayBuffer>;
   readonly #live: readonly LiveWord[];
   readonly #uniforms: GPUBuffer;
-  readonly #group: GPUBindGroup;
   readonly #own: GPUBuffer[] = [];
-  readonly #offset = new Uint32Array(1);
 
   constructor(device: GPUDevice, pipelines: Pipelines, trace: Trace) {
     this.#device = device;
@@ -51,7 +49,6 @@ export class Replay {
     trace.launches.forEach(({ uniforms }, i) => new Uint8Array(this.#words, offsets[i]).set(uniforms));
     this.#live = trace.launches.flatMap(({ live }, i) => live.map((each) => ({ ...each, word: each.word + (offsets[i] as number) / 4 })));
     this.#uniforms = this.#make(this.#words.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, this.#integers);
-    this.#group = uniformGroup(device, pipelines.uniformLayout, this.#uniforms);
     this.#launches = this.#ready(pipelines, offsets);
   }
 
@@ -85,7 +82,7 @@ export class Replay {
           pass?.end();
           pass = encoder.beginComputePass(profiler.pass(ready.name));
         }
-        this.#launch(pass as GPUComputePassEncoder, ready);
+        launch(pass as GPUComputePassEncoder, ready);
       }
       pass?.end();
       if (end === launches.length) copyAll(encoder, after);
@@ -97,22 +94,11 @@ export class Replay {
     for (const buffer of this.#own) buffer.destroy();
   }
 
-  #launch(pass: GPUComputePassEncoder, { pipeline, group, offset, x, y, z, indirect }: Ready): void {
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    if (offset !== undefined) {
-      this.#offset[0] = offset;
-      pass.setBindGroup(1, this.#group, this.#offset, 0, 1);
-    }
-    if (indirect === undefined) pass.dispatchWorkgroups(x, y, z);
-    else pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
-  }
-
   #ready(pipelines: Pipelines, offsets: readonly number[]): Ready[] {
     const gates = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
     return this.#trace.launches.flatMap((launch, i) => {
-      const { pipeline, groups: [x, y, z], layout, uniforms, gate } = launch;
-      const ready = { name: launch.name, pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout !== undefined && uniforms.length > 0 ? offsets[i] : undefined, x, y, z };
+      const { pipeline, groups: [x, y, z], layout, gate } = launch;
+      const ready = { name: launch.name, pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout?.hasUniforms === true ? [offsets[i] as number] as const : undefined, x, y, z };
       if (gate === undefined) return [{ ...ready, indirect: undefined }];
       const opened = gates.get(gate);
       if (opened !== undefined) {
@@ -131,15 +117,14 @@ export class Replay {
     const given = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, counts);
     const sizes = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT);
     const { pipeline, layout } = pipelines.get(gateProgram(gate.values.length));
-    const entries = [...gate.values, given, sizes].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    const group = this.#device.createBindGroup({ layout: layout.layout, entries });
+    const group = bindGroupOf(this.#device, layout, [...gate.values, given, sizes].map((buffer) => ({ buffer })), this.#uniforms);
     return [{ name: 'gate', pipeline, group, offset: undefined, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
   }
 
   #bindGroup({ pipeline, layout, bound, uniforms }: Launch, offset: number): GPUBindGroup {
-    const own: GPUBufferBinding[] = layout === undefined ? [{ buffer: this.#uniforms, offset, size: uniforms.length }] : [];
-    const entries = [...bound, ...own].map((resource, binding) => ({ binding, resource }));
-    return this.#device.createBindGroup({ layout: layout?.layout ?? pipeline.getBindGroupLayout(0), entries });
+    if (layout !== undefined) return bindGroupOf(this.#device, layout, bound, this.#uniforms);
+    const entries = [...bound, { buffer: this.#uniforms, offset, size: uniforms.length }].map((resource, binding) => ({ binding, resource }));
+    return this.#device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   }
 
   #make(size: number, usage: number, words?: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer {
@@ -152,4 +137,13 @@ export class Replay {
 
 function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
   for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+}
+
+function launch(pass: GPUComputePassEncoder, { pipeline, group, offset, x, y, z, indirect }: Ready): void {
+  pass.setPipeline(pipeline);
+  if (offset === undefined) pass.setBindGroup(0, group);
+  else pass.setBindGroup(0, group, offset);
+  if (indirect !== undefined) pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
+  else if (y === 1 && z === 1) pass.dispatchWorkgroups(x);
+  else pass.dispatchWorkgroups(x, y, z);
 }
