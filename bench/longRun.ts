@@ -1,8 +1,8 @@
 /**
- * `pnpm bench:long` — ten thousand steps of a tiny GPT: tensors, WebAssembly memory and JavaScript memory must stay what they were
- * when the run had settled, and the last steps must take no longer than the first.
+ * `pnpm bench:long` — ten thousand steps of a tiny GPT: tensors, the device's memory and JavaScript's must stay what they were when the
+ * run had settled, and the last steps must take no longer than the first. On webgpu the steps are captured.
  *
- *     pnpm bench:long [--steps 10000] [--threads 2] [--json]
+ *     pnpm bench:long [--device wasm|webgpu] [--steps 10000] [--threads 2] [--json]
  *
  * Ends with 1 if a count grew; of the times, which other programs disturb, it only says what they were.
  */
@@ -16,7 +16,7 @@ import { adamw, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
 import { train } from '@evenkeel/training';
 import { wasm, type WasmMemoryInfo } from '@evenkeel/wasm-kernels';
 
-const USAGE = 'Usage: pnpm bench:long [--steps 10000] [--threads 2] [--json]';
+const USAGE = 'Usage: pnpm bench:long [--device wasm|webgpu] [--steps 10000] [--threads 2] [--json]';
 const SIZES = { vocabSize: 17, contextLength: 16, depth: 2, dim: 32, numHeads: 2 } as const;
 const BATCH = 4;
 /** Counts must not change after this step. */
@@ -30,12 +30,12 @@ type Snapshot = {
   readonly cpuMs: number;
 };
 
-const { steps, threads, json } = readFlags();
+const { device, steps, threads, json } = readFlags();
 const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-await useDevice('wasm', [wasm(threads === undefined ? {} : { threads })]);
+await useDevice(device, [device === 'webgpu' ? (await import('@evenkeel/webgpu-kernels')).webgpu() : wasm(threads === undefined ? {} : { threads })]);
 const model = gpt(SIZES);
 const params = model.init({ seed: 1 });
 const times: number[] = [];
@@ -75,7 +75,8 @@ function snapshot(step: number): Snapshot {
   const cpuMs = (user + system) / 1000 / (step - (snapshots.at(-1)?.step ?? 0));
   collectGarbage();
   usage = process.cpuUsage();
-  const { numTensors, heapBytes, bytesInUse } = memory() as ReturnType<typeof memory> & WasmMemoryInfo;
+  const { numTensors, ...held } = memory() as ReturnType<typeof memory> & WasmMemoryInfo & { numBytesAllocatedInGPU: number; numBytesInGPU: number };
+  const { heapBytes = held.numBytesAllocatedInGPU, bytesInUse = held.numBytesInGPU } = held as Partial<WasmMemoryInfo>;
   return { step, tensors: numTensors, heapBytes, bytesInUse, jsBytes: process.memoryUsage().heapUsed, cpuMs };
 }
 
@@ -87,7 +88,7 @@ function grown(): string[] {
 
 function report(): void {
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(2).padStart(10);
-  say('   step   tensors  WASM MiB    in use        JS   CPU ms');
+  say('   step   tensors  held MiB    in use        JS   CPU ms');
   for (const { step, tensors, heapBytes, bytesInUse, jsBytes, cpuMs } of snapshots) {
     say(`${String(step).padStart(7)}${String(tensors).padStart(10)}${mib(heapBytes)}${mib(bytesInUse)}${mib(jsBytes)}${cpuMs.toFixed(2).padStart(9)}`);
   }
@@ -111,14 +112,15 @@ function percent(ratio: number): string {
   return `${ratio < 1 ? '−' : '+'}${Math.abs(100 * (ratio - 1)).toFixed(1)} %`;
 }
 
-function readFlags(): { steps: number; threads: number | undefined; json: boolean } {
+function readFlags(): { device: 'wasm' | 'webgpu'; steps: number; threads: number | undefined; json: boolean } {
   try {
     const { values } = parseArgs({
-      options: { steps: { type: 'string', default: '10000' }, threads: { type: 'string' }, json: { type: 'boolean', default: false } },
+      options: { device: { type: 'string', default: 'wasm' }, steps: { type: 'string', default: '10000' }, threads: { type: 'string' }, json: { type: 'boolean', default: false } },
     });
     const numbers = [values.steps, values.threads ?? '1'].map(Number);
     if (!numbers.every((value) => Number.isInteger(value) && value > 0)) throw new Error('--steps and --threads must be positive integers');
-    return { steps: numbers[0] as number, threads: values.threads === undefined ? undefined : numbers[1], json: values.json };
+    if (values.device !== 'wasm' && values.device !== 'webgpu') throw new Error('--device must be wasm or webgpu');
+    return { device: values.device, steps: numbers[0] as number, threads: values.threads === undefined ? undefined : numbers[1], json: values.json };
   } catch (error) {
     process.stderr.write(`error: bench:long: ${error instanceof Error ? error.message.split('. ')[0] : String(error)}. ${USAGE}\n`);
     process.exit(2);
