@@ -48,7 +48,8 @@ export async function browserTests(): Promise<Outcome> {
       const expected = scenario.run.simd === 'plain' ? plain : relaxed;
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
-    outcomes.push(await conform(browser, (server.address() as AddressInfo).port));
+    const { port } = server.address() as AddressInfo;
+    outcomes.push(await conform(browser, port), await hearErrors(browser, port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -100,6 +101,15 @@ async function visit(browser: Browser, port: number, { title, isolated, run, exp
     const simd = run.device === 'webgpu' ? 'none' : run.simd ?? 'relaxed';
     const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads, simd, tolerance }, expected)];
     return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
+  });
+}
+
+/** A shader that does not compile must be an error with its name; the browser's own complaints on the console are meant here. */
+function hearErrors(browser: Browser, port: number): Promise<Outcome> {
+  const title = 'a shader that does not compile';
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page) => {
+    const message = await page.evaluate<string>('brokenShader()');
+    return message.includes('brokenOnPurpose') ? passed() : failed(`browser, ${title}: its name must be in the error, got: ${message}`);
   });
 }
 

@@ -1,8 +1,9 @@
 /**
  * The test page: `run` trains where it is told to, in a worker (as an application would) or on the main thread; `conform` runs the
- * conformance suite of the GPU kernels.
+ * conformance suite of the GPU kernels; `brokenShader` makes a device fail.
  */
 import { conformanceRun } from '../conformance/run.ts';
+import { brokenShader } from './broken.ts';
 import { train, type Run, type RunResult } from './train.ts';
 
 export type PageRun = Run & { where: 'worker' | 'main' };
@@ -23,4 +24,5 @@ function inWorker(run: Run): Promise<RunResult> {
 Object.assign(globalThis, {
   run: async ({ where, ...run }: PageRun) => ({ ...await (where === 'worker' ? inWorker(run) : train(run)), isolated: crossOriginIsolated }),
   conform: conformanceRun,
+  brokenShader,
 });

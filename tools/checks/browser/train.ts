@@ -1,10 +1,10 @@
 /** The training run that browsers and Node must agree on; bundled into the page, and run from source in Node. */
-import { foldSeed, uniformValues, useDevice, valueAndGrad, type Tree } from '@evenkeel/core-tensor';
+import { captureStep, foldSeed, uniformValues, useDevice, valueAndGrad, type Tree } from '@evenkeel/core-tensor';
 import { gpt, type GptParams } from '@evenkeel/models-gpt';
 import { adamw, applyUpdates } from '@evenkeel/optimizers';
 import { wasm, type WasmBackend } from '@evenkeel/wasm-kernels';
 import { webgpu } from '@evenkeel/webgpu-kernels';
-import { backend, dispose, memory, tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { backend, dispose, memory, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 
 /** `valueAndGrad` with the plain types of a model's parameters. */
 const gradientsOf = valueAndGrad as unknown as (fn: (params: GptParams) => Tensor, params: GptParams) => { value: Tensor; grads: Tree<Tensor> };
@@ -12,6 +12,9 @@ const gradientsOf = valueAndGrad as unknown as (fn: (params: GptParams) => Tenso
 export type Run = { device: 'wasm' | 'webgpu'; threads: number; steps: number; simd?: 'plain' };
 /** RunResult — `threads` and `simd` as they are; on the GPU 0 and none. */
 export type RunResult = { losses: number[]; threads: number; simd: string; leaked: number };
+
+/** Steps after which nothing is made any more that stays. */
+const SETTLED = 6;
 
 /** train — a tiny GPT learns to continue counting; the losses of all steps. */
 export async function train({ device, threads, steps, simd }: Run): Promise<RunResult> {
@@ -22,16 +25,20 @@ export async function train({ device, threads, steps, simd }: Run): Promise<RunR
   const state = optimizer.init(params);
   const losses: number[] = [];
   let settled = 0;
-  for (let step = 0; step < steps; step++) {
-    const loss = tidy(() => {
-      const { value, grads } = gradientsOf((p) => model.loss(counting(step), p), params);
-      applyUpdates(params, optimizer.update(grads, state, params));
-      return value;
-    });
+  const step = captureStep((batch: ReturnType<typeof counting>) => {
+    const { value, grads } = gradientsOf((p) => model.loss(batch, p), params);
+    applyUpdates(params, optimizer.update(grads, state, params));
+    return value;
+  });
+  for (let i = 0; i < steps; i++) {
+    const batch = counting(i);
+    const loss = step(batch, {});
     losses.push((await loss.data())[0]!);
-    dispose(loss);
-    if (step === 1) settled = memory().numTensors;
+    dispose([batch, loss]);
+    if (i === SETTLED) settled = memory().numTensors;
   }
+  const { state: captured } = step.status();
+  if (device === 'webgpu' && captured !== 'captured') throw new Error(`the step must be captured, is ${captured}`);
   const leaked = memory().numTensors - settled;
   if (device === 'webgpu') return { losses, threads: 0, simd: 'none', leaked };
   const { pool, variant } = (backend() as WasmBackend).runtime;

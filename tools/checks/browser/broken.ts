@@ -1,0 +1,20 @@
+/** What a page sees of a shader that does not compile: its errors come as events, after the call that caused them. */
+import { gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { webgpu } from '@evenkeel/webgpu-kernels';
+import { backend, engine, tensor1d } from '@tensorflow/tfjs-core';
+
+const broken = gpuProgram({ name: 'brokenOnPurpose', bindings: { x: 'read f32', y: 'write f32' }, workgroupSize: 1, main: 'y[0] = nonsense;' });
+
+/** brokenShader — the message that a reading after such a shader throws, or the values that it gives in error. */
+export async function brokenShader(): Promise<string> {
+  await useDevice('webgpu', [webgpu()]);
+  const gpu = backend() as unknown as GpuBackend;
+  const x = tensor1d([1, 2]);
+  const y = gpu.allocate([1]);
+  try {
+    gpu.dispatch(broken, { tensors: { x, y }, groups: [1] });
+    return `no error, but values: ${[...await engine().makeTensorFromTensorInfo(y).data()]}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
