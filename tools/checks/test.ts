@@ -63,7 +63,7 @@ const DAWN_NOISE = /^Warning: maxDynamic\w+ artificially reduced/;
 async function vitest(): Promise<Outcome> {
   const file = join(temporaryFolder('vitest'), 'outcome.json');
   rmSync(file, { force: true });
-  const { code } = await command(process.execPath, [join(import.meta.dirname, 'vitest.ts'), file, ...positionals], { echo: true, ignore: DAWN_NOISE, timeoutMs: 900_000 });
+  const { code } = await command(process.execPath, [join(import.meta.dirname, 'vitest.ts'), file, ...positionals], { echo: true, ignore: DAWN_NOISE, timeoutMs: 1_500_000 });
   try {
     const outcome = JSON.parse(readFileSync(file, 'utf8')) as Outcome;
     return code !== 0 && outcome.failures.length === 0 ? merge([outcome, failed(`vitest ended with ${code}`)]) : outcome;
