@@ -8,8 +8,10 @@ import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram,
 import { forwardProgram } from './forward.ts';
 import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
 
+const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad };
+
 /**
- * attentionKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
+ * plainKernels, packedKernels, varlenKernels, generalKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
  *
  *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
  *     evenkeel/attentionGeneral                                         → [out, lse, rowMax, entropy]
@@ -19,18 +21,14 @@ import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.
  *
  * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
  * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
- * lse +Infinity; with precision f16 q, k, v and dy are rounded to f16, and everything is computed from them in f32; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. Results do not depend on how the device schedules the work.
+ * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. With precision f16 q, k, v and dy are rounded to f16, and all
+ * is computed from them in f32. Results do not depend on how the device schedules the work.
  */
-export const attentionKernels: readonly GpuKernel[] = [
-  { name: 'evenkeel/attention', run: attention },
-  { name: 'evenkeel/attentionPacked', run: attention },
-  { name: 'evenkeel/attentionVarlen', run: attention },
-  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) },
-  { name: 'evenkeel/attentionGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
+export const plainKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad];
+export const packedKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad];
+export const varlenKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionVarlen', run: attention }, { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad }];
+export const generalKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
 ];
 
 function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] {
