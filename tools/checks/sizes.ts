@@ -51,17 +51,28 @@ function withLimits(measured: Map<string, number>): Sizes {
   return Object.fromEntries([...measured].map(([name, gzipBytes]) => [name, { gzipBytes, limit: Math.ceil((gzipBytes * 1.1) / 500) * 500 }]));
 }
 
+/** Functions, what their bundles must hold, and what of their packages they must not. */
+const ALONE = [
+  { name: 'rmsNorm', from: 'norms', holds: 'evenkeel/rmsNorm', not: 'layerNorm' },
+  { name: 'flashAttention', from: 'flash-attention', holds: 'attentionKeyValueGrad', not: 'attentionVarlen' },
+  { name: 'attentionReference', from: 'flash-attention', holds: 'attentionReference', not: 'attentionKeyValueGrad' },
+  { name: 'mergeAttention', from: 'flash-attention', holds: 'mergeAttention', not: 'attentionKeyValueGrad' },
+] as const;
+
 /** treeShakingProblems — importing one function of a package must not bring its siblings along. */
 export async function treeShakingProblems(root = repositoryRoot): Promise<string[]> {
-  const { code } = await bundle({
-    stdin: { contents: `import { rmsNorm } from '@evenkeel/norms'; console.log(rmsNorm);`, resolveDir: root },
-    alias: { '@evenkeel/norms': join(root, 'packages/norms/dist/index.js') },
-    external: ['@tensorflow/*', '@evenkeel/core-tensor'],
-  });
-  return [
-    ...(code.includes('evenkeel/rmsNorm') ? [] : ['rmsNorm alone: the bundle lacks evenkeel/rmsNorm']),
-    ...(code.includes('layerNorm') ? ['rmsNorm alone: the bundle still holds layerNorm'] : []),
-  ];
+  const problems = await Promise.all(ALONE.map(async ({ name, from, holds, not }) => {
+    const { code } = await bundle({
+      stdin: { contents: `import { ${name} } from '@evenkeel/${from}'; console.log(${name});`, resolveDir: root },
+      alias: { [`@evenkeel/${from}`]: join(root, `packages/${from}/dist/index.js`) },
+      external: ['@tensorflow/*', '@evenkeel/core-tensor'],
+    });
+    return [
+      ...(code.includes(holds) ? [] : [`${name} alone: the bundle lacks ${holds}`]),
+      ...(code.includes(not) ? [`${name} alone: the bundle still holds ${not}`] : []),
+    ];
+  }));
+  return problems.flat();
 }
 
 if (import.meta.main && process.argv.includes('--update')) {

@@ -1,6 +1,7 @@
 import { add, clone, engine, getKernel, tidy, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
 import { engineInternals } from './engineInternals.ts';
 import { ConfigError, UnsupportedError } from './errors.ts';
+import { registerGpuKernels, type GpuKernel } from './gpu/backend.ts';
 import { currentWalk } from './tape.ts';
 import { vjp } from './valueAndGrad.ts';
 
@@ -42,6 +43,8 @@ export type FusedOpSpec<I extends FusedInputs, A, R> = {
   /** How many outputs of a kernel are results, if not all: those after them exist for the gradient only. */
   readonly results?: number;
   readonly gradient?: FusedGradient<I, A>;
+  /** Kernels of the op and its gradient for the WebGPU backend, if they are not its own: they are registered with the op. */
+  readonly gpuKernels?: readonly GpuKernel[];
   /** `once`: second derivatives go through the reference. `twice`: `gradient.run` is itself made of differentiable ops. */
   readonly differentiable: 'once' | 'twice';
 };
@@ -74,6 +77,7 @@ export function fusedOp<I extends FusedInputs, A extends object, R extends Tenso
   if (spec.gradient?.readsInputs === false && spec.differentiable === 'once') {
     throw new ConfigError(`fusedOp: ${spec.name} must be differentiable twice to read no inputs, got once`);
   }
+  registerGpuKernels(spec.gpuKernels ?? []);
   return (inputs, attrs) => {
     if (!hasKernel(spec.name)) return tidy(spec.name, () => spec.reference(inputs, attrs));
     const present = presentInputs(inputs);

@@ -21,6 +21,7 @@ export { gpuProgram, memoised, UNIFORM_BYTES, type GpuBinding, type GpuElement, 
 export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuKernel, type GpuKernelCall, type GpuPrecision } from './gpu/backend.ts';
 export { canCapture, captureStep, type CapturedStep, type StepCaptureCore, type StepNumbers, type StepStatus } from './captureStep.ts';
 export { stepScalar } from './stepScalar.ts';
+export { toHalf } from './gpu/toHalf.ts';
 export { dropThreshold, WGSL_THREEFRY } from './gpu/threefry.ts';
 export { currentNumber, derived, everyStep, ifFinite, perStep, recordStep, StepNumber, type StepRecorder } from './step.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { fusedOp, hasKernel, runKernel, valueAndGrad, type FusedGradient } from '@evenkeel/core-tensor';
+import { fusedOp, GPU_BACKEND, hasKernel, runKernel, valueAndGrad, type FusedGradient } from '@evenkeel/core-tensor';
 import { expectClose, expectNoLeak } from '@evenkeel/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkHessian } from './gradients/battery.ts';
@@ -181,4 +181,17 @@ describe("fusedOp with differentiable: 'twice'", () => {
     await checkHessian((p) => tf.sum(cube({ x: p['x'] as tf.Tensor }, { gain: 1 })), { x: normal([3, 4]) });
     expect(calls['reference']).toBeUndefined();
   });
+});
+
+it('fusedOp({ gpuKernels }) registers kernels for the WebGPU backend and no other, and leaves those that are there', () => {
+  const spec = { name: 'evenkeel-test/onGpu', reference: ({ x }: { x: tf.Tensor }) => tf.square(x), differentiable: 'twice' } as const;
+  const run = (): tf.TensorInfo => { throw new Error('not here'); };
+  fusedOp({ ...spec, gpuKernels: [{ name: spec.name, run }, { name: 'evenkeel-test/onGpuGrad', run }] });
+  const registered = tf.getKernel(spec.name, GPU_BACKEND);
+  expect(registered?.kernelFunc).toBeTypeOf('function');
+  expect(tf.getKernel('evenkeel-test/onGpuGrad', GPU_BACKEND)).toBeDefined();
+  expect(tf.getKernel(spec.name, 'cpu')).toBeUndefined();
+  fusedOp({ ...spec, gpuKernels: [{ name: spec.name, run }] });
+  expect(tf.getKernel(spec.name, GPU_BACKEND)).toBe(registered);
+  for (const name of [spec.name, 'evenkeel-test/onGpuGrad']) tf.unregisterKernel(name, GPU_BACKEND);
 });

@@ -2,7 +2,7 @@
  * Attention on WebGPU, forward and backward, against the same mathematics made of tfjs' own kernels (matMul, softmax, …), interleaved:
  * median ms per call of the wall clock, and the bytes that the device held at most.
  *
- *     node --conditions=@evenkeel/source packages/flash-attention/bench/attention.bench.ts [--only 'width 32'] [--repeats 5] [--long]
+ *     node --conditions=@evenkeel/source packages/flash-attention/bench/attention.bench.ts [--only 'width 32'] [--repeats 5] [--long] [--precision f16]
  *
  * With `--long` also 16,384 tokens of one head of width 64, which the composed ops cannot do in this memory.
  */
@@ -24,9 +24,9 @@ const CASES: Case[] = [
   { name: '16384 tokens, 1 head of width 64, causal', seqLen: 16384, numHeads: 1, headDim: 64, options: { causal: true }, isLong: true },
 ];
 
-const { values: flags } = parseArgs({ options: { only: { type: 'string', default: '' }, repeats: { type: 'string', default: '5' }, long: { type: 'boolean' } } });
+const { values: flags } = parseArgs({ options: { only: { type: 'string', default: '' }, repeats: { type: 'string', default: '5' }, long: { type: 'boolean' }, precision: { type: 'string', default: 'f32' } } });
 
-await webgpu().create();
+await webgpu({ precision: flags.precision as 'f32' }).create();
 await setBackend(GPU_BACKEND);
 const { pool } = backend() as unknown as GpuBackend & { pool: { peakBytesUsed: number; numBytesUsed: number } };
 

@@ -6,6 +6,12 @@ import { fusedGeneral } from './fusedGeneral.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
 import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 
+type FlashAttention = {
+  (q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false; returnStats?: false }): Tensor;
+  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnStats: true }): AttentionWithStats;
+  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
+};
+
 /**
  * flashAttention — exact softmax attention that never holds the t×s score matrix, where the backend has the kernel for it.
  *
@@ -35,15 +41,10 @@ import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, Retur
  * the cap is that of Gemma 2, 2024, arXiv:2408.00118, §2. Departs from the papers: masks are aligned bottom-right, as in the official
  * code since 2.1; the dropout mask comes from Threefry with a 32-bit threshold; dropout and softcap may be combined.
  */
-export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false; returnStats?: false }): Tensor;
-export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnStats: true }): AttentionWithStats;
-export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
-export function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
+export const flashAttention = /* @__PURE__ */ Object.assign(function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('flashAttention', q, k, v);
   return tidy('flashAttention', (): AttentionResult => attend('flashAttention', sizesOf(q, k), options, {
     plain: (terms, attrs, wanted) => (wanted === 'lse' ? fusedAttentionWithLse : fusedAttention)({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => fusedGeneral[wanted]({ q, k, v, ...terms }, attrs),
   }));
-}
-
-flashAttention.packed = flashAttentionPacked;
+} as FlashAttention, { packed: flashAttentionPacked });

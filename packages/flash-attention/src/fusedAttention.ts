@@ -1,10 +1,8 @@
-import { fusedOp, registerGpuKernels, runKernel, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
+import { fusedOp, runKernel, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
 import { zerosLike, type Tensor } from '@tensorflow/tfjs-core';
-import { attentionKernels } from './kernels/index.ts';
+import { packedKernels, plainKernels } from './kernels/index.ts';
 import type { AttentionAttrs, AttentionInputs, AttentionTerms } from './options.ts';
 import { referenceAttention } from './reference/attention.ts';
-
-registerGpuKernels(attentionKernels);
 
 export type PackedInputs = AttentionTerms & { qkv: Tensor };
 export type PackedAttrs = AttentionAttrs & Required<PackedAttentionSizes>;
@@ -24,6 +22,7 @@ export const gradsOfTerms = (given: AttentionTerms & { [name: string]: Tensor | 
 export const fusedAttention = fusedOp<AttentionInputs, AttentionAttrs, Tensor[]>({
   name: 'evenkeel/attention',
   reference: referenceAttention,
+  gpuKernels: plainKernels,
   gradient: {
     kernels: ['evenkeel/attentionGrad', 'evenkeel/attentionBiasGrad'],
     saveOutputs: [0, 1],
@@ -46,6 +45,7 @@ export const fusedAttentionWithLse = fusedOp<AttentionInputs, AttentionAttrs, Te
 /** fusedAttentionPacked — `fusedAttention` on q, k and v where they lie in `qkv: b t (h+2g)·d`; the gradient comes as one tensor too. */
 export const fusedAttentionPacked = fusedOp<PackedInputs, PackedAttrs, Tensor[]>({
   name: 'evenkeel/attentionPacked',
+  gpuKernels: packedKernels,
   reference: ({ qkv, ...terms }, attrs) => fusedAttention({ ...splitHeads(qkv, attrs), ...terms }, attrs),
   gradient: {
     kernels: ['evenkeel/attentionPackedGrad', 'evenkeel/attentionBiasGrad'],

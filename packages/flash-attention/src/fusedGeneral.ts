@@ -1,7 +1,8 @@
-import { fusedOp, hasKernel, runKernel, vjp, type FusedGradient } from '@evenkeel/core-tensor';
+import { fusedOp, runKernel, type FusedGradient } from '@evenkeel/core-tensor';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Wanted } from './attend.ts';
 import { gradsOfTerms } from './fusedAttention.ts';
+import { generalKernels } from './kernels/index.ts';
 import type { GeneralAttrs, GeneralInputs } from './options.ts';
 import { referenceGeneral, referenceStats } from './reference/general.ts';
 
@@ -9,34 +10,27 @@ import { referenceGeneral, referenceStats } from './reference/general.ts';
  * `evenkeel/attentionGeneral` → [out, lse, rowMax, entropy], `evenkeel/attentionGeneralGrad` → [dq, dk, dv]: attention with a soft cap,
  * a block mask and statistics of the rows. Inputs q, k, v, alibiSlopes?, bias?, blockMask? (int32), and for the gradient out, lse, dy;
  * attrs are `GeneralAttrs`. Tiles of the mask count from query 0 and key 0. A query that sees no key has out 0, lse +Infinity, rowMax
- * −Infinity, entropy 0, and no gradient. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it.
+ * −Infinity, entropy 0, and no gradient. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it. The bias's
+ * gradient is `evenkeel/attentionBiasGrad`'s: a backend that has the kernels here has one of it that knows cap and mask.
  */
 const name = 'evenkeel/attentionGeneral';
 
 /** The kernel's backward pass knows the gradient of `out` only: nobody can ask for that of the others. */
 const gradient: FusedGradient<GeneralInputs, GeneralAttrs> = {
-  kernels: ['evenkeel/attentionGeneralGrad'],
+  kernels: ['evenkeel/attentionGeneralGrad', 'evenkeel/attentionBiasGrad'],
   saveOutputs: [0, 1],
   run: ({ dy, inputs, outputs: [out, lse], attrs }) => {
     const given = { ...inputs, out, lse, dy };
     const [dq, dk, dv] = runKernel<Tensor[]>('evenkeel/attentionGeneralGrad', given, attrs);
-    return { q: dq, k: dk, v: dv, ...gradsOfTerms(given, attrs), bias: () => biasGrad(given, attrs) };
+    return { q: dq, k: dk, v: dv, ...gradsOfTerms(given, attrs) };
   },
 };
 
-/** That of plain attention, where that is what it was and there is a kernel for it; else the reference's. */
-function biasGrad(given: GeneralInputs & { out?: Tensor; lse?: Tensor; dy: Tensor }, attrs: GeneralAttrs): Tensor {
-  const isPlain = attrs.softcap === 0 && given.blockMask === undefined;
-  if (isPlain && hasKernel('evenkeel/attentionBiasGrad')) return runKernel('evenkeel/attentionBiasGrad', given, attrs);
-  const { out: _, lse: __, dy, ...inputs } = given;
-  return vjp(() => referenceGeneral(inputs, attrs)[0] as Tensor, [given.bias as Tensor], dy).grads[0] as Tensor;
-}
-
 const differentiable = 'once';
 
+const out = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, gpuKernels: generalKernels, gradient, differentiable });
+const lse = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, differentiable });
+const stats = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceStats, gradient, differentiable });
+
 /** fusedGeneral — by what is wanted of it; the gradients of `lse` go through the reference. */
-export const fusedGeneral: Record<Wanted, (inputs: GeneralInputs, attrs: GeneralAttrs) => Tensor[]> = {
-  out: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, gradient, differentiable }),
-  lse: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, differentiable }),
-  stats: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceStats, gradient, differentiable }),
-};
+export const fusedGeneral: Record<Wanted, (inputs: GeneralInputs, attrs: GeneralAttrs) => Tensor[]> = { out, lse, stats };

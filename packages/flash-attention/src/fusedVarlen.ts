@@ -1,6 +1,7 @@
 import { fusedOp, runKernel } from '@evenkeel/core-tensor';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { gradsOfTerms } from './fusedAttention.ts';
+import { varlenKernels } from './kernels/index.ts';
 import { referenceVarlen } from './reference/varlen.ts';
 import type { VarlenAttrs, VarlenInputs } from './varlenOptions.ts';
 
@@ -16,6 +17,7 @@ const name = 'evenkeel/attentionVarlen';
 export const fusedVarlen = fusedOp<VarlenInputs, VarlenAttrs, Tensor[]>({
   name,
   reference: referenceVarlen,
+  gpuKernels: varlenKernels,
   gradient: {
     kernels: ['evenkeel/attentionVarlenGrad'],
     saveOutputs: [0, 1],

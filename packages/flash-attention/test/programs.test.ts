@@ -13,16 +13,16 @@ const widths = [1, 3, 8, 16, 32, 64, 80, 96, 128, 200, 256];
 
 /** The numbers N of `array<T, N>` in workgroup memory, in bytes. */
 const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+: array<(\w+), (\d+)>/g)]
-  .reduce((total, [, type, count]) => total + Number(count) * { vec4f: 16, vec2f: 8 }[type as 'vec4f'], 0);
+  .reduce((total, [, type, count]) => total + Number(count) * { vec4f: 16, vec2f: 8, vec4h: 8, vec2h: 4 }[type as 'vec4f'], 0);
 
 const plain: Variant = {
-  headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
+  headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false, half: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
   statistics: false, packed: false, queryAxis: true,
 };
 const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
 
 describe.each(passes)('in the pass %s', (pass) => {
-  it.each([{}, { maxComputeWorkgroupStorageSize: 8192 }, { maxComputeInvocationsPerWorkgroup: 32 }, { maxComputeWorkgroupSizeX: 16 }, { isNarrow: true }])('chooseTile keeps to the limits for all widths: %j', (some) => {
+  it.each([{}, { maxComputeWorkgroupStorageSize: 8192 }, { maxComputeInvocationsPerWorkgroup: 32 }, { maxComputeWorkgroupSizeX: 16 }, { isNarrow: true }, { half: true }, { half: true, isNarrow: true }])('chooseTile keeps to the limits for all widths: %j', (some) => {
     const given = { ...limits, ...some };
     for (const headDim of widths.filter((width) => width <= 128 || given.maxComputeWorkgroupStorageSize > 8192)) {
       for (const length of [1, 17, 100, 5000]) {
@@ -48,7 +48,7 @@ describe.each(passes)('in the pass %s', (pass) => {
     for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
     const others: Partial<Variant>[] = [
       {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
-      ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } },
+      ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } }, { tile: { ...plain.tile, half: true } },
       ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: true }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
     ];
     const texts = others.filter(({ tile }) => pass !== 'bias' || tile === undefined || tile.rows === 2).map((other) => programs[pass]({ ...plain, bias: pass === 'bias', ...other }).code);

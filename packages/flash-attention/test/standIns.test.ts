@@ -52,6 +52,7 @@ describe('evenkeel/attentionGeneral', () => {
       return [out, lse, rowMax, entropy];
     });
     register('evenkeel/attentionGeneralGrad', markers);
+    register('evenkeel/attentionBiasGrad', ({ bias: given }) => fill(given!.shape, 4));
   };
 
   it('takes and gives what the reference does, with all options', async () => {
@@ -97,7 +98,7 @@ describe('evenkeel/attentionGeneral', () => {
     dispose([q, k, v, value, grads] as never);
   });
 
-  it('the gradient of a bias comes from evenkeel/attentionBiasGrad without cap and mask, else from the reference', async () => {
+  it('the gradient of a bias comes from evenkeel/attentionBiasGrad, which is told of cap and mask', async () => {
     const made = withTerms(makeCase(sizes), { bias: [false, true, true, true] });
     const { q, k, v, terms: { bias } } = made;
     const dy = ones(q.shape);
@@ -106,13 +107,14 @@ describe('evenkeel/attentionGeneral', () => {
       value.dispose();
       return grads[0]!;
     };
-    const expected = gradOf({ softcap: 2 });
     general();
-    register('evenkeel/attentionBiasGrad', ({ bias: given }) => fill(given!.shape, 4));
-    const [capped, plain] = [gradOf({ softcap: 2 }), gradOf({})];
-    await expectClose(capped, expected, { rtol: 1e-6, atol: 1e-7 });
-    await everyValueIs(plain, 4);
-    dispose([q, k, v, bias!, dy, expected, capped, plain]);
+    const blockMask = tensor([1, 0, 1, 1], [2, 2], 'bool');
+    const found = gradOf({ softcap: 2, blockMask, blockSize: [3, 4] });
+    await everyValueIs(found, 4);
+    const { inputs, attrs } = calls.find(({ name }) => name === 'evenkeel/attentionBiasGrad')!;
+    expect(Object.keys(inputs).sort()).toEqual(['bias', 'blockMask', 'dy', 'k', 'lse', 'out', 'q', 'v']);
+    expect(attrs).toMatchObject({ softcap: 2, blockQ: 3, blockK: 4 });
+    dispose([q, k, v, bias!, dy, blockMask, found]);
   });
 
   it('the gradient of lse goes through the reference', async () => {

@@ -54,6 +54,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   /** Values that captured steps keep alive, and for how many. */
   readonly held = new Map<DataId, number>();
   readonly isSoftware: boolean;
+  readonly subgroupSize: number | undefined;
   readonly precision: GpuPrecision;
   readonly tuner: Tuner;
   readonly #watch: DeviceWatch;
@@ -75,6 +76,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.features = new Set<GpuFeature>([
       ...(device.features.has('shader-f16') ? ['f16' as const] : []), ...(device.features.has('subgroups') ? ['subgroups' as const] : []),
     ]);
+    this.subgroupSize = this.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMaxSize : undefined;
     this.#uniforms = new UniformArena(device);
     this.pipelines = new Pipelines(device, watch);
     this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.clear());

@@ -90,6 +90,20 @@ forEachBackend([GPU_BACKEND], () => {
     });
   });
 
+  it('subgroupSize is how many lanes a subgroup has, if it is always the same', async () => {
+    const { subgroupSize, features } = gpu();
+    if (!features.has('subgroups')) return expect(subgroupSize).toBeUndefined();
+    const lanes = asTensor(gpu().allocate([4]));
+    const program = gpuProgram({
+      name: 'lanes', bindings: { y: 'write f32' }, workgroupSize: 128, enable: ['subgroups'], main: 'if (localIndex == 0u) { y[groupIndex] = f32(laneCount); }',
+    });
+    gpu().dispatch(program, { tensors: { y: lanes }, groups: [4] });
+    const found = await lanes.data();
+    expect(found[0]).toBeGreaterThan(1);
+    if (subgroupSize !== undefined) expect([...found]).toEqual(Array(4).fill(subgroupSize));
+    lanes.dispose();
+  });
+
   it('memoised(make) makes one program per choice of arguments', () => {
     const make = memoised((tile: number, wide: boolean) => gpuProgram({ name: 'tile', bindings: {}, workgroupSize: tile, main: wide ? '' : 'return;' }));
     expect(make(8, true)).toBe(make(8, true));

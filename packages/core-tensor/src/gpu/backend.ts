@@ -35,6 +35,8 @@ export type GpuBackend = {
   /** Which of several ways to compute the same is used here: see GpuChoice. */
   choose(choice: GpuChoice): string;
   readonly features: ReadonlySet<GpuFeature>;
+  /** Lanes of a subgroup, where the device has subgroups and they are all of one size. */
+  readonly subgroupSize: number | undefined;
   /** What factors of products are rounded to; sums are f32. `f16` only where the features have it. */
   readonly precision: GpuPrecision;
   readonly limits: GPUSupportedLimitsLike;

@@ -3,7 +3,7 @@ import { outAt, queryAt } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { blockRows } from './tile.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, loadTile, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
-import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
+import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
  * backwardKeyValueProgram — dk and dv of one block of keys of one key head per workgroup, summed over the query heads that read it:
@@ -21,7 +21,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
   return gpuProgram({
     name: 'attentionKeyValueGrad',
     bindings: {
-      q: rowsBinding(variant, 'read'), k: rowsBinding(variant, 'read'), v: rowsBinding(variant, 'read'), dy: rowsBinding(variant, 'read'),
+      q: factorBinding(variant), k: factorBinding(variant), v: factorBinding(variant), dy: factorBinding(variant),
       ...extraBinding(variant, true), ...(bias && { bias: 'read f32' as const }), dk: rowsBinding(variant, 'write'),
       ...(!packed && { dv: rowsBinding(variant, 'write') }),
     },

@@ -2,7 +2,7 @@ import { gpuProgram } from '@evenkeel/core-tensor';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
-import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
+import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
  * backwardQueryProgram — dq of one block of queries of one head per workgroup: groups are [blocks of queries, heads, sequences].
@@ -18,7 +18,7 @@ export const backwardQueryProgram = programOf((variant) => {
   return gpuProgram({
     name: 'attentionQueryGrad',
     bindings: {
-      q: rowsBinding(variant, 'read'), k: rowsBinding(variant, 'read'), v: rowsBinding(variant, 'read'), dy: rowsBinding(variant, 'read'),
+      q: factorBinding(variant), k: factorBinding(variant), v: factorBinding(variant), dy: factorBinding(variant),
       ...extraBinding(variant, true), ...(bias && { bias: 'read f32' as const }), dq: rowsBinding(variant, 'write'),
     },
     uniforms: UNIFORMS,

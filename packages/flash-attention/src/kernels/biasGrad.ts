@@ -4,7 +4,7 @@ import { keyRange, queryRows } from './queries.ts';
 import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { blockRows } from './tile.ts';
 import { extraBinding, featuresOf, loadTile, threadPlace, tileArrays, withProducts } from './tiles.ts';
-import { each, loader, programOf, rowsBinding, UNIFORMS, type Variant } from './variant.ts';
+import { each, factorBinding, loader, programOf, UNIFORMS, type Variant } from './variant.ts';
 
 /**
  * biasGradProgram — the gradient of a bias that has an axis of keys: ds, summed over the axes along which the bias is broadcast. (Softmax
@@ -15,12 +15,12 @@ import { each, loader, programOf, rowsBinding, UNIFORMS, type Variant } from './
  * Bindings: q, k, v, dy, extra, bias, dbias.
  */
 export const biasGradProgram = programOf((variant) => {
-  const { tile, queryAxis } = variant;
+  const { tile, queryAxis, mask } = variant;
   const steps = tile.keys / 4;
   return gpuProgram({
     name: 'attentionBiasGrad',
     bindings: {
-      q: rowsBinding(variant, 'read'), k: rowsBinding(variant, 'read'), v: rowsBinding(variant, 'read'), dy: rowsBinding(variant, 'read'),
+      q: factorBinding(variant), k: factorBinding(variant), v: factorBinding(variant), dy: factorBinding(variant),
       ...extraBinding(variant, true), bias: 'read f32', dbias: 'write f32',
     },
     uniforms: UNIFORMS,
@@ -38,7 +38,8 @@ export const biasGradProgram = programOf((variant) => {
       enterSequence(variant), enterHead(variant), threadPlace(tile),
       queryAxis ? 'let rowBlock = group.y; {' : `for (var rowBlock = 0u; rowBlock < u32(t + ${blockRows(tile) - 1}) / ${blockRows(tile)}u; rowBlock++) {`,
       queryRows(variant), keyRange(variant), loadQuery(variant, 0),
-      `let start = i32(group.x) * ${tile.keys}; if (start < end && start + ${tile.keys} > keyFrom) {`,
+      `let start = i32(group.x) * ${tile.keys};
+      if (start < end && start + ${tile.keys} > keyFrom${mask === 'none' ? '' : ` && isTileKept(begin, last + 1, start, min(start + ${tile.keys}, end))`}) {`,
       `let count = u32(min(${tile.keys}, end - start));
       workgroupBarrier();
       ${loadTile(['k', 'v'], variant, ['u.kAt + kBase + u32(n) * u.kRow', 'u.vAt + kBase + u32(n) * u.kRow'])}

@@ -1,6 +1,7 @@
 import { gpuProgram, type GpuBackend } from '@evenkeel/core-tensor';
 import { util, type TensorInfo } from '@tensorflow/tfjs-core';
-import { loader, programOf, rowsBinding, UNIFORMS } from './variant.ts';
+import { featuresOf } from './tiles.ts';
+import { factorBinding, loader, programOf, rowsBinding, UNIFORMS } from './variant.ts';
 
 /**
  * Small tensors go to the shaders in one binding, `extra`, so that no combination of options needs more than 8: where sequences begin, the
@@ -38,14 +39,15 @@ export function packExtra(backend: GpuBackend, tensors: readonly TensorInfo[]): 
 
 /**
  * rowSumProgram — lse and rowsum(dy ∘ out) of every query into `extra`, one thread per query. Sequences that lie one after another are to it
- * one sequence.
+ * one sequence. dy is rounded where it is in products, so that the gradients of a row of scores add up to 0.
  */
 export const rowSumProgram = programOf((variant) => gpuProgram({
   name: 'attentionRowSums',
-  bindings: { out: rowsBinding(variant, 'read'), dy: rowsBinding(variant, 'read'), lse: 'read f32', extra: 'write i32' },
+  bindings: { out: rowsBinding(variant, 'read'), dy: factorBinding(variant), lse: 'read f32', extra: 'write i32' },
   uniforms: UNIFORMS,
   workgroupSize: THREADS,
-  declarations: ['out', 'dy'].map((name) => loader(name, variant)).join('\n'),
+  enable: featuresOf(variant.tile),
+  declarations: `${loader('out', variant, false)}\n${loader('dy', variant)}`,
   main: `
     if (index >= u.rowCount) { return; }
     let i = index % u.lseHead; let head = index / u.lseHead % u.heads; let batch = index / u.lseHead / u.heads;

@@ -3,7 +3,7 @@ import { enterHead, enterSequence, LOWEST, scoreFunctions } from './scores.ts';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
 import { chunksOf } from './tile.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
-import { each, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
+import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
  * forwardProgram — attention of one block of queries of one head per workgroup: groups are [blocks of queries, heads, sequences].
@@ -22,7 +22,7 @@ export const forwardProgram = programOf((variant) => {
   return gpuProgram({
     name: 'attention',
     bindings: {
-      q: rowsBinding(variant, 'read'), k: rowsBinding(variant, 'read'), v: rowsBinding(variant, 'read'), out: rowsBinding(variant, 'write'), lse: 'write f32',
+      q: factorBinding(variant), k: factorBinding(variant), v: factorBinding(variant), out: rowsBinding(variant, 'write'), lse: 'write f32',
       ...(bias && { bias: 'read f32' as const }), ...extraBinding(variant, false),
     },
     uniforms: UNIFORMS,

@@ -1,4 +1,4 @@
-import type { GpuBackend, GpuKernel, GpuKernelCall } from '@evenkeel/core-tensor';
+import { toHalf, type GpuBackend, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { backwardKeyValueProgram } from './backwardKeyValue.ts';
 import { backwardQueryProgram } from './backwardQuery.ts';
@@ -8,8 +8,10 @@ import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram,
 import { forwardProgram } from './forward.ts';
 import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
 
+const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad };
+
 /**
- * attentionKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
+ * plainKernels, packedKernels, varlenKernels, generalKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
  *
  *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
  *     evenkeel/attentionGeneral                                         → [out, lse, rowMax, entropy]
@@ -19,24 +21,20 @@ import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.
  *
  * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
  * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
- * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. Results do not depend on how the device schedules the work.
+ * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. With precision f16 q, k, v and dy are rounded to f16, and all
+ * is computed from them in f32. Results do not depend on how the device schedules the work.
  */
-export const attentionKernels: readonly GpuKernel[] = [
-  { name: 'evenkeel/attention', run: attention },
-  { name: 'evenkeel/attentionPacked', run: attention },
-  { name: 'evenkeel/attentionVarlen', run: attention },
-  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) },
-  { name: 'evenkeel/attentionGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad },
-  { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
+export const plainKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad];
+export const packedKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad];
+export const varlenKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionVarlen', run: attention }, { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad }];
+export const generalKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
 ];
 
 function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
-  const { b, t, heads, d, queries, q, k, v, bias, isVarlen, isPacked } = call;
+  const { b, t, heads, d, queries, q, bias, isVarlen, isPacked } = call;
   const tile = tileFor('forward', call, t, backend);
   const out = backend.allocate(isPacked ? [b, t, heads, d] : q.shape);
   const shape = isVarlen ? [heads, queries] : [b, heads, t];
@@ -44,7 +42,7 @@ function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] 
   const written = statistics ? backend.temporary([3, ...shape]) : lse;
   const { extra, places } = packExtra(backend, smallTensors(call));
   backend.dispatch(forwardProgram(variantOf(call, tile, { statistics })), {
-    tensors: { q, k, v, out, lse: written, ...(bias && { bias }), ...(extra && { extra }) },
+    tensors: { ...factors(backend, call), out, lse: written, ...(bias && { bias }), ...(extra && { extra }) },
     uniforms: uniformsOf(call, places), groups: [Math.ceil(t / blockRows(tile)), heads, b],
   });
   if (isVarlen) clearUnused(backend, call, [{ y: out, value: 0 }, { y: lse, value: Infinity, isLse: true }]);
@@ -59,11 +57,10 @@ function attentionGrad(kernelCall: GpuKernelCall): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
   const { b, t, s, heads, kvHeads, q, k, v, bias, isVarlen, isPacked } = call;
-  const dy = given(kernelCall, 'dy');
-  const { extra, uniforms } = prepare(kernelCall, call);
+  const { extra, uniforms, ...read } = prepare(kernelCall, call);
   const dq = backend.allocate(q.shape);
   const [dk, dv] = isPacked ? [dq, dq] : [backend.allocate(k.shape), backend.allocate(v.shape)];
-  const tensors = { q, k, v, dy, extra, ...(bias && { bias }) };
+  const tensors = { ...read, extra, ...(bias && { bias }) };
   const queryTile = tileFor('query', call, t, backend);
   backend.dispatch(backwardQueryProgram(variantOf(call, queryTile)), {
     tensors: { ...tensors, dq }, uniforms, groups: [Math.ceil(t / blockRows(queryTile)), heads, b],
@@ -80,19 +77,19 @@ function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
   const bias = given(kernelCall, 'bias');
-  const { t, s, q, k, v } = call;
+  const { t, s } = call;
   const dbias = backend.allocate(bias.shape);
   if (bias.shape[3] === 1) { // each query's gradients of scores add up to 0
     const count = bias.shape.reduce((total, size) => total * size, 1);
     backend.dispatch(clearAll, { tensors: { y: dbias }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
     return dbias;
   }
-  const { extra, uniforms } = prepare(kernelCall, call);
+  const { extra, uniforms, ...read } = prepare(kernelCall, call);
   const tile = { ...tileFor('bias', call, t, backend), rows: 1 };
   const variant = variantOf(call, tile);
   const [sequences, heads] = bias.shape as [number, number];
   backend.dispatch(biasGradProgram(variant), {
-    tensors: { q, k, v, dy: given(kernelCall, 'dy'), extra, bias, dbias }, uniforms,
+    tensors: { ...read, extra, bias, dbias }, uniforms,
     groups: [Math.ceil(s / tile.keys), variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
   });
   return dbias;
@@ -102,18 +99,31 @@ function tileFor(pass: Pass, { d, attrs }: AttentionCall, length: number, backen
   return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
 }
 
-/** lse and rowsum(dy ∘ out) of every query, with the small tensors after them, and the uniforms that say where. */
-function prepare(kernelCall: GpuKernelCall, call: AttentionCall): { extra: TensorInfo; uniforms: ReturnType<typeof uniformsOf> } {
+type Factors = { readonly q: TensorInfo; readonly k: TensorInfo; readonly v: TensorInfo };
+
+/** q, k and v as the programs read them: float32, or copies in f16. */
+function factors(backend: GpuBackend, { q, k, v, isPacked }: AttentionCall): Factors {
+  if (backend.precision === 'f32') return { q, k, v };
+  const half = toHalf(backend, q);
+  return isPacked ? { q: half, k: half, v: half } : { q: half, k: toHalf(backend, k), v: toHalf(backend, v) };
+}
+
+type Prepared = Factors & { readonly dy: TensorInfo; readonly extra: TensorInfo; readonly uniforms: ReturnType<typeof uniformsOf> };
+
+/** What the backward passes read: lse and rowsum(dy ∘ out) of every query, with the small tensors after them, and the uniforms that say where. */
+function prepare(kernelCall: GpuKernelCall, call: AttentionCall): Prepared {
   const { backend } = kernelCall;
+  const half = backend.precision === 'f16';
+  const dy = half ? toHalf(backend, given(kernelCall, 'dy')) : given(kernelCall, 'dy');
   const rows = call.queries * call.heads;
   const small = smallTensors(call);
   const extra = backend.temporary([2 * rows + small.reduce((total, { shape }) => total + shape.reduce((a, c) => a * c, 1), 0)], 'int32');
   const uniforms = uniformsOf(call, copyExtra(backend, small, extra, 2 * rows));
-  const variant = variantOf(call, { threads: 64, rows: 1, split: 1, keys: 4, lanes: false });
+  const variant = variantOf(call, { threads: 64, rows: 1, split: 1, keys: 4, lanes: false, half });
   backend.dispatch(rowSumProgram({ headDim: variant.headDim, tile: variant.tile } as typeof variant), {
-    tensors: { out: given(kernelCall, 'out'), dy: given(kernelCall, 'dy'), lse: given(kernelCall, 'lse'), extra }, uniforms, groups: rowSumGroups(backend, rows),
+    tensors: { out: given(kernelCall, 'out'), dy, lse: given(kernelCall, 'lse'), extra }, uniforms, groups: rowSumGroups(backend, rows),
   });
-  return { extra, uniforms };
+  return { ...factors(backend, call), dy, extra, uniforms };
 }
 
 type Unused = { readonly y: TensorInfo; readonly value: number; readonly isLse?: boolean; readonly isKeys?: boolean };

@@ -8,8 +8,9 @@ export type Pass = 'forward' | 'query' | 'keyValue' | 'bias';
  * and of each the channels of one of `split` parts; `keys` rows of the other side lie in workgroup memory at a time.
  * With `lanes` the first eight lanes of a subgroup read half a vec4 each of four rows and hand them to all, where otherwise every thread
  * reads all four: for adapters that compute on the CPU, to which a read by all threads at one place is as many reads as threads.
+ * With `half` q, k, v and dy are f16, in workgroup memory as well; products of two of them are exact, and all else is f32.
  */
-export type Tile = { readonly threads: number; readonly rows: number; readonly split: number; readonly keys: number; readonly lanes: boolean };
+export type Tile = { readonly threads: number; readonly rows: number; readonly split: number; readonly keys: number; readonly lanes: boolean; readonly half: boolean };
 
 /** Widest head that fits: a step of keys and values, and the parts of their products, in 16 KiB. */
 export const MAX_HEAD_DIM = 256;
@@ -22,8 +23,8 @@ const LONG = 256;
 /** Enough for every device; more would leave room for fewer workgroups at a time. */
 const WORKGROUP_BYTES = 16384;
 
-/** TileLimits — what a device allows, and whether its subgroups are as narrow as the vectors of a CPU. */
-export type TileLimits = Pick<GpuBackend['limits'], 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX' | 'maxComputeWorkgroupStorageSize'> & { readonly isNarrow?: boolean };
+/** TileLimits — what a device allows, whether its subgroups are as narrow as the vectors of a CPU, and whether factors are f16. */
+export type TileLimits = Pick<GpuBackend['limits'], 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX' | 'maxComputeWorkgroupStorageSize'> & { readonly isNarrow?: boolean; readonly half?: boolean };
 
 /** blockRows — rows of a workgroup. */
 export const blockRows = ({ threads, rows, split }: Tile): number => (threads / split) * rows;
@@ -33,8 +34,8 @@ export const chunksOf = (headDim: number, { split }: Tile): number => Math.ceil(
 
 /** workgroupBytes — what a program of this tile takes of workgroup memory. */
 export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number {
-  const { threads, rows, split, keys } = tile;
-  const tiles = 2 * keys * chunksOf(headDim, tile) * split * 16;
+  const { threads, rows, split, keys, half } = tile;
+  const tiles = 2 * keys * chunksOf(headDim, tile) * split * (half ? 8 : 16);
   const statistics = pass === 'keyValue' ? 8 * keys : 0;
   const parts = split > 1 ? (pass === 'forward' ? 1 : 2) * (keys / 4) * rows * threads * 16 : 0;
   const sums = pass === 'bias' ? threads * 16 : 0;
@@ -60,19 +61,20 @@ export function chooseTile(pass: Pass, headDim: number, length: number, limits: 
   const enough = (length <= 16 ? 16 : THREADS / split) * split; // two sizes only: each is a program of its own
   const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
   const lanes = wanted.lanes ?? (limits.isNarrow === true && threads % (8 * split) === 0);
+  const half = wanted.half ?? limits.half === true;
   const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
   const sizes = wanted.keys !== undefined ? [wanted.keys] : [...(pass === 'bias' ? [] : [32]), 16, 8, 4];
-  const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes })));
+  const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes, half })));
   const tile = tiles.find((each) => workgroupBytes(pass, headDim, each) <= room);
   if (tile !== undefined) return tile;
   throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
 }
 
-/** tileLimits — of a backend: subgroups of 8 lanes are the vectors of a CPU. */
+/** tileLimits — of a backend: subgroups that always have 8 lanes are the vectors of a CPU. */
 export function tileLimits(backend: GpuBackend): TileLimits {
-  const { limits, features } = backend;
+  const { limits, subgroupSize, precision } = backend;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize } = limits;
-  const { adapterInfo } = (backend as GpuBackend & { device?: { adapterInfo?: { subgroupMinSize?: number; subgroupMaxSize?: number } } }).device ?? {};
-  const isNarrow = features.has('subgroups') && adapterInfo?.subgroupMinSize === 8 && adapterInfo.subgroupMaxSize === 8;
-  return { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, isNarrow };
+  return {
+    maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxComputeWorkgroupStorageSize, isNarrow: subgroupSize === 8, half: precision === 'f16',
+  };
 }

@@ -9,9 +9,10 @@ import { each, LANES, needsExtra, type Variant } from './variant.ts';
 
 /** tileArrays — workgroup memory for `keys` rows of two tensors, and for parts of their products where rows are split. */
 export function tileArrays([first, second]: readonly [string, string], { headDim, tile }: Variant, products: number): string {
-  const { keys, split, rows, threads, lanes } = tile;
+  const { keys, split, rows, threads, lanes, half } = tile;
   const width = chunksOf(headDim, tile) * split;
-  const elements = lanes ? `vec2f, ${2 * keys * width}` : `vec4f, ${keys * width}`;
+  const suffix = half ? 'h' : 'f';
+  const elements = lanes ? `vec2${suffix}, ${2 * keys * width}` : `vec4${suffix}, ${keys * width}`;
   return [
     ...[first, second].map((name) => `var<workgroup> ${name}Tile: array<${elements}>;`),
     split > 1 ? `var<workgroup> parts: array<vec4f, ${products * (keys / 4) * rows * threads}>;` : '',
@@ -25,10 +26,11 @@ export const threadPlace = ({ threads, split, lanes }: Tile): string => (lanes
 
 /** loadTile — rows `start` … of two tensors into workgroup memory, zeros from `end` on; `at(n)` is where row n of each begins. */
 export function loadTile([first, second]: readonly [string, string], { headDim, tile }: Variant, at: readonly [string, string]): string {
-  const { threads, keys, split, lanes } = tile;
+  const { threads, keys, split, lanes, half } = tile;
   const width = chunksOf(headDim, tile) * split;
   const put = (name: string): string => (lanes ? `${name}Tile[2u * e] = ${name}.xy; ${name}Tile[2u * e + 1u] = ${name}.zw;` : `${name}Tile[e] = ${name};`);
-  const load = (name: string, place: string): string => `{ let ${name} = select(vec4f(), load_${name}(${place}, c), n < end); ${put(name)} }`;
+  const value = (name: string, place: string): string => `select(vec4f(), load_${name}(${place}, c), n < end)`;
+  const load = (name: string, place: string): string => `{ let ${name} = ${half ? `vec4h(${value(name, place)})` : value(name, place)}; ${put(name)} }`;
   return `for (var e = localIndex; e < ${keys * width}u; e += ${threads}u) {
     let n = start + i32(e / ${width}u); let c = e % ${width}u;
     ${load(first, at[0])}
@@ -84,14 +86,15 @@ export function accumulate(into: string, weight: string, from: string, { headDim
 }
 
 /** `use` of chunk c of rows n … n + 3 of a tile, as `y`. */
-function fourRows(from: string, c: number, { split, lanes }: Tile, width: number, use: (lane: string) => string): string {
-  if (!lanes) return LANES.map((lane, l) => `{ let y = ${from}Tile[n * ${width}u + ${l * width + c * split}u + part]; ${use(lane)} }`).join('\n');
-  return `{ let own = ${from}Tile[2u * ((n + (laneIndex & 3u)) * ${width}u + ${c * split}u + part) + ((laneIndex >> 2u) & 1u)];
+function fourRows(from: string, c: number, { split, lanes, half }: Tile, width: number, use: (lane: string) => string): string {
+  const read = (type: string, at: string): string => (half ? `${type}(${from}Tile[${at}])` : `${from}Tile[${at}]`);
+  if (!lanes) return LANES.map((lane, l) => `{ let y = ${read('vec4f', `n * ${width}u + ${l * width + c * split}u + part`)}; ${use(lane)} }`).join('\n');
+  return `{ let own = ${read('vec2f', `2u * ((n + (laneIndex & 3u)) * ${width}u + ${c * split}u + part) + ((laneIndex >> 2u) & 1u)`)};
     ${LANES.map((lane, l) => `{ let y = vec4f(subgroupBroadcast(own, ${l}u), subgroupBroadcast(own, ${l + 4}u)); ${use(lane)} }`).join('\n')} }`;
 }
 
 /** featuresOf — what a program of this tile needs of the device. */
-export const featuresOf = ({ lanes }: Tile): GpuFeature[] => (lanes ? ['subgroups'] : []);
+export const featuresOf = ({ lanes, half }: Tile): GpuFeature[] => [...(half ? ['f16' as const] : []), ...(lanes ? ['subgroups' as const] : [])];
 
 /** extraBinding — small tensors, in the forward pass; statistics of the rows before them in the backward pass. */
 export const extraBinding = (variant: Variant, isBackward: boolean): Record<string, 'read i32'> => (isBackward || needsExtra(variant) ? { extra: 'read i32' } : {});

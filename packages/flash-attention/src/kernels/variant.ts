@@ -55,21 +55,24 @@ export const needsExtra = ({ slopes, mask, varlen }: Variant): boolean => slopes
 /** isVector — whether rows of heads begin at multiples of 4, so that tensors can be bound as vec4s. */
 export const isVector = ({ headDim }: Variant): boolean => headDim % 4 === 0;
 
-/** rowsBinding — how a tensor of rows of heads is bound. */
+/** factorBinding — how q, k, v and dy are bound. */
+export const factorBinding = (variant: Variant): GpuBinding => (variant.tile.half ? `read ${isVector(variant) ? 'vec4h' : 'f16'}` : rowsBinding(variant, 'read'));
+
+/** rowsBinding — how a tensor of rows of heads is bound that is float32 in any case. */
 export const rowsBinding = (variant: Variant, access: 'read' | 'write'): GpuBinding => `${access} ${isVector(variant) ? 'vec4f' : 'f32'}`;
 
-/** loader — `load_x(at, c)`: vec4 number c of the row that begins at element `at`; zeros beyond its end. */
-export function loader(name: string, variant: Variant): string {
+/** loader — `load_x(at, c)`: vec4 number c of the row that begins at element `at`, as f32; zeros beyond its end. */
+export function loader(name: string, variant: Variant, half = variant.tile.half): string {
   const { headDim, tile } = variant;
   const chunks = Math.ceil(headDim / 4);
   if (!isVector(variant)) {
     return `fn load_${name}(at: u32, c: u32) -> vec4f {
       let e = 4u * c; let p = at + e;
-      return select(vec4f(), vec4f(${name}[p], ${name}[p + 1u], ${name}[p + 2u], ${name}[p + 3u]), vec4u(e, e + 1u, e + 2u, e + 3u) < vec4u(${headDim}u));
+      return select(vec4f(), vec4f(${[0, 1, 2, 3].map((i) => (half ? `f32(${name}[p + ${i}u])` : `${name}[p + ${i}u]`)).join(', ')}), vec4u(e, e + 1u, e + 2u, e + 3u) < vec4u(${headDim}u));
     }`;
   }
   const isWhole = chunksOf(headDim, tile) * tile.split === chunks;
-  const value = `${name}[(at >> 2u) + c]`;
+  const value = half ? `vec4f(${name}[(at >> 2u) + c])` : `${name}[(at >> 2u) + c]`;
   return `fn load_${name}(at: u32, c: u32) -> vec4f { return ${isWhole ? value : `select(vec4f(), ${value}, c < ${chunks}u)`}; }`;
 }
 

@@ -1,9 +1,8 @@
-import type { GpuBackend, StepNumber } from '@evenkeel/core-tensor';
+import { toHalf, type GpuBackend, type StepNumber } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { GemmActivation } from './activations.ts';
 import type { BatchAxes } from './batch.ts';
 import { NO_EPILOGUE, type GemmForm } from './form.ts';
-import { toHalf } from './half.ts';
 import { sumOfParts } from './sums.ts';
 import { staticChoice, VARIANTS, type GemmLaunch, type GemmSizes } from './variants.ts';
 

@@ -101,7 +101,7 @@ function forced(variant: string): GpuBackend & { could: boolean; programs: strin
     reshaped: (...args: Parameters<GpuBackend['reshaped']>) => real.reshaped(...args),
     spread: (count: number) => real.spread(count),
     constant: (values: Float32Array) => real.constant(values),
-    features: real.features, limits: real.limits, isSoftware: real.isSoftware, precision: real.precision,
+    features: real.features, limits: real.limits, isSoftware: real.isSoftware, precision: real.precision, subgroupSize: real.subgroupSize,
   };
   return spy;
 }
