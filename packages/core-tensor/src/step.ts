@@ -57,6 +57,9 @@ export function recordStep<T>(by: StepRecorder, f: () => T): T {
   }
 }
 
+/** isRecording — whether a captured step is being recorded: what is announced goes to it. */
+export const isRecording = (): boolean => recorder !== undefined;
+
 /** perStep — a number that depends on state which changes from step to step, such as a scheduled learning rate. */
 export function perStep(compute: () => number): number | StepNumber {
   return recorder === undefined ? compute() : recorder.number(compute);

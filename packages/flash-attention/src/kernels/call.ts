@@ -1,4 +1,4 @@
-import { dropThreshold, seedKey, StepNumber, type GpuKernelCall } from '@evenkeel/core-tensor';
+import { dropThreshold, seedKey, type StepNumber, type GpuKernelCall } from '@evenkeel/core-tensor';
 import { util, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Tile } from './tile.ts';
 import { blockRows } from './tile.ts';
@@ -85,7 +85,7 @@ export function uniformsOf(call: AttentionCall, places: readonly number[]): Reco
   const side = (tokens: number): number => (tokens < 0 ? widest : Math.min(tokens, widest));
   const [qRow, kRow] = isPacked ? [(heads + 2 * kvHeads) * d, (heads + 2 * kvHeads) * d] : [heads * d, kvHeads * d];
   const [biasB, biasH, biasI, biasJ] = broadcastStrides(bias);
-  const [key0, key1] = keyOf(seed);
+  const [key0, key1] = seedKey(seed);
   const [cuQAt = 0, cuKAt = 0] = isVarlen ? places : [];
   return {
     t, s, left: side(windowLeft), right: causal ? 0 : side(windowRight), heads, group: heads / kvHeads, batches: b, scale: attrs.scale, softcap: attrs.softcap ?? 0,
@@ -97,12 +97,6 @@ export function uniformsOf(call: AttentionCall, places: readonly number[]): Reco
     maskAt: places[0] ?? 0, maskRow: blockMask?.shape[1] ?? 0, blockQ: attrs.blockQ ?? 1, blockK: attrs.blockK ?? 1, cuQAt, cuKAt,
     threshold: dropThreshold(dropout), dropKeys: s, keepScale: 1 / (1 - dropout), key0, key1, infinity: Infinity, nan: NaN,
   };
-}
-
-/** The words of a seed that may change from step to step. */
-function keyOf(seed: number | StepNumber): [number | StepNumber, number | StepNumber] {
-  if (typeof seed === 'number') return seedKey(seed);
-  return [new StepNumber(() => seedKey(seed.read())[0]), new StepNumber(() => seedKey(seed.read())[1])];
 }
 
 /** Elements from one index to the next on each axis; 0 on an axis of one element, which stands for all. */

@@ -1,6 +1,6 @@
 /** What captured steps do with the backend's tensors and buffers. */
 import { StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
-import type { BackendValues, DataId } from '@tensorflow/tfjs-core';
+import { engine, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
 import type { Pipelines } from '../pipelines.ts';
 import { writeUniforms } from '../uniformArena.ts';
 import { wordsOf } from '../words.ts';
@@ -70,5 +70,6 @@ export function letGo(backend: HostBackend, dataId: DataId): void {
   if (count === undefined) return;
   if (count === 1) backend.held.delete(dataId);
   else backend.held.set(dataId, count - 1);
-  backend.disposeData(dataId);
+  // tfjs forgets data only when it sees the last of them go itself.
+  if (backend.disposeData(dataId)) engine().removeDataId(dataId, backend);
 }

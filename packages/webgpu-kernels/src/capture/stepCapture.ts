@@ -1,4 +1,4 @@
-import { recordStep, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
+import { recordStep, UnsupportedError, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
 // eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
 import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
@@ -14,20 +14,29 @@ type StepFunction = (inputs: Tensor[]) => Tensor[];
 type Plan = {
   readonly inputs: Tensor[];
   readonly arena: Arena;
-  readonly constantArena: Arena;
+  constantArena: Arena;
   trace?: Trace;
   replay?: Replay;
   outputs: TensorInfo[];
   /** Variables that the step reads or writes, and where their values were. */
   variables: Map<Variable, DataId>;
+  /** What replays write over, and how many tensors share it: one more would see its values change. */
+  sharers: Map<DataId, number>;
+  replays: number;
+  nextCheck: number;
   held: DataId[];
   traces: number;
   isSettled: boolean;
+  /** Why it is not settled: what told the last two runs apart. */
+  change?: string | undefined;
   refusal?: string;
 };
 
 /** Runs that may differ from the one before, until the step counts as one that never settles. */
 const MOST_TRACES = 5;
+/** Replays after which the step's JavaScript is run again to see whether it still does the same: 2, 4, 8, … 64, and then every 64. */
+const FIRST_CHECK = 2;
+const CHECK_EVERY = 64;
 /** Shapes of inputs for which a step is kept. */
 const MOST_PLANS = 4;
 
@@ -51,14 +60,18 @@ export class StepCapture implements StepCaptureCore {
     return plan.isSettled && plan.replay !== undefined ? { state: 'captured', launches: plan.replay.launches } : { state: 'tracing' };
   }
 
-  run(inputs: readonly Tensor[], f: StepFunction): Tensor[] {
-    const plan = this.#last = this.#planFor(inputs);
+  run(key: string, inputs: readonly Tensor[], f: StepFunction): Tensor[] {
+    const plan = this.#last = this.#planFor(key, inputs);
     if (plan.refusal !== undefined) return tidy(() => f([...inputs]));
-    if (plan.isSettled && this.#isValid(plan)) {
+    const isRepeated = plan.isSettled && this.#isValid(plan);
+    if (isRepeated && ++plan.replays !== plan.nextCheck) {
       (plan.replay as Replay).renew();
       return this.#carryOut(plan, this.#copiesInto(plan, inputs));
     }
-    return this.#traceRun(plan, inputs, f);
+    if (isRepeated) plan.nextCheck += Math.min(plan.nextCheck, CHECK_EVERY);
+    const results = this.#traceRun(plan, inputs, f);
+    if (isRepeated && !plan.isSettled) this.#sayWhatChanged(plan, results);
+    return results;
   }
 
   dispose(): void {
@@ -67,8 +80,7 @@ export class StepCapture implements StepCaptureCore {
     this.#last = undefined;
   }
 
-  #planFor(inputs: readonly Tensor[]): Plan {
-    const key = inputs.map(({ shape, dtype }) => `${dtype}[${shape.join()}]`).join();
+  #planFor(key: string, inputs: readonly Tensor[]): Plan {
     const known = this.#plans.get(key);
     if (known !== undefined) return known;
     if (this.#plans.size >= MOST_PLANS) {
@@ -82,15 +94,16 @@ export class StepCapture implements StepCaptureCore {
       this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId));
       return keep(engine().makeTensorFromTensorInfo(info));
     };
-    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), held: [], traces: 0, isSettled: false };
+    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), sharers: new Map(), held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
     this.#plans.set(key, plan);
     return plan;
   }
 
-  /** Whether everything outside that the replay reads or writes is where it was. */
-  #isValid({ trace, variables }: Plan): boolean {
+  /** Whether everything outside that the replay reads or writes is where it was, and nothing else shares what it writes. */
+  #isValid({ trace, variables, sharers }: Plan): boolean {
     for (const [dataId, buffer] of (trace as Trace).outside) if (bufferAt(this.#backend, dataId) !== buffer) return false;
     for (const [variable, dataId] of variables) if (variable.dataId !== dataId) return false;
+    for (const [dataId, count] of sharers) if (this.#backend.refCount(dataId) > count) return false;
     return true;
   }
 
@@ -105,7 +118,7 @@ export class StepCapture implements StepCaptureCore {
     const firstNew = (engine() as unknown as { nextTensorId(): number }).nextTensorId();
     const trace = new Trace({
       begin: backend.pool.acquired,
-      constantArena: plan.constantArena,
+      constantArena: new Map(),
       bufferOf: (tensor) => bufferAt(backend, tensor.dataId) as GPUBuffer,
       onRefusal: () => this.#giveUp(trace),
     });
@@ -124,10 +137,6 @@ export class StepCapture implements StepCaptureCore {
       this.#refuse(plan, trace.refusal);
       return results;
     }
-    if (!this.#carryBack(plan, trace, before)) {
-      this.#refuse(plan, trace.refusal as unknown as string);
-      return results;
-    }
     return this.#finish(plan, trace, { results, before, firstNew });
   }
 
@@ -135,26 +144,40 @@ export class StepCapture implements StepCaptureCore {
   #finish(
     plan: Plan, trace: Trace, { results, before, firstNew }: { results: readonly Tensor[]; before: ReadonlyMap<Variable, DataId>; firstNew: number },
   ): Tensor[] {
+    const backend = this.#backend;
     const previous = plan.trace;
+    const shared = this.#carryBack(plan, trace, before);
     for (const { dataId } of results) this.#backend.uploadToGPU(dataId);
     plan.replay?.dispose();
+    backend.pool.adopt(plan.constantArena);
+    plan.constantArena = trace.constantArena;
     plan.replay = new Replay(this.#backend.device, this.#backend.pipelines, trace);
     plan.trace = trace;
     plan.outputs = results.map(({ dataId, shape, dtype }) => ({ dataId, shape, dtype }));
+    const written = new Set(trace.launches.flatMap(({ writes }) => writes));
+    plan.sharers = new Map([...trace.outside].filter(([, buffer]) => written.has(buffer)).map(([dataId]) => [dataId, this.#backend.refCount(dataId)]));
     plan.variables = new Map([...before.keys()].filter(({ dataId }) => trace.outside.has(dataId)).map((variable) => [variable, variable.dataId]));
     plan.traces += 1;
     const outputs = this.#carryOut(plan, []);
-    const change = previous === undefined ? 'first' : difference(previous, trace);
-    plan.isSettled = change === undefined;
+    plan.change = shared ?? (previous === undefined ? 'it was recorded once' : difference(previous, trace));
+    plan.isSettled = plan.change === undefined;
+    if (shared !== undefined) plan.trace = undefined; // a replay would not find the variable where it is now
     // The tensors of the results stay alive within the plan: their buffers are what each replay copies its results from.
     for (const result of results) {
       hold(this.#backend, result.dataId);
       plan.held.push(result.dataId);
       if (result.id > firstNew && !(result instanceof Variable)) result.dispose();
     }
-    if (!plan.isSettled && plan.traces >= MOST_TRACES) this.#refuse(plan, change as string);
+    if (plan.change !== undefined && plan.traces >= MOST_TRACES) this.#refuse(plan, plan.change);
     if (plan.isSettled) this.#backend.pool.trim(true); // what eager runs left behind
     return outputs;
+  }
+
+  /** The step changed after it was settled: replays since then may have done what it did before. */
+  #sayWhatChanged(plan: Plan, results: readonly Tensor[]): never {
+    results.forEach((result) => result.dispose());
+    throw new UnsupportedError(
+      `captureStep: fn must do the same in every call, but ${plan.change ?? plan.refusal ?? 'it does not'}. Give what changes as an input or a number, or announce it by perStep; or do not capture the step.`);
   }
 
   /** Submits the replay, and returns its results in tensors of their own. */
@@ -187,19 +210,20 @@ export class StepCapture implements StepCaptureCore {
     return variables;
   }
 
-  /** A variable that the step assigned anew gets its old buffer back, with the new values copied into it: there the next run reads. */
-  #carryBack(plan: Plan, trace: Trace, before: ReadonlyMap<Variable, DataId>): boolean {
+  /**
+   * A variable that the step assigned anew gets its old buffer back, with the new values copied into it: there the next run reads.
+   * Not where another tensor still has the old values, or the new ones are another variable's too: then the variable stays where it
+   * is now, and the next run is another one. Returns what was so, if anything.
+   */
+  #carryBack(plan: Plan, trace: Trace, before: ReadonlyMap<Variable, DataId>): string | undefined {
     const backend = this.#backend;
     const assigned = [...before].filter(([variable, dataId]) => !variable.isDisposed && variable.dataId !== dataId);
-    const isShared = assigned.some(([variable, dataId], i) => bufferAt(backend, dataId) === undefined || bufferAt(backend, variable.dataId) === undefined
-      || backend.refCount(dataId) > 0 || assigned.findIndex(([other]) => other.dataId === variable.dataId) !== i);
-    if (isShared) {
-      trace.refuse('a variable was assigned anew that shares its values with another tensor');
-      return false;
-    }
+    const staysPut = ([variable, dataId]: (typeof assigned)[number]): boolean => bufferAt(backend, dataId) === undefined || bufferAt(backend, variable.dataId) === undefined
+      || backend.refCount(dataId) > 0 || assigned.filter(([other]) => other.dataId === variable.dataId).length > 1;
+    const staying = new Set(assigned.filter(staysPut).map(([variable]) => variable));
     const stillHeld: DataId[] = [];
     for (const [variable, dataId] of before) {
-      if (variable.isDisposed || variable.dataId === dataId) {
+      if (variable.isDisposed || variable.dataId === dataId || staying.has(variable)) {
         letGo(backend, dataId);
         continue;
       }
@@ -211,7 +235,8 @@ export class StepCapture implements StepCaptureCore {
       stillHeld.push(dataId);
     }
     plan.held = stillHeld;
-    return trace.refusal === undefined;
+    const [first] = staying;
+    return first && `a variable of shape [${first.shape.join(', ')}] was assigned anew, and its values are also another tensor's (dispose that one) or only on the CPU`;
   }
 
   /** Runs what was launched so far; from here on the step runs eagerly. */

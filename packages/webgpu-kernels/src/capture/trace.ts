@@ -67,6 +67,7 @@ export class Trace implements StepRecorder {
 
   add(launch: Launch): void {
     this.launches.push(launch); // first: if the step is refused now, what was added is carried out
+    if (launch.live.some(({ number }) => !this.actions.includes(number))) this.refuse(`${launch.name} was told a number that no replay would compute anew`);
     const written = this.constants.find(({ buffer }) => launch.writes.includes(buffer));
     if (written !== undefined) this.refuse(`${launch.name} writes over values that came from the CPU (${written.text})`);
   }
