@@ -1,5 +1,6 @@
 import { engine, Tensor, tidy, type TensorContainer } from '@tensorflow/tfjs-core';
 import { checkFunction } from './check.ts';
+import { engineInternals } from './engineInternals.ts';
 import { ConfigError } from './errors.ts';
 import { isRecording, perStep, type StepNumber } from './step.ts';
 import { treeEntries, treeFromEntries, treeLeaves, type Tree } from './tree.ts';
@@ -41,12 +42,11 @@ export type StepNumbers<K extends string> = { readonly [P in K]: number | StepNu
  * value back, or a value of the CPU changes) is run every time; `status()` says why. Inputs of other shapes or names are recorded
  * apart, four of them at most. After 2, 4, 8, … 64 replays and every 64 from then on `fn` runs once more, and must still do the same.
  *
- * Within another captured step it is part of that one.
+ * Within another captured step it is part of that one, and under a gradient `fn` runs as it is.
  *
  * @param fn  `inputs` is a tree of tensors, `numbers` an object of numbers: within a recording StepNumbers, for seeds, uniforms and
  *            `stepScalar`; returns a tree of tensors. Not asynchronous.
- * @returns   the same function; inputs stay the caller's, results are the caller's and never overwritten. Nothing can be differentiated
- *            through it: take gradients within.
+ * @returns   the same function; inputs stay the caller's, results are the caller's and never overwritten.
  * @throws ConfigError        if an input is no tensor or disposed, a number is missing or none, or `fn` returns a promise.
  * @throws UnsupportedError   if a settled step turns out to do something else than it did: replays since then may have been wrong.
  */
@@ -61,7 +61,7 @@ export function captureStep<I extends Tree<Tensor>, K extends string, R extends 
   const run = (inputs: I, numbers = {} as Readonly<Record<K, number>>): R => {
     const entries = treeEntries<Tensor>(inputs);
     checkInputs(entries);
-    if (isRecording()) return fn(inputs, numbers);
+    if (isRecording() || engineInternals().isTapeOn()) return fn(inputs, numbers);
     names = checkNumbers(numbers, names);
     const backend = engine().backend as { capture?: () => StepCaptureCore };
     if (backend.capture === undefined) return tidy('step', () => checkResult(fn(inputs, numbers)) as TensorContainer) as R;

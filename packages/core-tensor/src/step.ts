@@ -4,10 +4,12 @@
  * state by `everyStep`. Where nothing is captured both do what they say at once.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { ShapeError } from './errors.ts';
 
 /**
- * StepNumber — a number of a captured step, which each replay computes anew. Kernels take it as a uniform. In arithmetic it is the
- * number of the present run, and the step can then not be captured: the result would stay what it is now.
+ * StepNumber — a number of a captured step, which each replay computes anew. Kernels take it as a uniform. In arithmetic, comparisons
+ * by < and > and in text it is the number of the present run, and the step can then not be captured: the result would stay what it is
+ * now. It is an object, though: `===` with a number is never true, and as a condition it always is. Nobody can notice that.
  */
 export class StepNumber {
   readonly #compute: () => number;
@@ -32,6 +34,10 @@ export class StepNumber {
     recorder?.refuse(`a number that changes from step to step (now ${this.#value}) was used in JavaScript`);
     return this.#value;
   }
+
+  toString(): string {
+    return String(this.valueOf());
+  }
 }
 
 /** StepRecorder — a backend that is capturing a step. */
@@ -39,7 +45,7 @@ export type StepRecorder = {
   number(compute: () => number): StepNumber;
   effect(run: () => void): void;
   /** Makes what `f` launches depend on the values, when the step is replayed: nothing of it happens unless all are finite. */
-  gate(values: readonly Tensor[], f: () => void): void;
+  gate(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip'): void;
   /** The step cannot be captured, for that reason. */
   refuse(reason: string): void;
 };
@@ -80,10 +86,18 @@ export function derived(numbers: readonly unknown[], compute: () => number): num
 export const currentNumber = (number: number | StepNumber): number => (typeof number === 'number' ? number : number.read());
 
 /**
- * ifFinite — runs `f`, such as an update of the parameters. Where the step is captured, its launches do nothing in a replay in
- * which one of the values is not finite; elsewhere the caller must have read and checked them.
+ * ifFinite — runs `f`, such as an update of the parameters. Where the step is captured, its launches do nothing, and variables stay
+ * as they are, in a run in which one of the values is not finite; elsewhere the caller must have read and checked them.
+ *
+ * @param values     float32 scalars.
+ * @param onRefusal  what to do where the step has turned out not to be one that can be captured, so that nothing is checked any more:
+ *                   `run` f (default), or `skip` it, for a caller who then looks at `status()` and does the step in another way.
+ * @throws ShapeError  if a value is not a float32 scalar.
  */
-export function ifFinite(values: readonly Tensor[], f: () => void): void {
+export function ifFinite(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip' = 'run'): void {
+  for (const { size, dtype, shape } of values) {
+    if (size !== 1 || dtype !== 'float32') throw new ShapeError(`ifFinite: values must be float32 scalars, got ${dtype} [${shape.join(', ')}]`);
+  }
   if (recorder === undefined) f();
-  else recorder.gate(values, f);
+  else recorder.gate(values, f, onRefusal);
 }

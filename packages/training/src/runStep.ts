@@ -40,17 +40,27 @@ export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }):
  */
 export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): StepRunner<B> {
   const { params, optimizer, state, scaler } = given;
+  let wasSkipped = false;
   const captured = captureStep((batch: Tree<Tensor>, { step, seed }: { step: number | StepNumber; seed: number | StepNumber }) => {
     const context: StepContext = { seed, train: true, get step() { return Number(step); } }; // reading it in JavaScript ends the capture
     const { value, grads } = gradientsOf(given, batch as B, context);
     const norm = globalNorm(grads);
-    ifFinite([value, norm], () => applyUpdates(params, optimizer.update(grads, state, params)));
+    wasSkipped = true;
+    ifFinite([value, norm], () => {
+      wasSkipped = false;
+      applyUpdates(params, optimizer.update(grads, state, params));
+    }, 'skip');
     return { loss: value, norm };
   });
   const attempt = async (batch: B, at: { step: number; seed: number }): Promise<Measured> => {
     if (!canCapture() || !isTensors(batch) || captured.status().state === 'eager') return attemptEagerly(given, batch, { ...at, train: true });
     const counters = countersOf(state);
+    wasSkipped = false;
     const { loss: value, norm } = captured(batch, at);
+    if (wasSkipped) { // it turned out that the device cannot check it
+      dispose([value, norm]);
+      return attemptEagerly(given, batch, { ...at, train: true });
+    }
     const measured = await readBoth(given, value, norm).finally(() => dispose([value, norm]));
     if (!isFinite(measured)) restore(counters); // the device has left tensors alone, but JavaScript has counted the step
     return measured;

@@ -20,7 +20,7 @@ import { readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
-import { createTuner, type Tuner, type TunerParts } from './tuner.ts';
+import { createTuner, wallClock, type Tuner, type TunerParts } from './tuner.ts';
 import { bindGroupOf, UniformArena } from './uniformArena.ts';
 import { wordsOf } from './words.ts';
 
@@ -70,7 +70,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     super(device, info);
     this.isSoftware = isSoftware;
     this.precision = precision;
-    this.tuner = createTuner({ ...tuning, time: (f, repeats) => this.#time(f, repeats) });
+    this.tuner = createTuner({ ...tuning, time: (f, repeats) => wallClock(this, f, repeats) });
     this.#watch = watch;
     this.limits = limitsOf(device);
     this.features = new Set<GpuFeature>([
@@ -219,6 +219,11 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     return new StepCapture(this);
   }
 
+  override disposeData(dataId: DataId, force = false): boolean {
+    if (force) this.held.delete(dataId); // it goes to another backend
+    return super.disposeData(dataId, force);
+  }
+
   override refCount(dataId: DataId): number {
     return super.refCount(dataId) - (this.held.get(dataId) ?? 0);
   }
@@ -260,7 +265,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   /** tfjs' programs have one output at binding 0 and their uniforms at the last one. */
   override recordAndSubmit(program: WebGPUProgram, output: TensorInfo, inputs: TensorInfo[], own?: StockUniform[]): void {
-    if ((this.activeTimers ?? null) !== null || (program.pixelsOpType ?? null) !== null) return super.recordAndSubmit(program, output, inputs, own);
+    if ((program.pixelsOpType ?? null) !== null) this.trace?.refuse('pixels are read or drawn');
+    const isTimed = (this.activeTimers ?? null) !== null && this.trace === undefined;
+    if (isTimed || (program.pixelsOpType ?? null) !== null) return super.recordAndSubmit(program, output, inputs, own);
     // Their shaders count on zeros beyond the end of a tensor, where a larger buffer holds old values.
     const bound = (tensor: TensorInfo, access: 'read' | 'write') => ({ buffer: this.#bufferOf(tensor, access), size: Math.max(4, 4 * util.sizeFromShape(tensor.shape)) });
     const tensors = [bound(output, 'write'), ...inputs.map((input) => bound(input, 'read'))];
@@ -286,6 +293,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   override async read(dataId: DataId): Promise<BackendValues> {
     this.trace?.refuse('a value was read back to the CPU');
     this.#watch.check();
+    const { values: known, dtype } = this.tensorMap.get(dataId);
+    if ((known ?? null) !== null && dtype !== 'complex64') return known as BackendValues; // at once: it may be disposed or written over soon
     let values: BackendValues;
     try {
       values = await readBack(this, dataId) ?? await super.read(dataId);
@@ -377,17 +386,5 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#launches += 1;
     this.profiler?.launched();
     if (this.#launches >= BATCH_SIZE) this.flush();
-  }
-
-  /** Wall clock, until the device says that it is done. */
-  async #time(f: () => void, repeats: number): Promise<number> {
-    this.flush();
-    await this.queue.onSubmittedWorkDone();
-    const start = performance.now();
-    for (let i = 0; i < repeats; i++) this.kernelCall('tune', f);
-    this.flush();
-    await this.queue.onSubmittedWorkDone();
-    this.#watch.check();
-    return performance.now() - start;
   }
 }

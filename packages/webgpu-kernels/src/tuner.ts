@@ -96,3 +96,17 @@ async function timeAll(candidates: readonly string[], trial: GpuChoice['trial'],
   }
   return shortest;
 }
+
+type Timed = { readonly queue: GPUQueue; flush(): void; kernelCall<R>(name: string, f: () => R): R; during(name: string, f: () => void): void };
+
+/** wallClock — ms of `repeats` runs of `f`, until the device says that it is done. */
+export async function wallClock(device: Timed, f: () => void, repeats: number): Promise<number> {
+  device.flush();
+  await device.queue.onSubmittedWorkDone();
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) device.kernelCall('tune', f);
+  device.flush();
+  await device.queue.onSubmittedWorkDone();
+  device.during('tune', () => {}); // errors of the device are thrown
+  return performance.now() - start;
+}

@@ -1,12 +1,12 @@
 import { recordStep, UnsupportedError, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
 // eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
-import { engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
+import { add, clone, engine, keep, logicalOr, mul, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
 import { copyProgram } from './gate.ts';
 import { bufferAt, copyNow, copyOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { Replay, type Copy } from './replay.ts';
-import { difference, Trace } from './trace.ts';
+import { difference, Trace, variablesNow } from './trace.ts';
 
 type StepFunction = (inputs: Tensor[]) => Tensor[];
 
@@ -62,7 +62,7 @@ export class StepCapture implements StepCaptureCore {
 
   run(key: string, inputs: readonly Tensor[], f: StepFunction): Tensor[] {
     const plan = this.#last = this.#planFor(key, inputs);
-    if (plan.refusal !== undefined) return tidy(() => f([...inputs]));
+    if (plan.refusal !== undefined) return owned(tidy(() => f([...inputs])), inputs);
     const isRepeated = plan.isSettled && this.#isValid(plan);
     if (isRepeated && ++plan.replays !== plan.nextCheck) {
       (plan.replay as Replay).renew();
@@ -116,38 +116,49 @@ export class StepCapture implements StepCaptureCore {
     plan.isSettled = false;
     const before = this.#hold(plan);
     const firstNew = (engine() as unknown as { nextTensorId(): number }).nextTensorId();
+    const { numTensors } = engine().memory();
     const trace = new Trace({
       begin: backend.pool.acquired,
       constantArena: new Map(),
-      bufferOf: (tensor) => bufferAt(backend, tensor.dataId) as GPUBuffer,
+      bufferOf: (tensor) => {
+        backend.uploadToGPU(tensor.dataId);
+        return bufferAt(backend, tensor.dataId) as GPUBuffer;
+      },
       onRefusal: () => this.#giveUp(trace),
     });
     backend.trace = trace;
     let results: Tensor[];
     try {
-      results = backend.pool.within(plan.arena, () => recordStep(trace, () => tidy(() => f(plan.inputs))));
+      results = backend.pool.within(plan.arena, () => recordStep(trace, () => tidy(() => {
+        const made = f(plan.inputs);
+        this.#separate(plan, before);
+        for (const { dataId } of made) backend.uploadToGPU(dataId);
+        return made;
+      })));
     } catch (error) {
       trace.refuse('it threw an error'); // carries out what was launched before, as an eager run would have
       this.#release(plan);
+      backend.pool.adopt(trace.constantArena);
       throw error;
     } finally {
       backend.trace = undefined;
     }
     if (trace.refusal !== undefined) {
+      const kept = owned(results, plan.inputs);
       this.#refuse(plan, trace.refusal);
-      return results;
+      return kept;
     }
-    return this.#finish(plan, trace, { results, before, firstNew });
+    return this.#finish(plan, trace, { results, before, firstNew, numTensors });
   }
 
   /** Carries the traced run out, and keeps it if the run before was the same. */
   #finish(
-    plan: Plan, trace: Trace, { results, before, firstNew }: { results: readonly Tensor[]; before: ReadonlyMap<Variable, DataId>; firstNew: number },
+    plan: Plan, trace: Trace, { results, before, firstNew, numTensors }: { results: readonly Tensor[]; before: ReadonlyMap<Variable, DataId>; firstNew: number; numTensors: number },
   ): Tensor[] {
     const backend = this.#backend;
     const previous = plan.trace;
-    const shared = this.#carryBack(plan, trace, before);
-    for (const { dataId } of results) this.#backend.uploadToGPU(dataId);
+    const left = engine().memory().numTensors - numTensors - new Set(results.filter(({ id }) => id > firstNew)).size;
+    const shared = this.#carryBack(plan, trace, before) ?? (left > 0 ? `${left} tensors that it made were kept` : undefined);
     plan.replay?.dispose();
     backend.pool.adopt(plan.constantArena);
     plan.constantArena = trace.constantArena;
@@ -195,12 +206,20 @@ export class StepCapture implements StepCaptureCore {
   }
 
   #copiesInto({ inputs: slots }: Plan, inputs: readonly Tensor[]): Copy[] {
-    return inputs.flatMap(({ dataId, shape }, i) => copyOf(this.#backend, dataId, bufferAt(this.#backend, (slots[i] as Tensor).dataId) as GPUBuffer, bytesOf(shape)) ?? []);
+    return inputs.flatMap((input, i) => {
+      const data = this.#backend.tensorMap.get(input.dataId);
+      // The CPU backend casts by a new name for the same data: such an input is converted first.
+      const isRenamed = (data.dtype === 'float32') !== (input.dtype === 'float32');
+      const source = isRenamed ? add(input, 0) : input;
+      const copy = copyOf(this.#backend, source.dataId, bufferAt(this.#backend, (slots[i] as Tensor).dataId) as GPUBuffer, bytesOf(input.shape));
+      if (isRenamed) source.dispose(); // its buffer is read in order, before anybody writes there
+      return copy ?? [];
+    });
   }
 
   /** Puts all variables on the device and keeps their values alive during a traced run, so that one that is assigned anew can be told. */
   #hold(plan: Plan): Map<Variable, DataId> {
-    const variables = new Map(Object.values(engine().state.registeredVariables).map((variable) => [variable, variable.dataId] as const));
+    const variables = variablesNow();
     for (const dataId of variables.values()) {
       if (!this.#backend.tensorMap.has(dataId)) continue; // a variable of another backend
       this.#backend.uploadToGPU(dataId);
@@ -208,6 +227,16 @@ export class StepCapture implements StepCaptureCore {
     }
     plan.held.push(...variables.values());
     return variables;
+  }
+
+  /** Gives a variable values of its own where it was assigned those of an input, into which the next run's are copied, or of another. */
+  #separate({ inputs }: Plan, before: ReadonlyMap<Variable, DataId>): void {
+    const taken = new Set<DataId>(inputs.map(({ dataId }) => dataId));
+    for (const [variable, dataId] of before) {
+      if (variable.isDisposed || variable.dataId === dataId) continue;
+      if (taken.has(variable.dataId)) tidy(() => variable.assign((variable.dtype === 'bool' ? logicalOr(variable as Tensor, variable as Tensor) : mul(variable, 1)) as never));
+      taken.add(variable.dataId);
+    }
   }
 
   /**
@@ -228,7 +257,7 @@ export class StepCapture implements StepCaptureCore {
         continue;
       }
       const [from, to] = swapBuffers(backend, variable.dataId, dataId);
-      const gate = trace.launches.findLast(({ writes }) => writes.includes(from))?.gate;
+      const gate = trace.assignedBehind.get(variable) ?? trace.launches.findLast(({ writes }) => writes.includes(from))?.gate;
       trace.add(launchOf(backend.pipelines, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate }));
       trace.outside.delete(dataId);
       trace.outside.set(variable.dataId, to);
@@ -271,5 +300,8 @@ export class StepCapture implements StepCaptureCore {
     this.#backend.pool.adopt(plan.constantArena);
   }
 }
+
+/** Results that are arguments would be freed with them. */
+const owned = (results: readonly Tensor[], inputs: readonly Tensor[]): Tensor[] => results.map((result) => (inputs.includes(result) ? clone(result) : result));
 
 const bytesOf = (shape: readonly number[]): number => 4 * util.sizeFromShape(shape as number[]);

@@ -1,5 +1,5 @@
 import { StepNumber, type GpuProgram, type StepRecorder } from '@evenkeel/core-tensor';
-import type { DataId, Tensor } from '@tensorflow/tfjs-core';
+import { engine, type DataId, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
 import type { BindLayout } from '../pipelines.ts';
 
@@ -25,7 +25,7 @@ export type LiveWord = { readonly word: number; readonly type: GpuProgram['unifo
 export type Gate = { readonly values: readonly GPUBuffer[]; readonly before: number };
 
 /** Constant — values that came from the CPU in the middle of the step. */
-export type Constant = { readonly buffer: GPUBuffer; readonly hash: number; readonly text: string };
+export type Constant = { readonly buffer: GPUBuffer; readonly hash: string; readonly text: string };
 
 /**
  * Trace — a step as it was recorded: its launches are collected, not run; buffers are real, and reused within the step in the
@@ -36,6 +36,8 @@ export class Trace implements StepRecorder {
   readonly constants: Constant[] = [];
   /** Numbers to renew and effects to repeat, in order. */
   readonly actions: (StepNumber | (() => void))[] = [];
+  /** Variables that were assigned anew behind a gate. */
+  readonly assignedBehind = new Map<Variable, Gate>();
   /** Tensors that were there before the step, with their buffers. */
   readonly outside = new Map<DataId, GPUBuffer>();
   /** Where the constants' buffers come from: none is used twice. */
@@ -88,24 +90,33 @@ export class Trace implements StepRecorder {
     this.actions.push(run);
   }
 
-  gate(values: readonly Tensor[], f: () => void): void {
+  gate(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip'): void {
     if (this.#gate !== undefined) this.refuse('ifFinite stands within another ifFinite');
-    this.#gate = this.#refusal === undefined ? { values: values.map(this.#bufferOf), before: this.launches.length } : undefined;
+    if (this.#refusal !== undefined && onRefusal === 'skip') return;
+    const gate = this.#gate = this.#refusal === undefined ? { values: values.map(this.#bufferOf), before: this.launches.length } : undefined;
+    const before = variablesNow();
     try {
       f();
     } finally {
       this.#gate = undefined;
+      if (gate !== undefined) for (const [variable, dataId] of before) if (variable.dataId !== dataId) this.assignedBehind.set(variable, gate);
     }
   }
 }
 
+/** variablesNow — all variables, and where their values are. */
+export const variablesNow = (): Map<Variable, DataId> => new Map(Object.values(engine().state.registeredVariables).map((variable) => [variable, variable.dataId]));
+
 /** difference — what tells two traces of one step apart, or undefined if a replay of either does the same. */
 export function difference(a: Trace, b: Trace): string | undefined {
+  const [outsideA, outsideB] = [new Set(a.outside.values()), new Set(b.outside.values())];
   for (const [i, launch] of a.launches.entries()) {
     const other = b.launches[i];
     if (other === undefined) return `${launch.name} was launched in one run and not in the next`;
     if (launch.pipeline !== other.pipeline) return `${launch.name} was launched in one run where the next launched ${other.name}`;
     if (launch.groups.join() !== other.groups.join()) return `the size of ${launch.name} changed from one run to the next`;
+    const isOther = launch.bound.some(({ buffer }, place) => (outsideA.has(buffer) || outsideB.has(other.bound[place]?.buffer as GPUBuffer)) && buffer !== other.bound[place]?.buffer);
+    if (isOther) return `${launch.name} was given one tensor from outside the step in one run and another in the next`;
     const word = changedWord(launch, other);
     if (word !== undefined) return `a number that ${launch.name} was told (uniform ${word}) changed from one run to the next`;
   }
@@ -126,10 +137,16 @@ function changedWord(a: Launch, b: Launch): number | undefined {
   return undefined;
 }
 
-/** hashOf — FNV-1a over 32-bit words: whether values are the same as before. */
-export function hashOf(words: ArrayBufferView): number {
+/** hashOf — of 32-bit words, by two hashes of 32 bits: whether values are the same as before. */
+export function hashOf(words: ArrayBufferView): string {
   const integers = new Int32Array(words.buffer, words.byteOffset, words.byteLength >> 2);
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < integers.length; i++) hash = Math.imul(hash ^ (integers[i] as number), 0x01000193);
-  return hash;
+  let [a, b] = [0x811c9dc5, 0x9e3779b9];
+  for (let i = 0; i < integers.length; i++) {
+    const word = integers[i] as number;
+    a = Math.imul(a ^ word, 0x85ebca6b);
+    a ^= a >>> 15; // without this the highest bit of a word would reach no other, and two of them cancel
+    b = Math.imul(b ^ word, 0xc2b2ae35);
+    b ^= b >>> 13;
+  }
+  return `${a},${b}`;
 }
