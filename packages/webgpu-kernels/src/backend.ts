@@ -1,8 +1,8 @@
 import {
-  ConfigError, describeShape, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
+  ConfigError, describeShape, GPU_BACKEND, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
   type StepCaptureCore,
 } from '@evenkeel/core-tensor';
-import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
+import { engine, env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
@@ -312,7 +312,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.check();
     const { values, dtype } = this.tensorMap.get(dataId);
     if ((values ?? null) === null && dtype !== 'complex64' && typeof OffscreenCanvas === 'undefined') {
-      throw new UnsupportedError('webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading, which needs a canvas');
+      const { backendName } = engine();
+      throw new UnsupportedError(backendName === GPU_BACKEND
+        ? 'webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading, which needs a canvas'
+        : `webgpu: a tensor on the GPU must be read with \`await tensor.data()\` and made anew to be used on ${backendName}, got a move by itself, which needs a canvas`);
     }
     return super.readSync(dataId);
   }

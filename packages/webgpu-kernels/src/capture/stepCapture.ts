@@ -211,6 +211,7 @@ export class StepCapture implements StepCaptureCore {
       // The CPU backend casts by a new name for the same data: such an input is converted first.
       const isRenamed = (data.dtype === 'float32') !== (input.dtype === 'float32');
       const source = isRenamed ? add(input, 0) : input;
+      if (isRenamed) this.#backend.flush(); // the conversion comes before the copy
       const copy = copyOf(this.#backend, source.dataId, bufferAt(this.#backend, (slots[i] as Tensor).dataId) as GPUBuffer, bytesOf(input.shape));
       if (isRenamed) source.dispose(); // its buffer is read in order, before anybody writes there
       return copy ?? [];
