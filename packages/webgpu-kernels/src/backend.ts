@@ -26,6 +26,8 @@ import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 64;
+/** Elements of float32 tensors; what is bound as others may be any tensor. */
+const FLOATS: ReadonlySet<string> = new Set(['f32', 'vec2f', 'vec4f']);
 const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBufferUsage
 
 /** BackendParts — the device and its adapter, and what tuning needs of them. */
@@ -96,9 +98,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const most = this.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > most) throw new UnsupportedError(`webgpu: ${name} must have at most ${most} workgroups per axis on this device, got ${x}, ${y}, ${z}`);
     const buffers: GPUBuffer[] = [];
-    for (const { name: binding, access } of bindings) {
+    for (const { name: binding, access, element } of bindings) {
       const tensor = tensors[binding];
       if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
+      if (tensor.dtype !== 'float32' && FLOATS.has(element)) throw new UnsupportedError(`dispatch: ${binding} of ${name} must be float32, got ${tensor.dtype}`);
       buffers.push(this.#bufferOf(this.#asItsDtype(tensor, access), access));
     }
     checkWrites(program, buffers);

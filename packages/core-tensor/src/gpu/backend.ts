@@ -17,7 +17,10 @@ export type GpuDispatch = {
 
 /** GpuBackend — what a kernel may use of the WebGPU backend. */
 export type GpuBackend = {
-  /** Runs a program, in order with everything else on the device. Errors of the device are thrown with the program's name. */
+  /**
+   * Runs a program, in order with everything else on the device. Errors of the device are thrown with the program's name. What is bound as
+   * `f32` (or a vector of it) must be float32; int32 and bool tensors are bound as `i32`, anything as `u32`.
+   */
   dispatch(program: GpuProgram, launch: GpuDispatch): void;
   /** A new tensor with undefined values, to be written by a program and returned. */
   allocate(shape: readonly number[], dtype?: DataType): TensorInfo;

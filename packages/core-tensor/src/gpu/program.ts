@@ -39,7 +39,7 @@ export type GpuProgramSpec = {
 export type GpuProgram = {
   readonly name: string;
   readonly code: string;
-  readonly bindings: readonly { readonly name: string; readonly access: 'read' | 'write' }[];
+  readonly bindings: readonly { readonly name: string; readonly access: 'read' | 'write'; readonly element: GpuElement }[];
   readonly uniforms: readonly { readonly name: string; readonly type: GpuScalar }[];
   readonly enable: readonly GpuFeature[];
 };
@@ -53,7 +53,7 @@ export const UNIFORM_BYTES = 256;
  * Whatever differs between two programs differs in the text, and pipelines are kept by text: nothing can be forgotten in a
  * key. Building the text takes longer than a launch, so make each program once (`memoised`).
  *
- * @throws ConfigError  if there are more uniforms than fit.
+ * @throws ConfigError  if there are more uniforms than fit, or a binding is not an access and an element.
  */
 export function gpuProgram({ name, bindings, uniforms = {}, workgroupSize, enable = [], declarations = '', main }: GpuProgramSpec): GpuProgram {
   const [x, y = 1, z = 1] = typeof workgroupSize === 'number' ? [workgroupSize] : workgroupSize;
@@ -61,7 +61,8 @@ export function gpuProgram({ name, bindings, uniforms = {}, workgroupSize, enabl
   if (4 * fields.length > UNIFORM_BYTES) throw new ConfigError(`gpuProgram: uniforms of ${name} must be at most ${UNIFORM_BYTES / 4}, got ${fields.length}`);
   const arrays = Object.entries(bindings).map(([binding, use], i) => {
     const [access, element] = use.split(' ') as ['read' | 'write', GpuElement];
-    return { name: binding, access, text: `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${binding}: array<${element}>;` };
+    if (!/^(read|write) (f32|i32|u32|f16|vec[24][fi]|vec4h)$/.test(use)) throw new ConfigError(`gpuProgram: bindings.${binding} of ${name} must be an access and an element such as 'read f32', got ${JSON.stringify(use)}`);
+    return { name: binding, access, element, text: `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${binding}: array<${element}>;` };
   });
   const code = [
     `// ${name}`,
@@ -79,7 +80,7 @@ export function gpuProgram({ name, bindings, uniforms = {}, workgroupSize, enabl
     main,
     '}',
   ].join('\n');
-  return Object.freeze({ name, code, bindings: arrays.map(({ name: binding, access }) => ({ name: binding, access })), uniforms: fields, enable });
+  return Object.freeze({ name, code, bindings: arrays.map(({ name: binding, access, element }) => ({ name: binding, access, element })), uniforms: fields, enable });
 }
 
 type Argument = string | number | boolean;
