@@ -19,6 +19,8 @@ export type Step<P extends Tree<Variable>, B> = {
   loss: (params: P, batch: B, context: StepContext) => Tensor;
   optimizer: GradientTransform;
   state: OptimizerState;
+  /** Whether steps may be replayed; default true. */
+  capture?: boolean;
   /** Where the optimizer is one of `lossScaling`. */
   scaler?: LossScaler;
 };
@@ -39,7 +41,7 @@ export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }):
  * @returns `run` does a step; it throws NonFiniteError naming the first parameter or gradient that is not finite.
  */
 export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): StepRunner<B> {
-  const { params, optimizer, state, scaler } = given;
+  const { params, optimizer, state, scaler, capture = true } = given;
   let wasSkipped = false;
   const captured = captureStep((batch: Tree<Tensor>, { step, seed }: { step: number | StepNumber; seed: number | StepNumber }) => {
     const context: StepContext = { seed, train: true, get step() { return Number(step); } }; // reading it in JavaScript ends the capture
@@ -53,7 +55,7 @@ export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): Step
     return { loss: value, norm };
   });
   const attempt = async (batch: B, at: { step: number; seed: number }): Promise<Measured> => {
-    if (!canCapture() || !isTensors(batch) || captured.status().state === 'eager') return attemptEagerly(given, batch, { ...at, train: true });
+    if (!capture || !canCapture() || !isTensors(batch) || captured.status().state === 'eager') return attemptEagerly(given, batch, { ...at, train: true });
     const counters = countersOf(state);
     wasSkipped = false;
     const { loss: value, norm } = captured(batch, at);

@@ -47,6 +47,12 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
    * step that overflows is done again at half of it. See `lossScaling` of @evenkeel/optimizers. Default: none.
    */
   lossScale?: 'dynamic';
+  /**
+   * On a device that can do so, steps are recorded and then replayed without the JavaScript of `loss` and `optimizer` (default true; see
+   * `captureStep` of core-tensor). `loss` must then be a function of its arguments alone: a variable of JavaScript that it reads counts with the
+   * value that it had when the step was recorded, until a check after 2, 4, 8, … 64 steps finds the difference and throws.
+   */
+  capture?: boolean;
   /** Ends the run after the step in progress, with a checkpoint. */
   signal?: AbortSignal;
   callbacks?: TrainCallbacks;
