@@ -20,6 +20,8 @@ const CHUNKS: Readonly<Record<Pass, number>> = { forward: 8, query: 8, keyValue:
 /** The same where a CPU computes, in long calls: heads of 64 in whole rows, a quarter faster than in halves. */
 const NARROW_CHUNKS = 16;
 const THREADS = 64;
+/** Of those adapters in long calls: as fast, and blocks of fewer rows see less beyond a window. */
+const NARROW_THREADS = 32;
 /** Rows from which each thread has two of them: there are workgroups enough. */
 const LONG = 256;
 /** Enough for every device; more would leave room for fewer workgroups at a time. */
@@ -60,7 +62,8 @@ export function chooseTile(pass: Pass, headDim: number, length: number, limits: 
   split = wanted.split ?? split;
   const rows = wanted.rows ?? (pass === 'bias' || length <= LONG ? 1 : 2);
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
-  const enough = (length <= 16 ? 16 : THREADS / split) * split; // two sizes only: each is a program of its own
+  const usual = limits.isNarrow === true && length > LONG ? NARROW_THREADS : THREADS;
+  const enough = (length <= 16 ? 16 : usual / split) * split; // few sizes only: each is a program of its own
   const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
   const lanes = wanted.lanes ?? (limits.isNarrow === true && threads % (8 * split) === 0);
   const half = wanted.half ?? limits.half === true;
