@@ -43,27 +43,32 @@ export class BufferPool {
   acquireBuffer(bytes: number, usage: number, mappedAtCreation = false): GPUBuffer {
     const size = sizeClass(bytes);
     const key = size * 2 ** USAGE_BITS + usage;
-    const buffer = (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation });
+    return this.#handOut(size, (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation }));
+  }
+
+  /** acquireFresh — a buffer that is new, and that nobody gets after its release until `adopt(arena)`. */
+  acquireFresh(bytes: number, usage: number, arena: Arena): GPUBuffer {
+    const size = sizeClass(bytes);
+    return this.within(arena, () => this.#handOut(size, this.#create(size * 2 ** USAGE_BITS + usage, { size, usage })));
+  }
+
+  /** releaseBuffer — at once for the next taker, also while commands that name it wait: the device runs them in order. */
+  releaseBuffer(buffer: GPUBuffer, reuse = true): void {
+    this.numBytesUsed -= sizeOfKey(this.use(buffer).key); // asking the buffer itself is a call into the driver
+    if (reuse) this.#putBack(buffer);
+    else this.#destroy([buffer]);
+  }
+
+  #handOut(size: number, buffer: GPUBuffer): GPUBuffer {
     this.numBytesUsed += size;
     this.peakBytesUsed = Math.max(this.peakBytesUsed, this.numBytesUsed);
     this.use(buffer).acquired = ++this.acquired;
     return buffer;
   }
 
-  /** acquireFresh — a buffer that is new, and that nobody gets after its release until `adopt(arena)`. */
-  acquireFresh(bytes: number, usage: number, arena: Arena): GPUBuffer {
-    const kept = [...arena];
-    arena.clear();
-    const buffer = this.within(arena, () => this.acquireBuffer(bytes, usage));
-    for (const [key, buffers] of kept) arena.set(key, buffers);
-    return buffer;
-  }
-
-  /** releaseBuffer — at once for the next taker, also while commands that name it wait: the device runs them in order. */
-  releaseBuffer(buffer: GPUBuffer, reuse = true): void {
+  /** Among the free buffers of its arena, or of everybody where that was adopted. */
+  #putBack(buffer: GPUBuffer): void {
     const { arena, key } = this.use(buffer);
-    this.numBytesUsed -= sizeOfKey(key); // asking the buffer itself is a call into the driver
-    if (!reuse) return this.#destroy([buffer]);
     const home = this.#adopted.has(arena) ? this.#shared : arena;
     const free = home.get(key);
     if (free === undefined) home.set(key, [buffer]);
@@ -118,7 +123,7 @@ export class BufferPool {
   /** adopt — the buffers of an arena that is not needed any more are for everybody: the free ones now, the others once released. */
   adopt(arena: Arena): void {
     this.#adopted.add(arena);
-    for (const [key, buffers] of arena) this.#shared.set(key, [...this.#shared.get(key) ?? [], ...buffers]);
+    for (const buffers of arena.values()) buffers.forEach((buffer) => this.#putBack(buffer));
     arena.clear();
   }
 
