@@ -1,5 +1,5 @@
 import { ConfigError } from './errors.ts';
-import { currentNumber, derived, StepNumber } from './step.ts';
+import { currentNumber, derived, type StepNumber } from './step.ts';
 
 /**
  * Seed — a safe integer ≥ 0; within a captured step a StepNumber that is one. All randomness of a run derives from one seed by
@@ -75,7 +75,7 @@ export function randomBits(seed: Seed, count: number): Uint32Array {
 }
 
 function checkSeed(fn: string, given: Seed): void {
-  const seed = given instanceof StepNumber ? given.read() : given;
+  const seed = currentNumber(given);
   if (!Number.isSafeInteger(seed) || seed < 0) throw new ConfigError(`${fn}: seed must be a safe integer ≥ 0, got ${String(seed)}`);
 }
 

@@ -6,7 +6,7 @@ import { engine, env, util, type BackendValues, type DataId, type DataType, type
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
-import { launchOf } from './capture/host.ts';
+import { launchOf, swapBuffers } from './capture/host.ts';
 import { StepCapture } from './capture/stepCapture.ts';
 import { hashOf, type Trace } from './capture/trace.ts';
 import { Constants } from './constants.ts';
@@ -365,8 +365,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const { vectors, groups } = overVectors(this, util.sizeFromShape(tensor.shape));
     this.dispatch(program, { tensors: { x: { ...tensor, dtype: data.dtype }, y: copy }, uniforms: { vectors }, groups });
     if (access === 'read') return copy;
-    const copied = this.tensorMap.get(copy.dataId);
-    [data.resource, copied.resource] = [copied.resource, data.resource];
+    swapBuffers(this, tensor.dataId, copy.dataId);
     data.dtype = tensor.dtype;
     return tensor;
   }

@@ -3,14 +3,13 @@ import type { BufferPool } from './bufferPool.ts';
 import type { StockBackend } from './stockBackend.ts';
 
 /**
- * readBack — a tensor's values from the device, kept beside it until a kernel writes there; undefined where tfjs knows better: values
- * that are on the CPU, and complex ones.
+ * readBack — a tensor's values from the device, kept beside it until a kernel writes there; undefined where tfjs knows better: of
+ * complex tensors. Not for values that are on the CPU.
  */
 export async function readBack(backend: StockBackend & { readonly pool: BufferPool }, dataId: DataId): Promise<BackendValues | undefined> {
   const data = backend.tensorMap.get(dataId);
-  const [isOnCpu, isOnDevice] = [(data.values ?? null) !== null, (data.resource ?? null) !== null];
-  if (isOnCpu || data.dtype === 'complex64') return undefined;
-  if (!isOnDevice) return util.sizeFromShape(data.shape) === 0 ? util.getTypedArrayFromDType(data.dtype as 'float32', 0) : undefined;
+  if (data.dtype === 'complex64') return undefined;
+  if ((data.resource ?? null) === null) return util.sizeFromShape(data.shape) === 0 ? util.getTypedArrayFromDType(data.dtype as 'float32', 0) : undefined;
   const { writes } = data;
   const bytes = 4 * util.sizeFromShape(data.shape);
   const staging = backend.pool.acquireBuffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);

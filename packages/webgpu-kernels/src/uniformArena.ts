@@ -1,4 +1,4 @@
-import { UNIFORM_BYTES, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+import { currentNumber, UNIFORM_BYTES, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
 import type { BindLayout } from './pipelines.ts';
 
 /** Bytes of uniforms that one batch of commands may have. */
@@ -66,7 +66,7 @@ export function writeUniforms(
     const { name: field, type } = uniforms[i] as GpuProgram['uniforms'][number];
     const given = values[field];
     if (given === undefined) throw new Error(`dispatch: uniforms of ${name} must have ${field}, got ${Object.keys(values).join(', ')}`);
-    const value = typeof given === 'number' ? given : given.read();
+    const value = currentNumber(given);
     if (type === 'f32') floats[start + i] = value;
     else integers[start + i] = value; // u32 wraps into the same bits
   }

@@ -5,7 +5,7 @@ import type { Pipelines } from '../pipelines.ts';
 import { writeUniforms } from '../uniformArena.ts';
 import { wordsOf } from '../words.ts';
 import type { HostBackend } from './hostBackend.ts';
-import type { Copy } from './replay.ts';
+import { copyAll, type Copy } from './replay.ts';
 import type { Gate, Launch } from './trace.ts';
 
 type Dispatched = {
@@ -40,7 +40,7 @@ export function copyOf(backend: HostBackend, dataId: DataId, to: GPUBuffer, byte
 /** copyNow — hands copies to the device. */
 export function copyNow({ device, queue }: HostBackend, copies: readonly Copy[]): void {
   const encoder = device.createCommandEncoder();
-  for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+  copyAll(encoder, copies);
   queue.submit([encoder.finish()]);
 }
 

@@ -135,7 +135,8 @@ export class Replay {
   }
 }
 
-function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
+/** copyAll — records copies. */
+export function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
   for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
 }
 

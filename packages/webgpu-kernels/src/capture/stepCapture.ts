@@ -162,11 +162,11 @@ export class StepCapture implements StepCaptureCore {
     plan.replay?.dispose();
     backend.pool.adopt(plan.constantArena);
     plan.constantArena = trace.constantArena;
-    plan.replay = new Replay(this.#backend.device, this.#backend.pipelines, trace);
+    plan.replay = new Replay(backend.device, backend.pipelines, trace);
     plan.trace = trace;
     plan.outputs = results.map(({ dataId, shape, dtype }) => ({ dataId, shape, dtype }));
     const written = new Set(trace.launches.flatMap(({ writes }) => writes));
-    plan.sharers = new Map([...trace.outside].filter(([, buffer]) => written.has(buffer)).map(([dataId]) => [dataId, this.#backend.refCount(dataId)]));
+    plan.sharers = new Map([...trace.outside].filter(([, buffer]) => written.has(buffer)).map(([dataId]) => [dataId, backend.refCount(dataId)]));
     plan.variables = new Map([...before.keys()].filter(({ dataId }) => trace.outside.has(dataId)).map((variable) => [variable, variable.dataId]));
     plan.traces += 1;
     const outputs = this.#carryOut(plan, []);
@@ -175,12 +175,12 @@ export class StepCapture implements StepCaptureCore {
     if (shared !== undefined) plan.trace = undefined; // a replay would not find the variable where it is now
     // The tensors of the results stay alive within the plan: their buffers are what each replay copies its results from.
     for (const result of results) {
-      hold(this.#backend, result.dataId);
+      hold(backend, result.dataId);
       plan.held.push(result.dataId);
       if (result.id > firstNew && !(result instanceof Variable)) result.dispose();
     }
     if (plan.change !== undefined && plan.traces >= MOST_TRACES) this.#refuse(plan, plan.change);
-    if (plan.isSettled) this.#backend.pool.trim(true); // what eager runs left behind
+    if (plan.isSettled) backend.pool.trim(true); // what eager runs left behind
     return outputs;
   }
 

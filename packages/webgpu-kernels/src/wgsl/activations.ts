@@ -1,10 +1,9 @@
+import { WGSL_IS_NAN } from '../kernels/wgsl.ts';
+
 /** Activations in parts, so that one and its derivative share the costly part: f(x) = product(x, share(x)), f'(x) = slope(x, share(x)). */
 
 /** Activation — every f that these texts exist for. */
 export type Activation = keyof typeof PARTS;
-
-const NAN = /* wgsl */ `
-fn isNan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }`;
 
 const SIGMOID = /* wgsl */ `
 fn logistic(x: vec4f) -> vec4f { return 1.0 / (1.0 + exp(-x)); }`;
@@ -41,7 +40,7 @@ const PARTS = {
 fn share(x: vec4f) -> vec4f { return logistic(x); }
 fn product(x: vec4f, p: vec4f) -> vec4f { return p; }
 fn slope(x: vec4f, p: vec4f) -> vec4f { return p * (1.0 - p); }`,
-  relu: /* wgsl */ `${NAN}
+  relu: /* wgsl */ `${WGSL_IS_NAN(4)}
 fn share(x: vec4f) -> vec4f { return x; }
 fn product(x: vec4f, p: vec4f) -> vec4f { return select(x, vec4f(0.0), x < vec4f(0.0)); }
 fn slope(x: vec4f, p: vec4f) -> vec4f { return select(select(vec4f(0.0), vec4f(1.0), x > vec4f(0.0)), x, isNan(x)); }`,
