@@ -27,6 +27,9 @@ export { currentNumber, derived, everyStep, ifFinite, perStep, recordStep, StepN
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
 export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
-  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
-  PackedAttentionFn, PackedAttentionSizes,
+  ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LayerState, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
+  Observe, PackedAttentionFn, PackedAttentionSizes,
 } from './techniques.ts';
+export { unrecorded } from './unrecorded.ts';
+export { partOptions } from './partOptions.ts';
+export type { Finding, Monitor, Reading } from './monitor.ts';

@@ -7,8 +7,13 @@ export type ParamRole = 'embedding' | 'hidden' | 'head' | 'norm' | 'bias' | 'sca
  */
 export type ParamSpec = {
   readonly shape: readonly number[];
-  /** One name per axis, as in einops: `out in`, `vocab dim`, `dim`. */
+  /**
+   * One name per axis, as in einops: `vocab dim`, `hidden dim`, `dim`. Axes of one name have the same meaning throughout a model: `dim` are
+   * the channels of the residual stream, `hidden` those inside an MLP, `heads` and `qkv` those of attention; `out` and `in` say nothing.
+   */
   readonly axes: string;
+  /** Sizes of the pieces that the first axis consists of, if it has several: those of q, k and v. */
+  readonly parts?: readonly number[];
   readonly role: ParamRole;
   /** Index of the transformer block, counted from 0; absent outside the blocks. */
   readonly block?: number;

@@ -1,4 +1,4 @@
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Initialiser } from './initialisers.ts';
 import type { ParamSpec } from './paramSpec.ts';
 import type { Seed } from './seed.ts';
@@ -10,6 +10,27 @@ export type ApplyOptions = {
   readonly train?: boolean;
   /** All randomness of this call; required where `train` makes a layer random. */
   readonly seed?: Seed;
+  /** The untrained values of the layer, as its `state.init` made them; needed where the layer has any. */
+  readonly state?: Tree<Tensor>;
+  /** Is told of values inside the model. Nothing is computed for it where it is absent. */
+  readonly observe?: Observe;
+};
+
+/**
+ * Observe — hears of a value inside a model as it is computed: `blocks.3.out`, `blocks.3.attn.entropy`. The value is the model's: compute
+ * from it at once what is wanted. Where a block is computed again in the backward pass, it is told again.
+ */
+export type Observe = (name: string, value: Tensor) => void;
+
+/**
+ * LayerState — values of a layer that are saved with the parameters but not trained, and follow them: the vectors of a power iteration.
+ * A tree of variables beside the parameters, with the layer's place in the model for a path.
+ */
+export type LayerState = {
+  /** First values, which may depend on the parameters' first values; the caller's to free. */
+  init(params: Tree<Tensor>): Tree<Variable>;
+  /** Brings the values up to date, in place: once after every change of the parameters by a training step. */
+  update(params: Tree<Tensor>, state: Tree<Variable>): void;
 };
 
 /**
@@ -22,6 +43,8 @@ export type Layer<X extends Tensor | readonly Tensor[] = Tensor> = {
   readonly specs: Tree<ParamSpec>;
   /** How each parameter starts, by its path in `specs`. */
   readonly initialiserOf: (spec: ParamSpec, path: string) => Initialiser;
+  /** Its untrained values, if it has any. `apply` is given them as `options.state`. */
+  readonly state?: LayerState;
   apply(x: X, params: Tree<Tensor>, options?: ApplyOptions): Tensor;
   /** For a norm that has a kernel for it: `sum = x + residual` and `y = apply(sum)`. Whoever calls it does without where it is absent. */
   applyToSum?(x: Tensor, residual: Tensor, params: Tree<Tensor>, options?: ApplyOptions): { y: Tensor; sum: Tensor };
@@ -34,9 +57,15 @@ export type LayerPlace = {
   /** Number of blocks of the model, where the layer writes to the residual stream. */
   readonly residualDepth?: number;
   readonly role?: ParamSpec['role'];
+  /** What the layer's output axis is, for its specs: `hidden`, `qkv`. A norm has this one only. */
+  readonly outAxis?: string;
+  /** What its input axis is. */
+  readonly inAxis?: string;
+  /** Sizes of the pieces that the output axis consists of, such as those of q, k and v. */
+  readonly parts?: readonly number[];
 };
 
-/** NormFactory — `layerNorm()`, `rmsNorm()`: makes a norm over the last `dim` channels. */
+/** NormFactory — `layerNormLayer()`, `rmsNormLayer()`: makes a norm over the last `dim` channels. */
 export type NormFactory = (dim: number, place?: LayerPlace) => Layer;
 
 /** LinearEpilogue — what a linear map can do with its result on the way: y = activation(scale · x weightᵀ + bias) + residual. */
@@ -53,7 +82,7 @@ export type LinearLayer = Layer & {
   applyWith?(x: Tensor, params: Tree<Tensor>, epilogue: LinearEpilogue, options?: ApplyOptions): Tensor;
 };
 
-/** LinearFactory — `linear()`, `sigmaReparam()`: makes a map from `inDim` to `outDim` channels. */
+/** LinearFactory — `linearLayer()`, `sigmaReparam()`: makes a map from `inDim` to `outDim` channels. */
 export type LinearFactory = (inDim: number, outDim: number, place?: LayerPlace) => LinearLayer;
 
 /** MlpFactory — makes the position-wise part of a block from `dim` to `dim` channels. */
@@ -79,6 +108,7 @@ export type PackedAttentionFn = (qkv: Tensor, options: AttentionCallOptions & Pa
 /**
  * AttentionFn — attention as a value: `q: b t h d`, `k: b s g d`, `v: b s g d` to `b t h d`, where g divides h.
  * `flashAttention({ window, … })` and `attentionReference` make one. One that has `packed` is given q, k and v unsplit where it can be.
+ * With `observe` it tells of each query's `entropy` (of its weights, in nats) and `rowMax` (its largest score), `b h t`.
  */
 export type AttentionFn = {
   (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions): Tensor;

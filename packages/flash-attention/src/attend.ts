@@ -22,11 +22,16 @@ export type AttentionResult = Tensor | AttentionWithLse | AttentionWithStats;
 export function attend(fn: string, sizes: AttentionSizes, options: FlashAttentionOptions & ReturnStats, { plain, general }: AttentionOps): AttentionResult {
   const { attrs, terms } = resolveOptions(fn, sizes, options);
   const wanted = options.returnStats === true ? 'stats' : options.returnLse === true ? 'lse' : 'out';
+  const computes = wanted === 'out' && options.observe !== undefined ? 'stats' : wanted;
   const { blockMask, ...plainTerms } = terms;
   const { softcap, blockQ: _, blockK: __, ...plainAttrs } = attrs;
   const isPlain = softcap === 0 && blockMask === undefined;
-  const computed = isPlain && wanted !== 'stats' ? plain(plainTerms, plainAttrs, wanted) : general(terms, attrs, wanted);
+  const computed = isPlain && computes !== 'stats' ? plain(plainTerms, plainAttrs, computes) : general(terms, attrs, computes);
   const [out, lse, rowMax, entropy] = (options.keyPaddingMask === undefined ? computed : hidePaddedRows(computed)) as [Tensor, Tensor, Tensor, Tensor];
+  if (computes === 'stats') {
+    options.observe?.('entropy', entropy);
+    options.observe?.('rowMax', rowMax);
+  }
   if (wanted === 'out') return out;
   if (wanted === 'lse') return { out, lse };
   const watched = (name: string, x: Tensor): Tensor =>

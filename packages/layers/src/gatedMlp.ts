@@ -1,7 +1,7 @@
-import { checkInteger, checkOneOf, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, checkOneOf, partOptions, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { glu, gluActivations, type GluActivation } from './glu.ts';
-import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
+import { initialiserOfLayers, specsOfLayers, stateOfLayers } from './layerTree.ts';
 
 export type GatedMlpLayerOptions = {
   /** Width between the linear maps; default 8/3 · dim, rounded up to a multiple of 64. */
@@ -27,16 +27,19 @@ export function gatedMlpLayer({ hiddenDim, activation = 'silu' }: GatedMlpLayerO
   if (hiddenDim !== undefined) checkInteger('gatedMlpLayer', 'hiddenDim', hiddenDim);
   checkOneOf('gatedMlpLayer', 'activation', activation, gluActivations);
   return (dim: number, linear: LinearFactory, place: LayerPlace = {}): Layer => {
-    const { residualDepth: _, ...inside } = place;
+    const { residualDepth: _, ...rest } = place;
+    const inside: LayerPlace = { ...rest, outAxis: 'hidden', inAxis: 'dim' };
+    const back: LayerPlace = { ...place, outAxis: 'dim', inAxis: 'hidden' };
     const width = hiddenDim ?? 64 * Math.ceil((8 * dim) / (3 * 64));
-    const layers = { gate: linear(dim, width, inside), up: linear(dim, width, inside), down: linear(width, dim, place) };
+    const layers = { gate: linear(dim, width, inside), up: linear(dim, width, inside), down: linear(width, dim, back) };
     return {
       specs: specsOfLayers(layers),
       initialiserOf: initialiserOfLayers(layers),
-      apply: (x, params, options) => tidy('gatedMlp', () => {
+      ...stateOfLayers(layers),
+      apply: (x, params, options = {}) => tidy('gatedMlp', () => {
         const { gate, up, down } = params as { gate: Tree<Tensor>; up: Tree<Tensor>; down: Tree<Tensor> };
-        const gated = glu(layers.gate.apply(x, gate, options), layers.up.apply(x, up, options), { activation }); // ... f
-        return layers.down.apply(gated, down, options);
+        const gated = glu(layers.gate.apply(x, gate, partOptions(options, 'gate')), layers.up.apply(x, up, partOptions(options, 'up')), { activation }); // ... f
+        return layers.down.apply(gated, down, partOptions(options, 'down'));
       }),
     };
   };

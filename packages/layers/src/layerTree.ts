@@ -1,4 +1,5 @@
-import { ConfigError, type Initialiser, type Layer, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, type Initialiser, type Layer, type LayerState, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 
 /** LayerTree — layers by name, nested as their parameters are: `{ norm1, attn: { qkv, proj } }`. */
 export type LayerTree = { readonly [name: string]: Layer | LayerTree };
@@ -22,5 +23,22 @@ export function initialiserOfLayers(layers: LayerTree): (spec: ParamSpec, path: 
     if (node === undefined) throw new ConfigError(`initialiserOfLayers: path must begin with one of ${Object.keys(layers).join(', ')}, got ${path}`);
     const inside = isLayer(node) ? node.initialiserOf : initialiserOfLayers(node);
     return inside(spec, rest.join('.'));
+  };
+}
+
+/** stateOfLayers — `{ state }` of a composite layer, with the states of those of its layers that have one; `{}` if none has. */
+export function stateOfLayers(layers: LayerTree): { readonly state?: LayerState } {
+  const states = Object.entries(layers).flatMap(([name, node]) => {
+    const { state } = isLayer(node) ? node : stateOfLayers(node);
+    return state === undefined ? [] : [[name, state] as const];
+  });
+  if (states.length === 0) return {};
+  type Nodes<T> = Readonly<Record<string, Tree<T>>>;
+  return {
+    state: {
+      init: (params) => Object.fromEntries(states.map(([name, state]) => [name, state.init((params as Nodes<Tensor>)[name] as Tree<Tensor>)])),
+      update: (params, values) => states.forEach(([name, state]) =>
+        state.update((params as Nodes<Tensor>)[name] as Tree<Tensor>, (values as Nodes<Variable>)[name] as Tree<Variable>)),
+    },
   };
 }

@@ -1,7 +1,7 @@
-import { checkInteger, checkOneOf, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, checkOneOf, partOptions, type Layer, type LayerPlace, type LinearFactory, type MlpFactory, type Tree } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { ACTIVATIONS, type Activation } from './activations.ts';
-import { initialiserOfLayers, specsOfLayers } from './layerTree.ts';
+import { initialiserOfLayers, specsOfLayers, stateOfLayers } from './layerTree.ts';
 
 export type MlpLayerOptions = {
   /** Width between the two linear maps; default 4 · dim. */
@@ -25,16 +25,19 @@ export function mlpLayer({ hiddenDim, activation = 'geluTanh' }: MlpLayerOptions
   if (hiddenDim !== undefined) checkInteger('mlpLayer', 'hiddenDim', hiddenDim);
   checkOneOf('mlpLayer', 'activation', activation, Object.keys(ACTIVATIONS) as Activation[]);
   return (dim: number, linear: LinearFactory, place: LayerPlace = {}): Layer => {
-    const { residualDepth: _, ...inside } = place;
+    const { residualDepth: _, ...rest } = place;
+    const inside: LayerPlace = { ...rest, outAxis: 'hidden', inAxis: 'dim' };
+    const back: LayerPlace = { ...place, outAxis: 'dim', inAxis: 'hidden' };
     const width = hiddenDim ?? 4 * dim;
-    const layers = { up: linear(dim, width, inside), down: linear(width, dim, place) };
+    const layers = { up: linear(dim, width, inside), down: linear(width, dim, back) };
     return {
       specs: specsOfLayers(layers),
       initialiserOf: initialiserOfLayers(layers),
-      apply: (x, params, options) => tidy('mlp', () => {
+      ...stateOfLayers(layers),
+      apply: (x, params, options = {}) => tidy('mlp', () => {
         const { up, down } = params as { up: Tree<Tensor>; down: Tree<Tensor> };
-        const hidden = layers.up.applyWith?.(x, up, { activation }, options) ?? ACTIVATIONS[activation](layers.up.apply(x, up, options));
-        return layers.down.apply(hidden, down, options);
+        const hidden = layers.up.applyWith?.(x, up, { activation }, partOptions(options, 'up')) ?? ACTIVATIONS[activation](layers.up.apply(x, up, partOptions(options, 'up')));
+        return layers.down.apply(hidden, down, partOptions(options, 'down'));
       }),
     };
   };

@@ -43,7 +43,8 @@ describe('gatedMlpLayer', () => {
     const places: unknown[] = [];
     const linear = linearLayer({ bias: false });
     const layer = gatedMlpLayer()(96, (inDim, outDim, place) => { places.push([inDim, outDim, place]); return linear(inDim, outDim, place); }, { block: 1, residualDepth: 6 });
-    expect(places).toEqual([[96, 256, { block: 1 }], [96, 256, { block: 1 }], [256, 96, { block: 1, residualDepth: 6 }]]);
+    const inside = { block: 1, inAxis: 'dim', outAxis: 'hidden' };
+    expect(places).toEqual([[96, 256, inside], [96, 256, inside], [256, 96, { block: 1, inAxis: 'hidden', outAxis: 'dim', residualDepth: 6 }]]);
     expect(treeEntries(layer.specs as Tree<ParamSpec>).map(([path, { shape }]) => [path, shape])).toEqual([
       ['gate.weight', [256, 96]], ['up.weight', [256, 96]], ['down.weight', [96, 256]],
     ]);

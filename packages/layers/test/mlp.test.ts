@@ -51,7 +51,7 @@ describe('mlpLayer', () => {
     const places: unknown[] = [];
     const linear = linearLayer();
     const layer = mlpLayer()(8, (inDim, outDim, place) => { places.push([inDim, outDim, place]); return linear(inDim, outDim, place); }, { block: 1, residualDepth: 6 });
-    expect(places).toEqual([[8, 32, { block: 1 }], [32, 8, { block: 1, residualDepth: 6 }]]);
+    expect(places).toEqual([[8, 32, { block: 1, inAxis: 'dim', outAxis: 'hidden' }], [32, 8, { block: 1, inAxis: 'hidden', outAxis: 'dim', residualDepth: 6 }]]);
     expect(treeEntries(layer.specs as Tree<ParamSpec>).map(([path, { shape }]) => [path, shape])).toEqual([
       ['up.weight', [32, 8]], ['up.bias', [32]], ['down.weight', [8, 32]], ['down.bias', [8]],
     ]);

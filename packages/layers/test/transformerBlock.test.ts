@@ -206,7 +206,7 @@ describe('transformerBlock', () => {
     [{ dim: 0 }, 'transformerBlock: dim must be an integer ≥ 1, got 0'],
     [{ depth: 0 }, 'transformerBlock: depth must be an integer ≥ 1, got 0'],
     [{ block: -1 }, 'transformerBlock: block must be an integer ≥ 0, got -1'],
-    [{ placement: 'peri' as never }, 'transformerBlock: placement must be one of pre, post, got peri'],
+    [{ placement: 'sandwich' as never }, 'transformerBlock: placement must be one of pre, post, peri, output, lns, deepnorm, none, got sandwich'],
     [{ dropout: 1 }, 'transformerBlock: dropout must be in [0, 1), got 1'],
     [{ norm: undefined as never }, 'transformerBlock: norm must be a function such as layerNormLayer(), got undefined'],
     [{ attention: 3 as never }, 'transformerBlock: attention must be a function such as flashAttention, got number'],

@@ -1,11 +1,14 @@
 import { add, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
-  checkDtype, checkRank, ConfigError, foldSeed, initParams, normal, rematerialise, ShapeError,
-  type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Params,
+  checkDtype, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
+  type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LayerState, type LinearFactory, type MlpFactory, type NormFactory, type Params,
   type ParamSpec, type Seed, type Tree,
 } from '@evenkeel/core-tensor';
 import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
-import { crossEntropy, dropout, embedding, initialiserOfLayers, linear, linearLayer, mlpLayer, transformerBlock, type KvCache, type Placement, type TransformerBlock } from '@evenkeel/layers';
+import {
+  crossEntropy, dropout, embedding, initialiserOfLayers, linear, linearLayer, mlpLayer, placementRule, stateOfLayers, transformerBlock,
+  type KvCache, type LayerTree, type Placement, type TransformerBlock,
+} from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
 import { gptConfig, type GptConfig, type GptSizes } from './gptConfig.ts';
 
@@ -16,6 +19,12 @@ export type GptTechniques = {
   attention?: AttentionFn;
   mlp?: MlpFactory;
   placement?: Placement;
+  /** Norms of queries and keys, per head: `qkNorm()` of @evenkeel/norms. Default none. */
+  qkNorm?: NormFactory;
+  /** The map from the last channels to the logits; default `linearLayer({ bias: false })`. Only without `tiedHead`. */
+  head?: LinearFactory;
+  /** Factor of lse² in the training loss, which keeps logits from drifting; 1e-4 is usual. Default 0. */
+  zLoss?: number;
   /** Recompute each block in the backward pass instead of keeping its activations. Default false. */
   rematerialise?: boolean;
 };
@@ -25,8 +34,10 @@ export type GptParams = {
   readonly tokenEmbedding: { readonly weight: Tensor2D };
   readonly positionEmbedding: { readonly weight: Tensor2D };
   readonly blocks: readonly Tree<Tensor>[];
-  readonly norm: Tree<Tensor>;
-  readonly head?: { readonly weight: Tensor2D };
+  /** Absent where the placement has no norm before the head. */
+  readonly norm?: Tree<Tensor>;
+  /** Absent where the token embedding is the head. */
+  readonly head?: Tree<Tensor>;
 };
 
 export type Gpt = {
@@ -36,12 +47,14 @@ export type Gpt = {
   readonly specs: Tree<ParamSpec>;
   /** Fresh parameters, each from its own seed. Free them with `tf.dispose`. */
   init(options: { seed: Seed }): Params & GptParams;
-  /** Token ids `b t` (int32) to logits `b t v`. */
+  /** Untrained values of its layers, such as the vectors of a power iteration: for `train({ state })`. Empty if no layer has any. */
+  readonly state: LayerState;
+  /** Token ids `b t` (int32) to logits `b t v`. Observed: `embedding`, `blocks.0.…` (see transformerBlock), `logits`. */
   apply(tokens: Tensor2D, params: GptParams, options?: ApplyOptions): Tensor3D;
-  /** Mean cross-entropy in nats of `targets: b t` under the model. */
+  /** Mean cross-entropy in nats of `targets: b t` under the model; where `train` is set, with the z-loss. */
   loss(batch: { inputs: Tensor2D; targets: Tensor2D }, params: GptParams, options?: ApplyOptions): Tensor;
   /** One step of generation: the logits `v` after the last of `tokens: 1 t`, and the grown cache. Both are the caller's. */
-  decode(tokens: Tensor2D, params: GptParams, cache: GptCache | null): { logits: Tensor1D; cache: GptCache };
+  decode(tokens: Tensor2D, params: GptParams, cache: GptCache | null, options?: ApplyOptions): { logits: Tensor1D; cache: GptCache };
 };
 
 /** GptCache — keys and values of every block, `b s g d`, for the first `length` positions. */
@@ -58,9 +71,12 @@ export type GptCache = { readonly length: number; readonly blocks: readonly KvCa
  */
 export function gpt(options: GptSizes & GptTechniques): Gpt {
   const config = gptConfig(options);
-  const blocks = makeBlocks(config, options);
-  const finalNorm = (options.norm ?? layerNormLayer({ eps: config.normEps, bias: config.bias }))(config.dim);
-  const specs = gptSpecs(config, blocks, finalNorm.specs);
+  const { zLoss = 0 } = options;
+  checkRange('gpt', 'zLoss', zLoss, 0, Number.MAX_VALUE);
+  const layers = makeLayers(config, options);
+  const { blocks } = layers;
+  const tree: LayerTree = { blocks: Object.fromEntries(blocks.entries()), ...(layers.norm && { norm: layers.norm }), ...(layers.head && { head: layers.head }) };
+  const specs = gptSpecs(config, layers);
   const applyBlock = blocks.map((block) => (x: Tensor, params: Tree<Tensor>, call: ApplyOptions): Tensor =>
     options.rematerialise ? rematerialise((h: Tensor, p: Tree<Tensor>) => block.apply(h, p, call))(x, params) : block.apply(x, params, call));
 
@@ -72,9 +88,11 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
     const positions = slice(params.positionEmbedding.weight, [start, 0], [length, config.dim]); // t c
     return add(embedding(tokens, params.tokenEmbedding), positions); // b t c
   };
-  const toLogits = (x: Tensor, params: GptParams): Tensor => {
-    const head = params.head ?? params.tokenEmbedding;
-    return linear(finalNorm.apply(x, params.norm), { weight: head.weight }); // b t v
+  const toLogits = (x: Tensor, params: GptParams, call: ApplyOptions): Tensor => {
+    const normed = layers.norm === undefined ? x : layers.norm.apply(x, params.norm as Tree<Tensor>, partOptions(call, 'norm'));
+    const logits = layers.head === undefined ? linear(normed, params.tokenEmbedding) : layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head'));
+    call.observe?.('logits', logits);
+    return logits; // b t v
   };
 
   const apply: Gpt['apply'] = (tokens, params, call = {}) => tidy('gpt', () => {
@@ -84,38 +102,58 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
     const start = train && config.dropout > 0
       ? dropout(embedded, { rate: config.dropout, seed: foldSeed(requiredSeed(seed), 'embedding'), train })
       : embedded;
-    const x = applyBlock.reduce<Tensor>((h, block, i) => block(h, params.blocks[i] as Tree<Tensor>, call), start);
-    return toLogits(x, params) as Tensor3D;
+    call.observe?.('embedding', start);
+    const x = applyBlock.reduce<Tensor>((h, block, i) => block(h, params.blocks[i] as Tree<Tensor>, partOptions(call, 'blocks', i)), start);
+    return toLogits(x, params, call) as Tensor3D;
   });
 
   return Object.freeze({
     config,
     departures: departuresOf(options),
     specs,
-    init: ({ seed }) => initParams(specs, seed, initialiserFor(blocks, finalNorm)) as Params & GptParams,
+    init: ({ seed }) => initParams(specs, seed, initialiserFor(tree)) as Params & GptParams,
+    state: stateOfLayers(tree).state ?? NO_STATE,
     apply,
-    loss: ({ inputs, targets }, params, call) => tidy('gptLoss', () => crossEntropy(apply(inputs, params, call), targets)),
-    decode: (tokens, params, cache) => tidy('gptDecode', () => {
+    loss: ({ inputs, targets }, params, call = {}) =>
+      tidy('gptLoss', () => crossEntropy(apply(inputs, params, call), targets, { zLoss: call.train === true ? zLoss : 0 })),
+    decode: (tokens, params, cache, call = {}) => tidy('gptDecode', () => {
       checkTokens(tokens);
       const start = cache?.length ?? 0;
       let x = embed(tokens, params, start);
       const grown = blocks.map((block, i) => {
-        const next = block.applyCached(x, params.blocks[i] as Tree<Tensor>, cache?.blocks[i] ?? null);
+        const next = block.applyCached(x, params.blocks[i] as Tree<Tensor>, cache?.blocks[i] ?? null, partOptions(call, 'blocks', i));
         x = next.y;
         return next.cache;
       });
       const length = tokens.shape[1];
       const last = slice(x, [0, length - 1, 0], [1, 1, config.dim]); // 1 1 c
-      return { logits: reshape(toLogits(last, params), [config.vocabSize]) as Tensor1D, cache: { length: start + length, blocks: grown } };
+      return { logits: reshape(toLogits(last, params, call), [config.vocabSize]) as Tensor1D, cache: { length: start + length, blocks: grown } };
     }),
   } satisfies Gpt);
 }
 
-function makeBlocks(config: GptConfig, techniques: GptTechniques): TransformerBlock[] {
-  const { dim, numHeads, numKvHeads, depth, bias, dropout: rate, hiddenDim, activation, normEps } = config;
+const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
+
+type GptLayers = { readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer; readonly head?: Layer };
+
+function makeLayers(config: GptConfig, techniques: GptTechniques): GptLayers {
+  const { dim, vocabSize, bias, normEps, tiedHead } = config;
+  if (tiedHead && techniques.head !== undefined) throw new ConfigError('gpt: head must be left out with tiedHead, got both');
+  const norm = techniques.norm ?? layerNormLayer({ eps: normEps, bias });
+  const { final = false } = placementRule('gpt', techniques.placement ?? 'pre');
+  const head = techniques.head ?? linearLayer({ bias: false });
+  return {
+    blocks: makeBlocks(config, techniques, norm),
+    ...(final && { norm: norm(dim) }),
+    ...(!tiedHead && { head: head(dim, vocabSize, { role: 'head', outAxis: 'vocab', inAxis: 'dim' }) }),
+  };
+}
+
+function makeBlocks(config: GptConfig, techniques: GptTechniques, norm: NormFactory): TransformerBlock[] {
+  const { dim, numHeads, numKvHeads, depth, bias, dropout: rate, hiddenDim, activation } = config;
   return Array.from({ length: depth }, (_, block) => transformerBlock({
     dim, numHeads, numKvHeads, depth, block, dropout: rate, causal: true,
-    norm: techniques.norm ?? layerNormLayer({ eps: normEps, bias }),
+    norm, qkNorm: techniques.qkNorm,
     linear: techniques.linear ?? linearLayer({ bias }),
     attention: techniques.attention ?? attentionWithDropout(rate),
     mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
@@ -129,24 +167,21 @@ function attentionWithDropout(dropout: number): AttentionFn {
   return Object.assign(attention, { packed: ((qkv, call) => flashAttentionPacked(qkv, { ...call, dropout })) satisfies AttentionFn['packed'] });
 }
 
-function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre' }: GptTechniques): string[] {
-  const given = { norm, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
+function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, head }: GptTechniques): string[] {
+  const given = { norm, qkNorm, head, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
   return Object.entries(given).flatMap(([name, technique]) => (technique === undefined ? [] : [name]));
 }
 
-function gptSpecs(config: GptConfig, blocks: readonly TransformerBlock[], norm: Tree<ParamSpec>): Tree<ParamSpec> {
-  const { vocabSize, contextLength, dim, tiedHead } = config;
+function gptSpecs({ vocabSize, contextLength, dim }: GptConfig, { blocks, norm, head }: GptLayers): Tree<ParamSpec> {
   const tokenEmbedding = { weight: { shape: [vocabSize, dim], axes: 'vocab dim', role: 'embedding' } } as const;
   const positionEmbedding = { weight: { shape: [contextLength, dim], axes: 'position dim', role: 'embedding' } } as const;
-  const head = { weight: { shape: [vocabSize, dim], axes: 'out in', role: 'head', fanIn: dim } } as const;
-  const specs = { tokenEmbedding, positionEmbedding, blocks: blocks.map((block) => block.specs), norm };
-  return tiedHead ? specs : { ...specs, head };
+  return { tokenEmbedding, positionEmbedding, blocks: blocks.map((block) => block.specs), ...(norm && { norm: norm.specs }), ...(head && { head: head.specs }) };
 }
 
-/** Embeddings and head start as N(0, 0.02²); every other parameter as its layer says. */
-function initialiserFor(blocks: readonly TransformerBlock[], norm: Layer) {
-  const ofLayers = initialiserOfLayers({ blocks: Object.fromEntries(blocks.entries()), norm });
-  return (spec: ParamSpec, path: string): Initialiser => (/^(blocks|norm)\./.test(path) ? ofLayers(spec, path) : normal({ std: 0.02 }));
+/** Embeddings start as N(0, 0.02²); every other parameter as its layer says. */
+function initialiserFor(layers: LayerTree) {
+  const ofLayers = initialiserOfLayers(layers);
+  return (spec: ParamSpec, path: string): Initialiser => (spec.role === 'embedding' ? normal({ std: 0.02 }) : ofLayers(spec, path));
 }
 
 function checkTokens(tokens: Tensor2D): void {

@@ -4,3 +4,4 @@ export { addLayerNorm } from './addLayerNorm.ts';
 export { initRmsNorm, rmsNorm, type RmsNormOptions, type RmsNormParams } from './rmsNorm.ts';
 export { rmsNormLayer } from './rmsNormLayer.ts';
 export { addRmsNorm } from './addRmsNorm.ts';
+export { qkNorm } from './qkNorm.ts';

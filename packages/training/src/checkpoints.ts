@@ -25,7 +25,7 @@ export type StateMetadata = {
 };
 
 /** Trained — what a step changes: saved and restored together. */
-export type Trained = { params: Tree<Variable>; optimizer: OptimizerState };
+export type Trained = { params: Tree<Variable>; optimizer: OptimizerState; state?: Tree<Variable> };
 
 export type Snapshot = { trained: Trained; step: number; seed: number; config: RunConfig };
 
@@ -41,7 +41,7 @@ export async function listCheckpoints(store: RunStore): Promise<number[]> {
   return steps.sort((a, b) => b - a);
 }
 
-/** leavesOf — tensors and plain numbers of parameters and optimizer, by path: `params.…`, `optimizer.…`. */
+/** leavesOf — tensors and plain numbers of parameters, optimizer and untrained state, by path: `params.…`, `optimizer.…`, `state.…`. */
 export function leavesOf(trained: Trained): { tensors: Record<string, Variable>; counters: Record<string, number> } {
   const entries = treeEntries<unknown>(trained as unknown as Tree<unknown>);
   return {

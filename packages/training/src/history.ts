@@ -1,15 +1,21 @@
+import type { Reading } from '@evenkeel/core-tensor';
 import type { Metrics } from './metrics.ts';
 import { spreadOf, type Spread } from './spread.ts';
 
 const AVERAGED_LOSSES = 20;
 
 /** History — what of a run's metrics its result is made of. */
-export type History = { losses: number[]; durations: number[]; valLoss: number | undefined };
+export type History = { losses: number[]; durations: number[]; valLoss: number | undefined; readings: Reading[] };
 
 /** historyOf — the history that some metrics leave. */
 export function historyOf(metrics: readonly Metrics[]): History {
-  const history: History = { losses: [], durations: [], valLoss: undefined };
-  for (const each of metrics) remember(history, each);
+  const history: History = { losses: [], durations: [], valLoss: undefined, readings: [] };
+  const steps = new Map(metrics.flatMap((each) => (each.kind === 'step' ? [[each.step, each] as const] : [])));
+  for (const each of metrics) {
+    remember(history, each);
+    const measured = each.kind === 'monitor' ? steps.get(each.step) : undefined;
+    if (each.kind === 'monitor' && measured !== undefined) history.readings.push({ step: each.step, loss: measured.loss, gradNorm: measured.gradNorm, values: each.values });
+  }
   return history;
 }
 
@@ -19,6 +25,7 @@ export function remember(history: History, metrics: Metrics): void {
     history.valLoss = metrics.valLoss;
     return;
   }
+  if (metrics.kind === 'monitor') return;
   history.durations.push(metrics.msPerStep);
   history.losses.push(metrics.loss);
   if (history.losses.length > AVERAGED_LOSSES) history.losses.shift();

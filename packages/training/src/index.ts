@@ -1,11 +1,11 @@
 export { train, type TrainResult } from './train.ts';
 export type { TrainCallbacks, TrainOptions } from './trainOptions.ts';
-export type { StepContext } from './runStep.ts';
+export type { ModelState, StepContext } from './runStep.ts';
 export { NonFiniteError, type NonFiniteDetails, type NonFiniteQuantity } from './nonFiniteError.ts';
 export type { RunStore } from './runStore.ts';
 export { directoryStore } from './directoryStore.ts';
 export { memoryStore } from './memoryStore.ts';
-export { readMetrics, type EvalMetrics, type Metrics, type StepMetrics } from './metrics.ts';
+export { readMetrics, type EvalMetrics, type Metrics, type MonitorMetrics, type StepMetrics } from './metrics.ts';
 export type { RunConfig } from './configDifferences.ts';
 export type { Resumed } from './resume.ts';
 export type { Spread } from './spread.ts';

@@ -1,8 +1,8 @@
 import { Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { foldSeed, treeLeaves, type OptimizerState, type Reading, type Tree } from '@evenkeel/core-tensor';
 import { saveCheckpoint } from './checkpoints.ts';
 import { remember, type History } from './history.ts';
-import { appendMetrics, type EvalMetrics, type StepMetrics } from './metrics.ts';
+import { appendMetrics, type EvalMetrics, type MonitorMetrics, type StepMetrics } from './metrics.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
 import { stepRunner, type StepRunner } from './runStep.ts';
 import type { Settings } from './trainOptions.ts';
@@ -42,7 +42,7 @@ async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, r
   const { step } = position;
   const startedAt = performance.now();
   const batch = await settings.batches(step);
-  const measured = await runner.run(batch, { step, seed: foldSeed(seed, 'step', step) }).finally(() => freeBatch(batch));
+  const { values, ...measured } = await runner.run(batch, { step, seed: foldSeed(seed, 'step', step) }).finally(() => freeBatch(batch));
   const msPerStep = performance.now() - startedAt;
   const metrics: StepMetrics = {
     kind: 'step', step: step + 1, ...measured,
@@ -54,6 +54,15 @@ async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, r
   remember(position.history, metrics);
   if (store !== undefined) await appendMetrics(store, metrics);
   await callbacks.onStep?.(metrics);
+  if (values !== undefined) await takeReading(settings, { step: metrics.step, ...measured, values }, position);
+}
+
+async function takeReading<P extends Tree<Variable>, B>({ monitor, store, callbacks }: Settings<P, B>, reading: Reading, { history: { readings } }: Position): Promise<void> {
+  const findings = monitor?.judge?.(reading, readings) ?? [];
+  readings.push(reading);
+  const metrics: MonitorMetrics = { kind: 'monitor', step: reading.step, values: reading.values, findings };
+  if (store !== undefined) await appendMetrics(store, metrics);
+  await callbacks.onReading?.(metrics);
 }
 
 /** The batch is the loop's: every tensor in it is freed; typed arrays are left to the garbage collector. */
@@ -76,9 +85,9 @@ async function takeEvaluation<P extends Tree<Variable>, B>(
 }
 
 async function takeCheckpoint<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState, position: Position): Promise<void> {
-  const { store, params, seed, config, keepCheckpoints, callbacks } = settings;
+  const { store, params, modelState, seed, config, keepCheckpoints, callbacks } = settings;
   if (store === undefined) return;
   const { step } = position;
-  position.checkpoint = await saveCheckpoint(store, { trained: { params, optimizer }, step, seed, config }, keepCheckpoints, position.damaged);
+  position.checkpoint = await saveCheckpoint(store, { trained: { params, optimizer, ...(modelState && { state: modelState.values }) }, step, seed, config }, keepCheckpoints, position.damaged);
   await callbacks.onCheckpoint?.({ step, path: position.checkpoint });
 }

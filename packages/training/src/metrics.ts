@@ -1,4 +1,4 @@
-import { ConfigError } from '@evenkeel/core-tensor';
+import { ConfigError, type Finding, type Reading } from '@evenkeel/core-tensor';
 import type { RunStore } from './runStore.ts';
 
 /** StepMetrics — one training step. All but `msPerStep` and `tokensPerSecond` are the same in every run of the same seed. */
@@ -17,7 +17,10 @@ export type StepMetrics = {
 /** EvalMetrics — one evaluation after `step` steps. */
 export type EvalMetrics = { readonly kind: 'eval'; readonly step: number; readonly valLoss: number };
 
-export type Metrics = StepMetrics | EvalMetrics;
+/** MonitorMetrics — a monitor's reading of a step, and what it found. */
+export type MonitorMetrics = { readonly kind: 'monitor'; readonly step: number; readonly values: Reading['values']; readonly findings: readonly Finding[] };
+
+export type Metrics = StepMetrics | EvalMetrics | MonitorMetrics;
 
 /** METRICS_PATH — one JSON object per line, appended as the run goes. */
 export const METRICS_PATH = 'metrics.jsonl';
@@ -55,7 +58,7 @@ const completeLines = (text: string): string[] => text.split('\n').slice(0, -1);
 function parseLine(line: string, index: number): Metrics {
   try {
     const value = JSON.parse(line) as Metrics;
-    if (Number.isSafeInteger(value.step) && (value.kind === 'step' || value.kind === 'eval')) return value;
+    if (Number.isSafeInteger(value.step) && ['step', 'eval', 'monitor'].includes(value.kind)) return value;
   } catch {
     // reported below
   }

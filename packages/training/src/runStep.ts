@@ -1,12 +1,14 @@
 import { dispose, tidy, Tensor, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
 import {
-  canCapture, captureStep, ifFinite, treeEntries, treeLeaves, valueAndGrad, type GradientTransform, type OptimizerState, type Seed, type StepNumber, type Tree,
+  canCapture, captureStep, ifFinite, treeEntries, treeLeaves, valueAndGrad,
+  type ApplyOptions, type GradientTransform, type LayerState, type Monitor, type OptimizerState, type Seed, type StepNumber, type Tree,
 } from '@evenkeel/core-tensor';
 import { applyUpdates, globalNorm, type LossScaler, type LossScaleState } from '@evenkeel/optimizers';
 import { NonFiniteError } from './nonFiniteError.ts';
+import { freeWatched, isReadingDue, readValues, watched, type Watched } from './watching.ts';
 
-/** StepContext — what the loss is told besides parameters and batch. */
-export type StepContext = {
+/** StepContext — what the loss is told besides parameters and batch; hand it on to the model as its options. */
+export type StepContext = Pick<ApplyOptions, 'state' | 'observe'> & {
   /** Steps done before this one: 0 in the first. A loss that reads it is not captured on devices that capture steps. */
   readonly step: number;
   /** All randomness of this step, for `foldSeed` and options named `seed`; differs from step to step. */
@@ -23,10 +25,16 @@ export type Step<P extends Tree<Variable>, B> = {
   capture?: boolean;
   /** Where the optimizer is one of `lossScaling`. */
   scaler?: LossScaler;
+  /** Untrained values of the model, and what brings them up to date after each update of the parameters. */
+  modelState?: ModelState;
+  monitor?: Monitor;
 };
 
-/** What is measured in a step: the loss and the global norm of its gradient, before the update. */
-export type Measured = { loss: number; gradNorm: number };
+/** ModelState — untrained values of a model, and how they follow its parameters: `{ values: model.state.init(params), update: model.state.update }`. */
+export type ModelState = { readonly values: Tree<Variable>; readonly update: LayerState['update'] };
+
+/** What is measured in a step: the loss and the global norm of its gradient, before the update; what a monitor read. */
+export type Measured = { loss: number; gradNorm: number; values?: Readonly<Record<string, readonly number[]>> };
 
 /** StepRunner — does one step after the other; to be disposed. */
 export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }): Promise<Measured>; dispose(): void };
@@ -41,29 +49,34 @@ export type StepRunner<B> = { run(batch: B, at: { step: number; seed: number }):
  * @returns `run` does a step; it throws NonFiniteError naming the first parameter or gradient that is not finite.
  */
 export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): StepRunner<B> {
-  const { params, optimizer, state, scaler, capture = true } = given;
+  const { state, scaler, capture = true } = given;
   let wasSkipped = false;
   const captured = captureStep((batch: Tree<Tensor>, { step, seed }: { step: number | StepNumber; seed: number | StepNumber }) => {
-    const context: StepContext = { seed, train: true, get step() { return Number(step); } }; // reading it in JavaScript ends the capture
-    const { value, grads } = gradientsOf(given, batch as B, context);
+    const context = { seed, train: true as const, get step() { return Number(step); } }; // reading it in JavaScript ends the capture
+    const watch = given.monitor && watched(given.monitor); // in every step, so that all are the same; it is read when it is due
+    const { value, grads } = gradientsOf(given, batch as B, context, watch);
     const norm = globalNorm(grads);
     wasSkipped = true;
     ifFinite([value, norm], () => {
       wasSkipped = false;
-      applyUpdates(params, optimizer.update(grads, state, params));
+      update(given, grads, watch);
     }, 'skip');
-    return { loss: value, norm };
+    return { loss: value, norm, watched: { ...watch?.tensors } };
   });
   const attempt = async (batch: B, at: { step: number; seed: number }): Promise<Measured> => {
     if (!capture || !canCapture() || !isTensors(batch) || captured.status().state === 'eager') return attemptEagerly(given, batch, { ...at, train: true });
     const counters = countersOf(state);
     wasSkipped = false;
-    const { loss: value, norm } = captured(batch, at);
+    const { loss: value, norm, watched: tensors } = captured(batch, at);
     if (wasSkipped) { // it turned out that the device cannot check it
       dispose([value, norm]);
+      freeWatched(tensors);
       return attemptEagerly(given, batch, { ...at, train: true });
     }
-    const measured = await readBoth(given, value, norm).finally(() => dispose([value, norm]));
+    const measured = await readStep(given, { value, norm, tensors: isDue(given, at) ? tensors : {} }).finally(() => {
+      dispose([value, norm]);
+      freeWatched(tensors);
+    });
     if (!isFinite(measured)) restore(counters); // the device has left tensors alone, but JavaScript has counted the step
     return measured;
   };
@@ -82,12 +95,25 @@ export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): Step
   };
 }
 
-function gradientsOf<P extends Tree<Variable>, B>({ params, loss, state, scaler }: Step<P, B>, batch: B, context: StepContext): { value: Tensor; grads: Tree<Tensor> } {
+function gradientsOf<P extends Tree<Variable>, B>(
+  { params, loss, state, scaler, modelState }: Step<P, B>, batch: B, context: StepContext, watch?: Watched,
+): { value: Tensor; grads: Tree<Tensor> } {
+  const call = Object.assign(context, { state: modelState?.values, observe: watch?.observe }); // not a copy: reading its `step` means something
   return valueAndGrad((leaves) => {
-    const value = loss(leaves, batch, context);
+    const value = loss(leaves, batch, call);
     return scaler === undefined ? value : scaler.scaleLoss(value, state as LossScaleState);
   }, params) as { value: Tensor; grads: Tree<Tensor> };
 }
+
+/** Changes the parameters, and what follows them. */
+function update<P extends Tree<Variable>, B>({ params, optimizer, state, modelState }: Step<P, B>, grads: Tree<Tensor>, watch: Watched | undefined): void {
+  const updates = optimizer.update(grads, state, params);
+  watch?.measure({ params, grads, updates });
+  applyUpdates(params, updates);
+  modelState?.update(params, modelState.values);
+}
+
+const isDue = <P extends Tree<Variable>, B>({ monitor }: Step<P, B>, { step }: { step: number }): boolean => monitor !== undefined && isReadingDue(monitor, step);
 
 /** The numbers of a state, by the objects that hold them. */
 function countersOf(state: object): [holder: Record<string, unknown>, key: string, value: number][] {
@@ -115,16 +141,28 @@ async function readBoth<P extends Tree<Variable>, B>({ state, scaler }: Step<P, 
   return { loss: lossValue / scale, gradNorm: gradNorm / scale };
 }
 
+/** The numbers of a step; what was watched only if the step is one that counts. */
+async function readStep<P extends Tree<Variable>, B>(given: Step<P, B>, { value, norm, tensors }: { value: Tensor; norm: Tensor; tensors: Watched['tensors'] }): Promise<Measured> {
+  const measured = await readBoth(given, value, norm);
+  return Object.keys(tensors).length > 0 && isFinite(measured) ? { ...measured, values: await readValues(tensors) } : measured;
+}
+
 async function attemptEagerly<P extends Tree<Variable>, B>(given: Step<P, B>, batch: B, context: StepContext): Promise<Measured> {
-  const { params, optimizer, state } = given;
-  const { value, grads } = gradientsOf(given, batch, context);
-  const norm = globalNorm(grads);
+  const watch = isDue(given, context) ? watched(given.monitor as Monitor) : undefined;
+  const made: Tensor[] = [];
+  let grads: Tree<Tensor> | undefined;
   try {
-    const measured = await readBoth(given, value, norm);
-    if (isFinite(measured)) tidy(() => applyUpdates(params, optimizer.update(grads, state, params)));
-    return measured;
+    const computed = gradientsOf(given, batch, context, watch);
+    ({ grads } = computed);
+    const norm = globalNorm(grads);
+    made.push(computed.value, norm);
+    const measured = await readBoth(given, computed.value, norm);
+    if (!isFinite(measured)) return measured;
+    tidy(() => update(given, grads as Tree<Tensor>, watch));
+    return watch === undefined ? measured : { ...measured, values: await readValues(watch.tensors) };
   } finally {
-    dispose([value, norm, grads] as TensorContainer);
+    dispose([made, grads ?? []] as TensorContainer);
+    freeWatched(watch?.tensors ?? {});
   }
 }
 

@@ -60,10 +60,10 @@ export async function train<P extends Tree<Variable>, B>(options: TrainOptions<P
 type Started = Position & { optimizer: OptimizerState; resumedFrom: number | undefined };
 
 async function start<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState): Promise<Started> {
-  const { store, params, seed, config, steps, callbacks } = settings;
+  const { store, params, modelState, seed, config, steps, callbacks } = settings;
   const fresh = { step: 0, history: historyOf([]), optimizer, resumedFrom: undefined, checkpoint: undefined, damaged: [] };
   if (store === undefined) return fresh;
-  const resumed = settings.resume === true ? await resume(store, { trained: { params, optimizer }, seed, config }) : await refuseToOverwrite(store);
+  const resumed = settings.resume === true ? await resume(store, { trained: { params, optimizer, ...(modelState && { state: modelState.values }) }, seed, config }) : await refuseToOverwrite(store);
   if (resumed === undefined) {
     await store.writeText(METRICS_PATH, '');
     return fresh;

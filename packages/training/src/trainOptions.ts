@@ -1,16 +1,18 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkInteger, checkOneOf, type GradientTransform, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, checkOneOf, type GradientTransform, type Monitor, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { lossScaling, type LossScaler } from '@evenkeel/optimizers';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
-import type { EvalMetrics, StepMetrics } from './metrics.ts';
+import type { EvalMetrics, MonitorMetrics, StepMetrics } from './metrics.ts';
 import type { Resumed } from './resume.ts';
-import type { StepContext } from './runStep.ts';
+import type { ModelState, StepContext } from './runStep.ts';
 import type { RunStore } from './runStore.ts';
 
 /** TrainCallbacks — called and awaited as things happen; an error thrown by one ends the run. */
 export type TrainCallbacks = {
   onResume?: (resumed: Resumed) => void | Promise<void>;
   onStep?: (metrics: StepMetrics) => void | Promise<void>;
+  /** A monitor's reading, with what it found. */
+  onReading?: (metrics: MonitorMetrics) => void | Promise<void>;
   onEval?: (metrics: EvalMetrics) => void | Promise<void>;
   onCheckpoint?: (checkpoint: { readonly step: number; readonly path: string }) => void | Promise<void>;
 };
@@ -23,6 +25,13 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   /** The batch of a step, counted from 0: a function of the step alone. Tensors in it are freed after the step. */
   batches: (step: number) => B | Promise<B>;
   optimizer: GradientTransform;
+  /**
+   * Untrained values of the model, saved with the parameters and brought up to date after each step:
+   * `{ values: model.state.init(params), update: model.state.update }`. They stay the caller's; `loss` gets them as `context.state`.
+   */
+  modelState?: ModelState;
+  /** Watches steps from within: `monitor()` of @evenkeel/diagnostics. `loss` must hand `context` on to the model. */
+  monitor?: Monitor;
   steps: number;
   seed: number;
   /** The validation loss at the present parameters; must not depend on when it is called. */
@@ -70,6 +79,7 @@ export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<
   checkInteger('train', 'evalEvery', evalEvery);
   checkInteger('train', 'checkpointEvery', checkpointEvery);
   checkInteger('train', 'keepCheckpoints', keepCheckpoints);
+  if (options.monitor !== undefined) checkInteger('train', 'monitor.every', options.monitor.every);
   if (options.lossScale !== undefined) checkOneOf('train', 'lossScale', options.lossScale, ['dynamic']);
   const scaler = options.lossScale === undefined ? undefined : lossScaling(options.optimizer);
   return { ...options, ...(scaler && { optimizer: scaler as unknown as GradientTransform, scaler }), evalEvery, checkpointEvery, keepCheckpoints, config: jsonCopy(config), callbacks };

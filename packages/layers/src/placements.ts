@@ -1,0 +1,82 @@
+import { checkOneOf, ConfigError } from '@evenkeel/core-tensor';
+
+/** PlacementName — the placements that have a name; `peri` is also known as sandwich norm. */
+export type PlacementName = 'pre' | 'post' | 'peri' | 'output' | 'lns' | 'deepnorm' | 'none';
+
+/** BlockPlace — which block of a model: `block` from 0, of `depth`. The index is that of the whole model, wherever the block is computed. */
+export type BlockPlace = { readonly block: number; readonly depth: number };
+
+/**
+ * PlacementRule — where the norms of a block stand, and what is scaled. For each of its two sub-layers f:
+ *
+ *     z = inputScale · norm(x)        if `input`, else x
+ *     b = norm(outputScale · f(z))    if `output`, else outputScale · f(z)
+ *     y = norm(residualScale · x + b) if `sum`, else residualScale · x + b
+ *
+ * Each factor is 1 where it is absent.
+ */
+export type PlacementRule = {
+  readonly input?: boolean;
+  readonly output?: boolean;
+  readonly sum?: boolean;
+  /** Whether the model has one more norm before its head. */
+  readonly final?: boolean;
+  readonly inputScale?: (at: BlockPlace) => number;
+  readonly outputScale?: (at: BlockPlace) => number;
+  readonly residualScale?: (at: BlockPlace) => number;
+  /** Whether the projections into the residual stream start smaller by 1/√(2·depth), as in GPT-2. */
+  readonly shrinkInit?: boolean;
+  /** Factor of the first values of the MLP, of the attention's output projection and of its value rows. */
+  readonly initScale?: (at: BlockPlace) => number;
+};
+
+/** Placement — where the norms stand: by name, or as a rule of one's own. */
+export type Placement = PlacementName | PlacementRule;
+
+/** layerNormScale — 1/√l for block l counted from 1; Sun et al. 2025, arXiv:2502.05795. */
+const layerNormScale = ({ block }: BlockPlace): number => 1 / Math.sqrt(block + 1);
+
+export type LayerNormScalingOptions = {
+  /** Where the factor acts: on the normalised input (default), or on what the sub-layer gives, which is better in vision transformers. */
+  readonly position?: 'afterNorm' | 'afterSublayer';
+};
+
+/**
+ * layerNormScaling — pre-norm whose norms in block l = 1, 2, … are multiplied by 1/√l, so that deep blocks keep contributing.
+ *
+ * @param options  `position`: `afterNorm` (default; what the name `lns` means) or `afterSublayer`.
+ * @throws ConfigError  if `position` is neither.
+ *
+ * Source: Sun et al. 2025, arXiv:2502.05795, §4 and table 6. Projections start at their full size: smaller ones weaken the effect.
+ */
+export function layerNormScaling({ position = 'afterNorm' }: LayerNormScalingOptions = {}): PlacementRule {
+  checkOneOf('layerNormScaling', 'position', position, ['afterNorm', 'afterSublayer']);
+  return { input: true, final: true, ...(position === 'afterNorm' ? { inputScale: layerNormScale } : { outputScale: layerNormScale }) };
+}
+
+/** The placements by name, with the paper of each. */
+const PLACEMENTS: Readonly<Record<PlacementName, PlacementRule>> = {
+  pre: { input: true, final: true, shrinkInit: true }, // Xiong et al. 2020, arXiv:2002.04745
+  post: { sum: true, shrinkInit: true }, // Vaswani et al. 2017, arXiv:1706.03762
+  peri: { input: true, output: true, final: true, shrinkInit: true }, // Kim et al. 2025, arXiv:2502.02732
+  output: { output: true, final: true, shrinkInit: true }, // OLMo 2, 2024, arXiv:2501.00656
+  lns: layerNormScaling(),
+  deepnorm: { // Wang et al. 2022, arXiv:2203.00555, for a decoder or an encoder alone
+    sum: true, residualScale: ({ depth }) => (2 * depth) ** 0.25, initScale: ({ depth }) => (8 * depth) ** -0.25,
+  },
+  none: { shrinkInit: true },
+};
+
+/**
+ * placementRule — the rule of a placement.
+ *
+ * @throws ConfigError  if the name is unknown or the rule is no object.
+ */
+export function placementRule(fn: string, placement: Placement): PlacementRule {
+  if (typeof placement === 'string') {
+    checkOneOf(fn, 'placement', placement, Object.keys(PLACEMENTS) as PlacementName[]);
+    return PLACEMENTS[placement];
+  }
+  if (typeof placement !== 'object' || placement === null) throw new ConfigError(`${fn}: placement must be a name or a PlacementRule, got ${String(placement)}`);
+  return placement;
+}
