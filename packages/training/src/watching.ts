@@ -1,3 +1,4 @@
+// eslint-disable-next-line no-restricted-imports -- what a monitor computes within a step is read after it
 import { dispose, keep, type Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
 import { ConfigError, unrecorded, type Monitor, type Observe, type Reading } from '@evenkeel/core-tensor';
 
@@ -17,7 +18,7 @@ export function watched(monitor: Monitor): Watched {
   const add = (made: () => Readonly<Record<string, Tensor>> | undefined): void => {
     for (const [name, tensor] of Object.entries(unrecorded(() => ({ ...made() })))) {
       if (name in tensors) throw new ConfigError(`train: monitor must give each value a name of its own, got ${name} twice`);
-      tensors[name] = keepTensor(tensor);
+      tensors[name] = keep(tensor);
     }
   };
   return {
@@ -30,9 +31,6 @@ export function watched(monitor: Monitor): Watched {
     tensors,
   };
 }
-
-// eslint-disable-next-line no-restricted-imports -- what a monitor computes within a step is read after it
-const keepTensor = (tensor: Tensor): Tensor => keep(tensor);
 
 /** readValues — the numbers of some tensors, by name. */
 export async function readValues(tensors: Readonly<Record<string, Tensor>>): Promise<Reading['values']> {
