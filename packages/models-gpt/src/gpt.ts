@@ -1,4 +1,4 @@
-import { add, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
+import { add, mul, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
   checkDtype, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
   type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LayerState, type LinearFactory, type MlpFactory, type NormFactory, type Params,
@@ -90,7 +90,9 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   };
   const toLogits = (x: Tensor, params: GptParams, call: ApplyOptions): Tensor => {
     const normed = layers.norm === undefined ? x : layers.norm.apply(x, params.norm as Tree<Tensor>, partOptions(call, 'norm'));
-    const logits = layers.head === undefined ? linear(normed, params.tokenEmbedding) : layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head'));
+    const logits = layers.head === undefined
+      ? linear(normed, params.tokenEmbedding, { scale: config.logitScale })
+      : scaled(layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head')), config.logitScale);
     call.observe?.('logits', logits);
     return logits; // b t v
   };
@@ -132,6 +134,8 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   } satisfies Gpt);
 }
 
+const scaled = (logits: Tensor, scale: number): Tensor => (scale === 1 ? logits : mul(logits, scale));
+
 const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
 
 type GptLayers = { readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer; readonly head?: Layer };
@@ -167,8 +171,8 @@ function attentionWithDropout(dropout: number): AttentionFn {
   return Object.assign(attention, { packed: ((qkv, call) => flashAttentionPacked(qkv, { ...call, dropout })) satisfies AttentionFn['packed'] });
 }
 
-function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, head }: GptTechniques): string[] {
-  const given = { norm, qkNorm, head, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
+function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, head, logitScale = 1 }: GptTechniques & Partial<GptConfig>): string[] {
+  const given = { norm, qkNorm, head, logitScale: logitScale === 1 ? undefined : logitScale, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
   return Object.entries(given).flatMap(([name, technique]) => (technique === undefined ? [] : [name]));
 }
 
