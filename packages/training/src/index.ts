@@ -11,3 +11,7 @@ export type { Resumed } from './resume.ts';
 export type { Spread } from './spread.ts';
 export { writeReport } from './writeReport.ts';
 export { renderReport, type ReportOptions } from './report/renderReport.ts';
+export { lineChart } from './report/lineChart.ts';
+export type { Axis, LineChart, Reference, Series } from './report/chartTypes.ts';
+export type { Point } from './report/curves.ts';
+export { renderPage, type Cell, type Page, type PageSection, type PageTable, type Tile, type Tone } from './report/renderPage.ts';

@@ -1,0 +1,5 @@
+export { coalesce } from './coalesce.ts';
+export { decoalesce } from './decoalesce.ts';
+export { interpolate } from './interpolate.ts';
+export type { MapOptions } from './options.ts';
+export type { GroupingKind } from './grouping.ts';
