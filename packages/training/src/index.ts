@@ -1,6 +1,6 @@
 export { train, type TrainResult } from './train.ts';
 export type { TrainCallbacks, TrainOptions } from './trainOptions.ts';
-export type { ModelState, StepContext } from './runStep.ts';
+export type { ModelState, StepContext } from './stepGradient.ts';
 export { NonFiniteError, type NonFiniteDetails, type NonFiniteQuantity } from './nonFiniteError.ts';
 export type { RunStore } from './runStore.ts';
 export { directoryStore } from './directoryStore.ts';
