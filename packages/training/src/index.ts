@@ -11,3 +11,7 @@ export type { Resumed } from './resume.ts';
 export type { Spread } from './spread.ts';
 export { writeReport } from './writeReport.ts';
 export { renderReport, type ReportOptions } from './report/renderReport.ts';
+export { multilevelTrain, type MultilevelResult, type StageResult } from './multilevel/multilevelTrain.ts';
+export { multilevelPlan, type MultilevelPlan, type PlanOptions, type Stage } from './multilevel/multilevelPlan.ts';
+export { stageStore } from './multilevel/stageStore.ts';
+export type { Level, MultilevelCallbacks, MultilevelOptions, StageOptions } from './multilevel/multilevelOptions.ts';
