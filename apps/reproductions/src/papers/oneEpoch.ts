@@ -1,5 +1,5 @@
 import type { GradientTransform } from '@evenkeel/core-tensor';
-import { epochBatches, type Tokens } from '@evenkeel/data';
+import { epochBatches, splitTokens } from '@evenkeel/data';
 import { fitPowerLaw } from '@evenkeel/diagnostics';
 import { gpt } from '@evenkeel/models-gpt';
 import { adamw, cosine } from '@evenkeel/optimizers';
@@ -58,7 +58,7 @@ async function runOf(lab: Lab, task: TextTask, seed: number, kind: Kind): Promis
   lab.say(`${kind.name}: ${steps} steps`);
   const window = { batchSize, contextLength: sizes.contextLength };
   const all = steps * batchSize * sizes.contextLength + sizes.contextLength;
-  const text: Tokens = firstOf(task.train, Math.min(task.train.length, Math.ceil(all / kind.epochs)));
+  const text = splitTokens(task.train, Math.max(0, 1 - all / kind.epochs / task.train.length)).train; // the beginning
   const batches = epochBatches(text, { ...window, seed, allowRepeat: kind.epochs > 1 });
   const model = gpt({ vocabSize: task.vocabSize, ...sizes, dropout: kind.dropout });
   const valBatches = task.valBatches({ ...window, count: lab.quick ? 8 : 32 });
@@ -73,10 +73,6 @@ async function runOf(lab: Lab, task: TextTask, seed: number, kind: Kind): Promis
   });
   return { ...kind, result, validation };
 }
-
-/** The first tokens, read where they lie. */
-const firstOf = (tokens: Tokens, length: number): Tokens =>
-  ('subarray' in tokens ? tokens.subarray(0, length) : { length, read: (start: number, into: Int32Array) => tokens.read(start, into) }) as Tokens;
 
 function powerLaw(losses: readonly number[]) {
   const means = Array.from({ length: Math.floor(losses.length / 10) }, (_, i) => ({ x: 10 * i + 5, y: meanOf(losses.slice(10 * i, 10 * i + 10)) }));
