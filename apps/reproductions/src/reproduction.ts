@@ -1,21 +1,11 @@
+import type { LineChart } from '@evenkeel/training';
 import type { Lab } from './lab.ts';
 
 /** Numbers — what was measured of one arm, by name: `valLoss`, `largestStableRate`. */
 export type Numbers = Readonly<Record<string, number>>;
 
-/** Curve — one line of a chart. A point whose y is not finite is a gap. */
-export type Curve = { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] };
-
 /** Chart — what one seed shows at a glance. */
-export type Chart = {
-  readonly title: string;
-  /** With its unit: `step`, `loss (nats)`. */
-  readonly x: string;
-  readonly y: string;
-  readonly logX?: boolean;
-  readonly logY?: boolean;
-  readonly curves: readonly Curve[];
-};
+export type Chart = LineChart;
 
 /** Measurement — both arms with one seed. */
 export type Measurement = { readonly baseline: Numbers; readonly technique: Numbers; readonly charts: readonly Chart[] };

@@ -1,4 +1,4 @@
-import { add, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
+import { add, mul, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
   checkDtype, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
   type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LayerState, type LinearFactory, type MlpFactory, type NormFactory, type Params,
@@ -94,7 +94,9 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   };
   const toLogits = (x: Tensor, params: GptParams, call: ApplyOptions): Tensor => {
     const normed = layers.norm === undefined ? x : layers.norm.apply(x, params.norm as Tree<Tensor>, partOptions(call, 'norm'));
-    const logits = layers.head === undefined ? linear(normed, params.tokenEmbedding) : layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head'));
+    const logits = layers.head === undefined
+      ? linear(normed, params.tokenEmbedding, { scale: config.logitScale })
+      : scaled(layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head')), config.logitScale);
     call.observe?.('logits', logits);
     return logits; // b t v
   };
@@ -136,6 +138,8 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   } satisfies Gpt);
 }
 
+const scaled = (logits: Tensor, scale: number): Tensor => (scale === 1 ? logits : mul(logits, scale));
+
 const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
 
 type GptLayers = { readonly embeddingNorm?: Layer; readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer; readonly head?: Layer };
@@ -172,8 +176,13 @@ function attentionWithDropout(dropout: number): AttentionFn {
   return Object.assign(attention, { packed: ((qkv, call) => flashAttentionPacked(qkv, { ...call, dropout })) satisfies AttentionFn['packed'] });
 }
 
-function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, embeddingNorm, head }: GptTechniques): string[] {
-  const given = { norm, qkNorm, embeddingNorm, head, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
+function departuresOf(techniques: GptTechniques & Partial<GptConfig>): string[] {
+  const { norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, embeddingNorm, head, logitScale = 1 } = techniques;
+  const given = {
+    norm, qkNorm, embeddingNorm, head, linear: linearOption, mlp,
+    attention: attention === flashAttention ? undefined : attention, placement: placement === 'pre' ? undefined : placement,
+    logitScale: logitScale === 1 ? undefined : logitScale,
+  };
   return Object.entries(given).flatMap(([name, technique]) => (technique === undefined ? [] : [name]));
 }
 

@@ -5,12 +5,13 @@ import { linearLayer, type PlacementName } from '@evenkeel/layers';
 import { gpt } from '@evenkeel/models-gpt';
 import { rmsNormLayer } from '@evenkeel/norms';
 import { adamw, cosine } from '@evenkeel/optimizers';
+import type { Axis } from '@evenkeel/training';
 import { dropOfEachBlock } from '../dropOfEachBlock.ts';
 import { hiddenProfile, type HiddenProfile } from '../hiddenProfile.ts';
 import { tensorsOf, textTask, type Lab, type TextTask } from '../lab.ts';
 import { byFanIn } from '../initialisers.ts';
 import { meanOf, numbered } from '../numbers.ts';
-import type { Measurement, Reproduction } from '../reproduction.ts';
+import type { Chart, Measurement, Reproduction } from '../reproduction.ts';
 import { trainArm } from '../trainArm.ts';
 
 const sizesOf = (quick: boolean) => ({ depth: quick ? 12 : 24, dim: 32, numHeads: 2, contextLength: 64, batchSize: 8, steps: quick ? 40 : 300 });
@@ -40,16 +41,16 @@ async function measure(lab: Lab, seed: number): Promise<Measurement> {
   const task = await textTask(lab);
   const pre = await arm(lab, task, seed, 'pre');
   const lns = await arm(lab, task, seed, 'lns');
-  const over = (name: string, y: string, pick: (profile: Arm) => readonly number[], logY = false) => ({
-    title: name, x: 'block', y, logY,
-    curves: [{ name: 'pre-norm', points: numbered(pick(pre)) }, { name: 'LayerNorm Scaling', points: numbered(pick(lns)) }],
+  const over = (title: string, y: Axis, pick: (profile: Arm) => readonly number[]): Chart => ({
+    title, x: { label: 'block' }, y,
+    series: [{ name: 'pre-norm', points: numbered(pick(pre)) }, { name: 'LayerNorm Scaling', points: numbered(pick(lns)) }],
   });
   return {
     baseline: pre.numbers, technique: lns.numbers,
     charts: [
-      over('Variance of the residual stream over depth, after training', 'variance', ({ profile }) => profile.variances, true),
-      over('How far each block turns the stream', 'angular distance', ({ profile }) => [NaN, ...profile.angularDistances]),
-      over('What each block is worth', 'rise of the loss when it is removed (nats)', ({ drops }) => [NaN, ...drops]),
+      over('Variance of the residual stream over depth, after training', { label: 'variance', scale: 'log' }, ({ profile }) => profile.variances),
+      over('How far each block turns the stream', { label: 'angular distance', fromZero: true }, ({ profile }) => [NaN, ...profile.angularDistances]),
+      over('What each block is worth', { label: 'rise of the loss without it', unit: 'nats' }, ({ drops }) => [NaN, ...drops]),
     ],
   };
 }

@@ -43,14 +43,14 @@ async function measure(lab: Lab, seed: number): Promise<Measurement> {
   const arms: Arm[] = [];
   for (const name of names) arms.push(await arm(lab, task, seed, name));
   const [pre, peri] = arms as [Arm, Arm, Arm];
-  const chart = (about: Omit<Chart, 'curves'>, points: (arm: Arm) => readonly number[], from = 0): Chart =>
-    ({ ...about, curves: arms.map((each, i) => ({ name: `${names[i]}-norm`, points: numbered(points(each), from) })) });
+  const chart = (about: Omit<Chart, 'series'>, points: (arm: Arm) => readonly number[], from = 0): Chart =>
+    ({ ...about, series: arms.map((each, i) => ({ name: `${names[i]}-norm`, points: numbered(points(each), from) })) });
   return {
     baseline: pre.numbers, technique: peri.numbers,
     charts: [
-      chart({ title: 'Variance of the residual stream over depth, after training', x: 'block', y: 'variance', logY: true }, ({ profile }) => profile?.variances ?? []),
-      chart({ title: 'Norm of the gradient', x: 'step', y: 'global norm', logY: true }, ({ result }) => result.gradNorms, 1),
-      chart({ title: 'Training loss', x: 'step', y: 'loss (nats)' }, ({ result }) => result.losses, 1),
+      chart({ title: 'Variance of the residual stream over depth, after training', x: { label: 'block' }, y: { label: 'variance', scale: 'log' } }, ({ profile }) => profile?.variances ?? []),
+      chart({ title: 'Norm of the gradient', x: { label: 'step' }, y: { label: 'global norm', scale: 'log' } }, ({ result }) => result.gradNorms, 1),
+      chart({ title: 'Training loss', x: { label: 'step' }, y: { label: 'loss', unit: 'nats' } }, ({ result }) => result.losses, 1),
     ],
   };
 }

@@ -92,11 +92,11 @@ function chartsOf(plain: readonly Run[], cured: readonly Run[]): Chart[] {
   const arms = [['without', plain], ['with', cured]] as const;
   const byWidth = arms.flatMap(([name, runs]) => [...new Set(runs.map(({ width }) => width))].map((width) => ({ name: `${name}, width ${width}`, runs: runs.filter((run) => run.width === width) })));
   return [
-    { title: 'Final loss against learning rate', x: 'learning rate', y: 'loss of the last ten steps (nats)', logX: true, curves: byWidth.map(({ name, runs }) => ({ name, points: runs.map(({ rate, result }) => [rate, result.finalLoss]) })) },
-    { title: 'Largest attention logit of block 0 at the end', x: 'learning rate', y: 'logit', logX: true, logY: true, curves: byWidth.map(({ name, runs }) => ({ name, points: runs.map((run) => [run.rate, finalLogit(run)]) })) },
+    { title: 'Final loss against learning rate', x: { label: 'learning rate', scale: 'log' }, y: { label: 'loss of the last ten steps', unit: 'nats' }, series: byWidth.map(({ name, runs }) => ({ name, points: runs.map(({ rate, result }) => [rate, result.finalLoss] as const) })) },
+    { title: 'Largest attention logit of block 0 at the end', x: { label: 'learning rate', scale: 'log' }, y: { label: 'logit', scale: 'log' }, series: byWidth.map(({ name, runs }) => ({ name, points: runs.map((run) => [run.rate, finalLogit(run)] as const) })) },
     ...arms.map(([name, runs]): Chart => ({
-      title: `Growth of the largest attention logit ${name} the techniques, width ${runs.at(-1)?.width}`, x: 'step', y: 'logit', logY: true,
-      curves: runs.filter(({ width }) => width === runs.at(-1)?.width).map(({ rate, result }) => ({ name: `learning rate ${rate}`, points: result.readings.map(({ step, values }) => [step, values['logit']?.[0] ?? NaN]) })),
+      title: `Growth of the largest attention logit ${name} the techniques, width ${runs.at(-1)?.width}`, x: { label: 'step' }, y: { label: 'logit', scale: 'log' }, colors: 'ordered',
+      series: runs.filter(({ width }) => width === runs.at(-1)?.width).map(({ rate, result }) => ({ name: `learning rate ${rate}`, points: result.readings.map(({ step, values }) => [step, values['logit']?.[0] ?? NaN] as const) })),
     })),
   ];
 }

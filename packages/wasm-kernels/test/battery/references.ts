@@ -139,14 +139,17 @@ export function crossEntropy({ logits, targets }: Inputs, { ignoreIndex, labelSm
 }
 
 /** attention — of the float64 oracle, in which a hidden key's NaN is hidden too. */
-export function attention({ q, k, v }: Inputs, attrs: Attrs): [out: Tensor, lse: Tensor] {
+export const attention: Reference = (inputs, attrs) => (attentionStats(inputs, attrs) as Tensor[]).slice(0, 2);
+
+/** attentionStats — [out, lse, rowMax, entropy]. */
+export const attentionStats: Reference = ({ q, k, v }, attrs) => {
   const [batchSize, seqLen, numHeads, headDim] = (q as Tensor).shape as [number, number, number, number];
   const [, kvLen, numKvHeads] = (k as Tensor).shape as [number, number, number];
-  const { out, lse } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], {
+  const { out, lse, rowMax, entropy } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], {
     batchSize, seqLen, kvLen, numHeads, numKvHeads, headDim, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
   });
-  return [tensor(Float32Array.from(out), (q as Tensor).shape), tensor(Float32Array.from(lse), [batchSize, numHeads, seqLen])];
-}
+  return [tensor(Float32Array.from(out), (q as Tensor).shape), ...[lse, rowMax, entropy].map((each) => tensor(Float32Array.from(each), [batchSize, numHeads, seqLen]))];
+};
 
 /** attentionGrad — [dq, dk, dv] by the same loops, from the given `out` and `lse`. */
 export function attentionGrad(inputs: Inputs, { scale, causal, windowLeft, windowRight }: Attrs): Tensor[] {
@@ -187,6 +190,8 @@ function unpacked(qkv: Tensor | undefined, { numHeads, numKvHeads }: Packed): In
 }
 
 export const attentionPacked: Reference = ({ qkv }, attrs) => attention(unpacked(qkv, attrs as Packed), attrs);
+
+export const attentionPackedStats: Reference = ({ qkv }, attrs) => attentionStats(unpacked(qkv, attrs as Packed), attrs);
 
 export const attentionPackedGrad: Reference = ({ qkv, ...rest }, attrs) => {
   const [B, T] = (qkv as Tensor).shape as [number, number, number];

@@ -112,6 +112,7 @@ const attentionOf = (attrs: typeof ATTENTION): Row['inputs'] => (draw, n) => {
 
 const attention: Row[] = ([['that is causal', ATTENTION], ['with a window', WINDOW]] as const).flatMap(([form, attrs]): Row[] => [
   { kernel: 'evenkeel/attention', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attention, specials: 'spread', slowDenormals: true },
+  { kernel: 'evenkeel/attentionStats', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attentionStats, specials: 'spread', slowDenormals: true },
   {
     kernel: 'evenkeel/attentionGrad', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs),
     reference: reference.attentionGrad, specials: 'spread', slowDenormals: true,
@@ -120,10 +121,9 @@ const attention: Row[] = ([['that is causal', ATTENTION], ['with a window', WIND
 
 const PACKED = { ...ATTENTION, numHeads: 4, numKvHeads: 2 };
 const packed: Row[] = [
-  {
-    kernel: 'evenkeel/attentionPacked', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: (draw, n) => ({ qkv: draw.floats(2, n, 64) }),
-    reference: reference.attentionPacked, specials: 'spread', slowDenormals: true,
-  },
+  ...([['evenkeel/attentionPacked', reference.attentionPacked], ['evenkeel/attentionPackedStats', reference.attentionPackedStats]] as const).map(([kernel, of]): Row => ({
+    kernel, attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: (draw, n) => ({ qkv: draw.floats(2, n, 64) }), reference: of, specials: 'spread', slowDenormals: true,
+  })),
   {
     kernel: 'evenkeel/attentionPackedGrad', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: reference.attentionPackedGrad, specials: 'spread', slowDenormals: true,
     inputs: (draw, n) => {
