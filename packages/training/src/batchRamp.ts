@@ -18,8 +18,8 @@ export type BatchRampOptions = {
  *
  *     size(step) = from + ⌊step · (sizes − 1) / steps⌋ · (to − from) / (sizes − 1), rounded down to a multiple; `to` from `steps` on
  *
- * A device that replays steps records each shape of batch anew and keeps four at most, hence the default of `sizes`: with more of them,
- * or with a shape of another origin besides, every step runs its JavaScript.
+ * A device that replays steps records the step anew for each size, which takes a few slower steps, and keeps the buffers of the last four:
+ * hence few sizes.
  *
  * @returns  a schedule: rows of the batch of a step, counted from 0.
  * @throws ConfigError  if a size is no positive multiple of `multipleOf`, or `to` is below `from`.
