@@ -58,8 +58,9 @@ export function layerNormScaling({ position = 'afterNorm' }: LayerNormScalingOpt
 const PLACEMENTS: Readonly<Record<PlacementName, PlacementRule>> = {
   pre: { input: true, final: true, shrinkInit: true }, // Xiong et al. 2020, arXiv:2002.04745
   post: { sum: true, shrinkInit: true }, // Vaswani et al. 2017, arXiv:1706.03762
-  peri: { input: true, output: true, final: true, shrinkInit: true }, // Kim et al. 2025, arXiv:2502.02732
-  output: { output: true, final: true, shrinkInit: true }, // OLMo 2, 2024, arXiv:2501.00656
+  // A norm behind a projection takes its size away, and a small one only learns faster: so these two start at full size.
+  peri: { input: true, output: true, final: true }, // Kim et al. 2025, arXiv:2502.02732
+  output: { output: true, final: true }, // OLMo 2, 2024, arXiv:2501.00656
   lns: layerNormScaling(),
   deepnorm: { // Wang et al. 2022, arXiv:2203.00555, for a decoder or an encoder alone
     sum: true, residualScale: ({ depth }) => (2 * depth) ** 0.25, initScale: ({ depth }) => (8 * depth) ** -0.25,

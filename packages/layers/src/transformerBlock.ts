@@ -115,9 +115,9 @@ function makeLayers(config: TransformerBlockConfig, { shrinkInit, ...rule }: Pla
   return {
     norms: [residualNorms(rule, norm, dim, block), residualNorms(rule, norm, dim, block)],
     attn: {
-      qkv: linear(dim, dim + 2 * kvDim, { block, outAxis: 'qkv', inAxis: 'dim', parts: [dim, kvDim, kvDim] }),
+      qkv: linear(dim, dim + 2 * kvDim, { block, outAxis: 'qkv', inAxis: 'dim', parts: [dim, kvDim, kvDim], headDim }),
       ...(qkNorm && { qNorm: qkNorm(headDim, ofHeads), kNorm: qkNorm(headDim, ofHeads) }),
-      proj: linear(dim, dim, { ...intoResidual, outAxis: 'dim', inAxis: 'heads' }),
+      proj: linear(dim, dim, { ...intoResidual, outAxis: 'dim', inAxis: 'heads', headDim }),
     },
     mlp: mlp(dim, linear, intoResidual),
   };

@@ -19,3 +19,7 @@ export { batchRamp, type BatchRampOptions } from './batchRamp.ts';
 export { adjustPlan, effectiveTokens, planOneEpoch, type AdjustedPlan, type OneEpochPlan, type PlanOptions } from './planOneEpoch.ts';
 export { suggestConfig, type SuggestedConfig, type SuggestOptions, type Suggestion } from './suggestConfig.ts';
 export { countParams, trainingFlops, type FlopsConfig } from './countParams.ts';
+export { multilevelTrain, type MultilevelResult, type StageResult } from './multilevel/multilevelTrain.ts';
+export { multilevelPlan, type MultilevelPlan, type PlanOptions, type Stage } from './multilevel/multilevelPlan.ts';
+export { stageStore } from './multilevel/stageStore.ts';
+export type { Level, MultilevelCallbacks, MultilevelOptions, StageOptions } from './multilevel/multilevelOptions.ts';

@@ -117,7 +117,7 @@ async function readBoth<P extends Tree<Variable>, B>({ state, scaler }: Step<P, 
 /** The numbers of a step; what was watched only if the step is one that counts. */
 async function readStep<P extends Tree<Variable>, B>(given: Step<P, B>, { value, norm, tensors }: { value: Tensor; norm: Tensor; tensors: Watched['tensors'] }): Promise<Measured> {
   const measured = await readBoth(given, value, norm);
-  return Object.keys(tensors).length > 0 && isFinite(measured) ? { ...measured, values: await readValues(tensors) } : measured;
+  return Object.keys(tensors).length > 0 && isFinite(measured) ? { ...measured, values: await readValues(given.monitor as Monitor, tensors) } : measured;
 }
 
 async function attemptEagerly<P extends Tree<Variable>, B>(given: Step<P, B>, batch: B, at: At): Promise<Measured> {
@@ -132,7 +132,7 @@ async function attemptEagerly<P extends Tree<Variable>, B>(given: Step<P, B>, ba
     const measured = await readBoth(given, computed.value, norm);
     if (!isFinite(measured)) return measured;
     tidy(() => update(given, grads as Tree<Tensor>, watch));
-    return watch === undefined ? measured : { ...measured, values: await readValues(watch.tensors) };
+    return watch === undefined ? measured : { ...measured, values: await readValues(given.monitor as Monitor, watch.tensors) };
   } finally {
     dispose([made, grads ?? []] as TensorContainer);
     freeWatched(watch?.tensors ?? {});
