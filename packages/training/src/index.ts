@@ -16,7 +16,7 @@ export type { Axis, LineChart, Reference, Series } from './report/chartTypes.ts'
 export type { Point } from './report/curves.ts';
 export { renderPage, type Cell, type Page, type PageSection, type PageTable, type Tile, type Tone } from './report/renderPage.ts';
 export { batchRamp, type BatchRampOptions } from './batchRamp.ts';
-export { adjustPlan, effectiveTokens, planOneEpoch, type AdjustedPlan, type OneEpochPlan, type PlanOptions } from './planOneEpoch.ts';
+export { adjustPlan, effectiveTokens, planOneEpoch, type AdjustedPlan, type OneEpochPlan, type OneEpochPlanOptions } from './planOneEpoch.ts';
 export { suggestConfig, type SuggestedConfig, type SuggestOptions, type Suggestion } from './suggestConfig.ts';
 export { countParams, trainingFlops, type FlopsConfig } from './countParams.ts';
 export { multilevelTrain, type MultilevelResult, type StageResult } from './multilevel/multilevelTrain.ts';

@@ -6,7 +6,7 @@ const TOKENS_PER_PARAM = 5;
 /** FLOPS_PER_PARAM — floating-point operations of a training step per parameter and token: two forward, four backward. */
 const FLOPS_PER_PARAM = 6;
 
-export type PlanOptions = {
+export type OneEpochPlanOptions = {
   /** What may be spent, in floating-point operations. One of these three must be given. */
   computeFlops?: number;
   /** How large the model is. Count it in the same way throughout, with embeddings or without: at small sizes they are most of it. */
@@ -33,7 +33,7 @@ export type OneEpochPlan = { readonly params: number; readonly tokens: number; r
  *
  * Source: Komatsuzaki 2019, arXiv:1906.06669, with 6 floating-point operations per parameter and token of Kaplan et al. 2020, arXiv:2001.08361.
  */
-export function planOneEpoch({ computeFlops, params, tokens, tokensPerParam = TOKENS_PER_PARAM, tokensPerStep }: PlanOptions): OneEpochPlan {
+export function planOneEpoch({ computeFlops, params, tokens, tokensPerParam = TOKENS_PER_PARAM, tokensPerStep }: OneEpochPlanOptions): OneEpochPlan {
   const given = Object.entries({ computeFlops, params, tokens }).filter((entry): entry is [string, number] => entry[1] !== undefined);
   if (given.length !== 1) throw new ConfigError(`planOneEpoch: one of computeFlops, params and tokens must be given, got ${given.map(([name]) => name).join(' and ') || 'none'}`);
   for (const [name, value] of given) checkPositive('planOneEpoch', name, value);
