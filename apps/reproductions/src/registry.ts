@@ -9,5 +9,6 @@ export const REPRODUCTIONS: Readonly<Record<string, () => Promise<Reproduction>>
   'massive-activations': async () => (await import('./papers/massiveActivations.ts')).massiveActivations,
   'one-epoch': async () => (await import('./papers/oneEpoch.ts')).oneEpoch,
   'sgd-sai': async () => (await import('./papers/sgdSai.ts')).sgdSai,
+  'multi-level-training': async () => (await import('./papers/multilevelTraining.ts')).multilevelTraining,
 };
 
