@@ -110,7 +110,7 @@ forEachBackend([GPU_BACKEND], () => {
   });
 
   it('the kernels are there, leave nothing behind, and refuse heads that are too wide by the limit', async () => {
-    for (const name of ['', 'Grad', 'Packed', 'PackedGrad', 'General', 'GeneralGrad', 'Varlen', 'VarlenGrad', 'BiasGrad']) expect(hasKernel(`evenkeel/attention${name}`), name).toBe(true);
+    for (const name of ['', 'Stats', 'Grad', 'Packed', 'PackedStats', 'PackedGrad', 'General', 'GeneralGrad', 'Varlen', 'VarlenGrad', 'BiasGrad']) expect(hasKernel(`evenkeel/attention${name}`), name).toBe(true);
     const given = makeGiven({ title: '', slopes: 'h', bias: [false, true, true, true], sizes: { seqLen: 5, kvLen: 5, softcap: 2, ...maskOf(5, 5, 2, 2) } });
     await expectNoLeak(() => runAll(given));
     const wide = randomTensor([1, 3, 1, 260]);

@@ -17,7 +17,7 @@ const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+:
 
 const plain: Variant = {
   headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false, half: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
-  statistics: false, packed: false, queryAxis: true,
+  statistics: 'none', packed: false, queryAxis: true,
 };
 const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
 
@@ -44,12 +44,13 @@ describe.each(passes)('in the pass %s', (pass) => {
   });
 
   it('no combination of options binds more than 8 tensors, and every one that the pass has makes another text', () => {
-    const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' };
-    for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
+    const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' ? 'joined' : 'none' };
+    const apart = pass === 'forward' ? [{ ...full, bias: false, statistics: 'apart' as const }, { ...full, slopes: false, mask: 'none' as const, statistics: 'apart' as const }] : [];
+    for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }, ...apart]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
     const others: Partial<Variant>[] = [
       {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
       ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } }, { tile: { ...plain.tile, half: true } },
-      ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: true }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
+      ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: 'apart' as const }, { statistics: 'joined' as const }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
     ];
     const texts = others.filter(({ tile }) => pass !== 'bias' || tile === undefined || tile.rows === 2).map((other) => programs[pass]({ ...plain, bias: pass === 'bias', ...other }).code);
     expect(new Set(texts).size).toBe(texts.length);

@@ -34,8 +34,16 @@ const packed = (): Tensor[] => {
   return [value, ...grads];
 };
 
+const statistics = (): Tensor[] => {
+  const { q, k, v, options, terms } = withTerms(makeCase({ batchSize: 2, seqLen: 200, kvLen: 333, numHeads: 4, numKvHeads: 2, headDim: 16, causal: true }), { slopes: 'h', dropout: 0.2 });
+  const qkv = randomTensor([1, 200, 4 * 16], { seed: 1 });
+  const made = [flashAttention(q, k, v, { ...options, returnStats: true }), flashAttentionPacked(qkv, { numHeads: 2, numKvHeads: 1, returnStats: true })];
+  dispose([q, k, v, terms, qkv]);
+  return made.flatMap(({ out, lse, rowMax, entropy }) => [out, lse, rowMax, entropy]);
+};
+
 describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
-  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed]] as const)(
+  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed], ['statistics', statistics]] as const)(
     'flashAttention and its gradients are bit-identical on 1, 2 and 4 threads: %s', async (_, fn) => {
       const one = await on({ threads: 1, simd }, fn);
       for (const threads of [2, 4]) {

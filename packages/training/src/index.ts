@@ -1,6 +1,6 @@
 export { train, type TrainResult } from './train.ts';
 export type { TrainCallbacks, TrainOptions } from './trainOptions.ts';
-export type { ModelState, StepContext } from './runStep.ts';
+export type { ModelState, StepContext } from './stepGradient.ts';
 export { NonFiniteError, type NonFiniteDetails, type NonFiniteQuantity } from './nonFiniteError.ts';
 export type { RunStore } from './runStore.ts';
 export { directoryStore } from './directoryStore.ts';
@@ -15,3 +15,7 @@ export { lineChart } from './report/lineChart.ts';
 export type { Axis, LineChart, Reference, Series } from './report/chartTypes.ts';
 export type { Point } from './report/curves.ts';
 export { renderPage, type Cell, type Page, type PageSection, type PageTable, type Tile, type Tone } from './report/renderPage.ts';
+export { multilevelTrain, type MultilevelResult, type StageResult } from './multilevel/multilevelTrain.ts';
+export { multilevelPlan, type MultilevelPlan, type PlanOptions, type Stage } from './multilevel/multilevelPlan.ts';
+export { stageStore } from './multilevel/stageStore.ts';
+export type { Level, MultilevelCallbacks, MultilevelOptions, StageOptions } from './multilevel/multilevelOptions.ts';

@@ -2,14 +2,18 @@
 // A chunk is one block of queries of one head; scores exist only as one tile in the thread's scratch.
 import { floatArg, intArg, pointerArg } from './args';
 import {
-  addTerms, BITS_BYTES, BLOCK, drawRow, exponentials, firstKey, hasDropout, hasTerms, keepRow, keyAt, lastKey, lseAt, outAt, queryAt, scaleRow,
+  addTerms, BITS_BYTES, BLOCK, drawRow, exponentials, exponentialsAndMoment, firstKey, hasDropout, hasTerms, keepRow, keyAt, lastKey, lseAt, outAt, queryAt, scaleRow,
   seenColumns, STRIP,
 } from './attentionTile';
 import { exp1, maxLanes } from './exp';
 import { tileGemm, transposeInto } from './tileGemm';
 
+/** Bytes of what is kept of a query from tile to tile: the maximum m of its scores x, Σ e^(x − m), and Σ e^(x − m)·(x − m) if it is watched. */
+const STATE: usize = 12;
+
 /**
- * attention — one block of 64 queries of one head. args as in attentionTile.ts. Chunks: b · heads · ⌈t / 64⌉.
+ * attention — one block of 64 queries of one head. args as in attentionTile.ts, then 26 the largest score and 27 the entropy of each query's
+ * weights (b h t; 0: not wanted), which change no bit of out and lse. Chunks: b · heads · ⌈t / 64⌉.
  */
 export function attention(chunk: i32, args: usize, scratch: usize): void {
   const t = intArg(args, 5), s = intArg(args, 6), heads = intArg(args, 7), kvHeads = intArg(args, 8), d = intArg(args, 9);
@@ -30,15 +34,15 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
   const v = pointerArg(args, 2) + kvStart;
   const out = pointerArg(args, 3) + outAt(args, batch, head, first);
 
+  const isWatched = pointerArg(args, 26) != 0;
+
   const scores = scratch; // 16 × 64
-  const maxima = scores + ((STRIP * BLOCK) << 2); // 64
-  const sums = maxima + (BLOCK << 2); // 64
-  const randoms = sums + (BLOCK << 2);
+  const states = scores + ((STRIP * BLOCK) << 2); // 64
+  const randoms = states + <usize>BLOCK * STATE;
   const keys = randoms + BITS_BYTES; // d × 64, transposed
   for (let i = 0; i < rows; i++) {
     memory.fill(out + <usize>i * outRow, 0, <usize>d << 2);
-    store<f32>(maxima + (<usize>i << 2), -Infinity);
-    store<f32>(sums + (<usize>i << 2), 0);
+    startState(states + <usize>i * STATE);
   }
   const offset = s - t;
   const end = lastKey(first + rows - 1, offset, right, s);
@@ -55,7 +59,7 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
         const low = max(0, firstKey(first + i, offset, left) - start);
         const high = min(seen - 1, lastKey(first + i, offset, right, s) - start);
         if (terms) addTerms(args, batch, head, first + i, start, row, low, high);
-        softmaxRow(row, seen, low, high, scale, maxima + (<usize>i << 2), sums + (<usize>i << 2), out + <usize>i * outRow, d);
+        softmaxRow(row, seen, low, high, scale, states + <usize>i * STATE, isWatched, out + <usize>i * outRow, d);
         if (!drops || low > high) continue;
         const bits = drawRow(args, batch, head, first + i, start + low, high - low + 1, randoms);
         keepRow(args, row + (<usize>low << 2), high - low + 1, bits);
@@ -63,37 +67,56 @@ export function attention(chunk: i32, args: usize, scratch: usize): void {
       tileGemm(count, d, seen, scores, BLOCK << 2, 4, v + <usize>start * kvRow, kvRow, out + <usize>strip * outRow, outRow);
     }
   }
-  const lse = pointerArg(args, 4) + lseAt(args, batch, head, first);
+  const at = lseAt(args, batch, head, first);
   for (let i = 0; i < rows; i++) {
-    const at = <usize>i << 2;
     const isBlind = firstKey(first + i, offset, left) > lastKey(first + i, offset, right, s);
-    store<f32>(lse + at, isBlind ? Infinity : finishRow(out + <usize>i * outRow, d, load<f32>(maxima + at), load<f32>(sums + at)));
+    finishRow(args, at + (<usize>i << 2), states + <usize>i * STATE, isBlind, isWatched, out + <usize>i * outRow, d);
   }
 }
 
-/** Normalises the output of one query and returns its lse; both are NaN where every visible score is −Infinity. */
-function finishRow(out: usize, d: i32, maximum: f32, sum: f32): f32 {
-  scaleRow(out, d, 1 / sum);
-  return sum == 0 ? NaN : maximum + Mathf.log(sum);
+function startState(state: usize): void {
+  store<f32>(state, -Infinity);
+  store<f32>(state, 0, 4);
+  store<f32>(state, 0, 8);
 }
 
 /**
- * One row of a tile: scores become e^(scale·score − maximum) in columns low … high and 0 elsewhere; the running maximum, the
- * running sum and the output so far are brought to the new maximum.
+ * Normalises the output of one query and stores its lse, both NaN where every visible score is −Infinity, and its statistics:
+ * entropy = log l − Σ e^x·x / l with l = Σ e^x, where x is the score less the maximum. `at` is its place in lse.
  */
-function softmaxRow(row: usize, columns: i32, low: i32, high: i32, scale: f32, maximum: usize, total: usize, out: usize, d: i32): void {
+function finishRow(args: usize, at: usize, state: usize, isBlind: bool, isWatched: bool, out: usize, d: i32): void {
+  const maximum = load<f32>(state), sum = load<f32>(state, 4);
+  const logSum: f32 = sum == 0 ? NaN : Mathf.log(sum);
+  if (!isBlind) scaleRow(out, d, 1 / sum);
+  store<f32>(pointerArg(args, 4) + at, isBlind ? Infinity : maximum + logSum);
+  if (!isWatched) return;
+  store<f32>(pointerArg(args, 26) + at, maximum + (sum - sum)); // NaN among the scores may have been passed over
+  store<f32>(pointerArg(args, 27) + at, isBlind ? 0 : logSum - load<f32>(state, 8) / sum);
+}
+
+/**
+ * One row of a tile: scores become e^(scale·score − maximum) in columns low … high and 0 elsewhere; the running maximum and sums and the
+ * output so far are brought to the new maximum.
+ */
+function softmaxRow(row: usize, columns: i32, low: i32, high: i32, scale: f32, state: usize, isWatched: bool, out: usize, d: i32): void {
   if (low > high) {
     memory.fill(row, 0, <usize>columns << 2);
     return;
   }
-  const before = load<f32>(maximum);
+  const before = load<f32>(state);
   const largest = max(before, scale * rowMaximum(row, low, high, scale < 0));
   memory.fill(row, 0, <usize>low << 2);
-  const sum = exponentials(row, low, high, scale, largest == -Infinity ? 0 : largest); // −Infinity less itself would be NaN
-  memory.fill(row + (<usize>(high + 1) << 2), 0, <usize>(columns - 1 - high) << 2);
+  const shift: f32 = largest == -Infinity ? 0 : largest; // −Infinity less itself would be NaN
   const shrink = before == largest ? <f32>1 : exp1(before - largest);
-  store<f32>(maximum, largest);
-  store<f32>(total, load<f32>(total) * shrink + sum);
+  const total = load<f32>(state, 4);
+  if (isWatched) {
+    const moment = total == 0 ? <f32>0 : shrink * (load<f32>(state, 8) + total * (before - largest)); // as if every score so far had been less the new maximum
+    store<f32>(state, moment, 8);
+  }
+  const sum = isWatched ? exponentialsAndMoment(row, low, high, scale, shift, state + 8) : exponentials(row, low, high, scale, shift);
+  memory.fill(row + (<usize>(high + 1) << 2), 0, <usize>(columns - 1 - high) << 2);
+  store<f32>(state, largest);
+  store<f32>(state, total * shrink + sum, 4);
   if (shrink != 1) scaleRow(out, d, shrink);
 }
 

@@ -10,7 +10,7 @@
 //   and in the backward pass: 26 dy (b t h d); from 27 on each kernel's own.
 import { floatArg, intArg, pointerArg } from './args';
 import { exp, sumLanes } from './exp';
-import { splat } from './simd';
+import { madd, splat } from './simd';
 import { keepWhere, randomBits } from './threefry';
 
 /** Queries, keys per tile. */
@@ -152,6 +152,38 @@ export function exponentials(row: usize, low: i32, high: i32, scale: f32, shift:
     store<f32>(at, p);
     sum += p;
   }
+  return sum;
+}
+
+/** Below it e^x is 0. */
+const LOWEST: f32 = -88;
+
+/** exponentialsAndMoment — the same, bit by bit, and adds Σ e^x·x, where x = scale·score − shift, to the number at `moment`. */
+export function exponentialsAndMoment(row: usize, low: i32, high: i32, scale: f32, shift: f32, moment: usize): f32 {
+  const scale4 = splat(scale);
+  const shift4 = splat(shift);
+  let total = splat(0);
+  let weighted = splat(0);
+  let j = low;
+  for (; j + 3 <= high; j += 4) {
+    const at = row + (<usize>j << 2);
+    const x = f32x4.sub(f32x4.mul(v128.load(at), scale4), shift4);
+    const p = exp(x);
+    v128.store(at, p);
+    total = f32x4.add(total, p);
+    weighted = madd(p, f32x4.pmax(splat(LOWEST), x), weighted); // 0 times −Infinity would be NaN
+  }
+  let sum = sumLanes(total);
+  let weightedSum = sumLanes(weighted);
+  for (; j <= high; j++) {
+    const at = row + (<usize>j << 2);
+    const x = load<f32>(at) * scale - shift;
+    const p = f32x4.extract_lane(exp(splat(x)), 0);
+    store<f32>(at, p);
+    sum += p;
+    weightedSum += p * max(LOWEST, x);
+  }
+  store<f32>(moment, load<f32>(moment) + weightedSum);
   return sum;
 }
 

@@ -13,8 +13,8 @@ const BETA = [1e-2, 30] as const;
 const TAU0 = [1e-4, 10] as const;
 /** Nodes from which the search goes on. */
 const STARTS = 3;
-/** Largest |ln gamma|: beyond it the curve has no logarithm left, and gamma no value that a number could hold. */
-const MAX_LOG_GAMMA = 300;
+/** Largest |ln gamma| and |ln(A/A1)|: beyond them the curve has no logarithm left, and its parameters no values that numbers could hold. */
+const MAX_LOG = 100;
 
 /**
  * fitMassiveActivationCurve — the curve of a layer's ratios over the training steps, by least squares.
@@ -69,6 +69,6 @@ function linearPart(points: readonly Point[], [logBeta, logTau0]: readonly numbe
   });
   const [A1, A2, K] = leastSquares(rows, points.map(({ y }) => y)) as [number, number, number];
   const curve = { beta, tau0, A1, A2, K };
-  if (A1 !== 0 && Math.abs(A2) > MAX_LOG_GAMMA * Math.abs(A1)) return { curve, sse: Infinity };
+  if (Math.abs(A2) > MAX_LOG * Math.abs(A1) || beta * tau0 > MAX_LOG) return { curve, sse: Infinity };
   return { curve, sse: points.reduce((sum, { x, y }) => sum + (y - shiftedCurve(x, curve)) ** 2, 0) };
 }

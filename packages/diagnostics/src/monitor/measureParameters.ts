@@ -4,8 +4,11 @@ import { rootMeanSquares } from '../rootMeanSquares.ts';
 
 type StepTensors = Parameters<NonNullable<Monitor['measure']>>[0];
 
-/** RMS — the name under which all root mean squares are read as one tensor, and before which the parameters' names are put. */
-export const RMS = 'rms';
+/** RMS — the name under which all root mean squares are read as one tensor. */
+export const RMS = 'parameters.rms';
+
+/** What they are of, as it stands behind a parameter's name. */
+const KINDS = ['rms', 'gradientRms', 'updateRms'] as const;
 
 /** measureParameters — root mean squares of all parameters, then of their gradients, then of their updates, in one tensor. */
 export function measureParameters({ params, grads, updates }: StepTensors): { paths: string[]; rms: Tensor1D } {
@@ -18,10 +21,11 @@ export function measureParameters({ params, grads, updates }: StepTensors): { pa
   return { paths, rms: rootMeanSquares([...entries.map(([, leaf]) => leaf), ...leavesOf(grads), ...leavesOf(updates)]) };
 }
 
-/** nameParameters — numbers as they are kept: those of a parameter under its name, all of them to six digits. */
+/** nameParameters — numbers as they are kept: each root mean square under its parameter's name, all of them to six digits. */
 export function nameParameters(values: Reading['values'], paths: readonly string[]): Reading['values'] {
   const { [RMS]: rms = [], ...others } = values;
-  const named = paths.map((path, i) => [`${RMS}.${path}`, [0, 1, 2].map((kind) => rms[kind * paths.length + i] as number)] as const);
+  const numberAt = (index: number): number[] => rms.slice(index, index + 1);
+  const named = KINDS.flatMap((kind, k) => paths.map((path, i) => [`${path}.${kind}`, numberAt(k * paths.length + i)] as const));
   const all = [...Object.entries(others), ...(rms.length > 0 ? named : [])];
   return Object.fromEntries(all.map(([name, numbers]) => [name, numbers.map((number) => Number(number.toPrecision(6)))]));
 }

@@ -12,7 +12,7 @@ export type Watch = {
   readonly activations?: boolean;
   /** `blocks.N.attn.out.rms`, `blocks.N.mlp.out.rms`: of what each branch adds to it. Default false. */
   readonly branches?: boolean;
-  /** `rms.<path>`: root mean squares of each parameter, its gradient and its update: [parameter, gradient, update]. Default true. */
+  /** `<path>.rms`, `<path>.gradientRms`, `<path>.updateRms`: root mean squares of each parameter, its gradient and its update. Default true. */
   readonly parameters?: boolean;
 };
 

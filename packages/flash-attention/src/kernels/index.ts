@@ -7,6 +7,7 @@ import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCal
 import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
 import { forwardProgram } from './forward.ts';
 import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
+import type { Variant } from './variant.ts';
 
 const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad };
 
@@ -14,7 +15,7 @@ const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attention
  * plainKernels, packedKernels, varlenKernels, generalKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
  *
  *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
- *     evenkeel/attentionGeneral                                         → [out, lse, rowMax, entropy]
+ *     evenkeel/attentionStats, attentionPackedStats, attentionGeneral   → [out, lse, rowMax, entropy]
  *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad → [dq, dk, dv]
  *     evenkeel/attentionPackedGrad                                      → [dqkv]
  *     evenkeel/attentionBiasGrad                                        → dbias
@@ -24,33 +25,56 @@ const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attention
  * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. With precision f16 q, k, v and dy are rounded to f16, and all
  * is computed from them in f32. Results do not depend on how the device schedules the work.
  */
-export const plainKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad];
-export const packedKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad];
+export const plainKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionStats', run: attentionStats }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad,
+];
+export const packedKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedStats', run: attentionStats },
+  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad,
+];
 export const varlenKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionVarlen', run: attention }, { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad }];
 export const generalKernels: readonly GpuKernel[] = [
-  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
+  { name: 'evenkeel/attentionGeneral', run: attentionStats }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
 ];
 
-function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] {
+function attention(kernelCall: GpuKernelCall): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
-  const { b, t, heads, d, queries, q, bias, isVarlen, isPacked } = call;
+  const { b, t, heads, queries, isVarlen } = call;
+  const [out, lse] = [backend.allocate(outShape(call)), backend.allocate(isVarlen ? [heads, queries] : [b, heads, t])];
+  forward(kernelCall, call, 'none', { out, lse });
+  if (isVarlen) clearUnused(backend, call, [{ y: out, value: 0 }, { y: lse, value: Infinity, isLse: true }]);
+  return [out, lse];
+}
+
+function attentionStats(kernelCall: GpuKernelCall): TensorInfo[] {
+  const { backend } = kernelCall;
+  const call = readCall(kernelCall);
+  const { b, t, heads, bias } = call;
+  const shape = [b, heads, t];
+  const [out, lse, rowMax, entropy] = [backend.allocate(outShape(call)), backend.allocate(shape), backend.allocate(shape), backend.allocate(shape)];
+  if (bias === undefined || smallTensors(call).length === 0) {
+    forward(kernelCall, call, 'apart', { out, lse, rowMax, entropy });
+  } else { // one binding is left for all three
+    const joined = backend.temporary([3, ...shape]);
+    forward(kernelCall, call, 'joined', { out, lse: joined });
+    const count = b * heads * t;
+    backend.dispatch(splitStatistics, { tensors: { x: joined, lse, rowMax, entropy }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
+  }
+  return [out, lse, rowMax, entropy];
+}
+
+const outShape = ({ b, t, heads, d, q, isPacked }: AttentionCall): readonly number[] => (isPacked ? [b, t, heads, d] : q.shape);
+
+/** Writes the results of the forward pass to `results`, by the names of its bindings. */
+function forward({ backend }: GpuKernelCall, call: AttentionCall, statistics: Variant['statistics'], results: Record<string, TensorInfo>): void {
+  const { b, t, heads, bias } = call;
   const tile = tileFor('forward', call, t, backend);
-  const out = backend.allocate(isPacked ? [b, t, heads, d] : q.shape);
-  const shape = isVarlen ? [heads, queries] : [b, heads, t];
-  const lse = backend.allocate(shape);
-  const written = statistics ? backend.temporary([3, ...shape]) : lse;
   const { extra, places } = packExtra(backend, smallTensors(call));
   backend.dispatch(forwardProgram(variantOf(call, tile, { statistics })), {
-    tensors: { ...factors(backend, call), out, lse: written, ...(bias && { bias }), ...(extra && { extra }) },
+    tensors: { ...factors(backend, call), ...results, ...(bias && { bias }), ...(extra && { extra }) },
     uniforms: uniformsOf(call, places), groups: [Math.ceil(t / blockRows(tile)), heads, b],
   });
-  if (isVarlen) clearUnused(backend, call, [{ y: out, value: 0 }, { y: lse, value: Infinity, isLse: true }]);
-  if (!statistics) return [out, lse];
-  const [rowMax, entropy] = [backend.allocate(shape), backend.allocate(shape)];
-  const count = queries * heads;
-  backend.dispatch(splitStatistics, { tensors: { x: written, lse, rowMax, entropy }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
-  return [out, lse, rowMax, entropy];
 }
 
 function attentionGrad(kernelCall: GpuKernelCall): TensorInfo[] {

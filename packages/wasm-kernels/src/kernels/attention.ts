@@ -4,13 +4,15 @@ import { dropoutNumbers } from './dropout.ts';
 import { floats, optionalFloats, type KernelCall, type WasmKernel } from './kernel.ts';
 
 /**
- * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k
- * and v in one tensor `qkv: b t (h+2g)·d` `evenkeel/attentionPacked` → [out, lse], `evenkeel/attentionPackedGrad` → dqkv.
- * `evenkeel/attentionBiasGrad` gives the gradient of the bias for both.
+ * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionStats` → [out, lse, rowMax, entropy],
+ * `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k and v in one tensor `qkv: b t (h+2g)·d` likewise `evenkeel/attentionPacked`,
+ * `attentionPackedStats` and `attentionPackedGrad` → dqkv. `evenkeel/attentionBiasGrad` gives the gradient of the bias for both.
  */
 export const attentionKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/attention', run: attention },
+  { name: 'evenkeel/attentionStats', run: attentionStats },
   { name: 'evenkeel/attentionPacked', run: attention },
+  { name: 'evenkeel/attentionPackedStats', run: attentionStats },
   { name: 'evenkeel/attentionGrad', run: attentionGrad },
   { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
   { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
@@ -34,13 +36,30 @@ type Layout = {
 };
 
 function attention(call: KernelCall): TensorInfo[] {
+  const layout = layoutOf(call);
+  const results = outAndLse(call, layout);
+  forward(call, layout, results);
+  return results;
+}
+
+function attentionStats(call: KernelCall): TensorInfo[] {
   const { backend } = call;
   const layout = layoutOf(call);
-  const { b, t, heads, d } = layout;
-  const out = backend.allocate([b, t, heads, d]);
-  const lse = backend.allocate([b, heads, t]);
-  backend.run('attention', b * heads * Math.ceil(t / BLOCK), ...numbers(call, layout, out, lse));
-  return [out, lse];
+  const { b, t, heads } = layout;
+  const results = outAndLse(call, layout);
+  const [rowMax, entropy] = [backend.allocate([b, heads, t]), backend.allocate([b, heads, t])];
+  forward(call, layout, results, [backend.pointer(rowMax), backend.pointer(entropy)]);
+  return [...results, rowMax, entropy];
+}
+
+function outAndLse({ backend }: KernelCall, { b, t, heads, d }: Layout): [out: TensorInfo, lse: TensorInfo] {
+  return [backend.allocate([b, t, heads, d]), backend.allocate([b, heads, t])];
+}
+
+/** Writes out and lse, and statistics where they have an address. */
+function forward(call: KernelCall, layout: Layout, [out, lse]: [TensorInfo, TensorInfo], statistics: [rowMax: number, entropy: number] = [0, 0]): void {
+  const { b, t, heads } = layout;
+  call.backend.run('attention', b * heads * Math.ceil(t / BLOCK), ...numbers(call, layout, out, lse), ...statistics);
 }
 
 function attentionGrad(call: KernelCall): TensorInfo[] {

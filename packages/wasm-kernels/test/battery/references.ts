@@ -139,14 +139,17 @@ export function crossEntropy({ logits, targets }: Inputs, { ignoreIndex, labelSm
 }
 
 /** attention — of the float64 oracle, in which a hidden key's NaN is hidden too. */
-export function attention({ q, k, v }: Inputs, attrs: Attrs): [out: Tensor, lse: Tensor] {
+export const attention: Reference = (inputs, attrs) => (attentionStats(inputs, attrs) as Tensor[]).slice(0, 2);
+
+/** attentionStats — [out, lse, rowMax, entropy]. */
+export const attentionStats: Reference = ({ q, k, v }, attrs) => {
   const [batchSize, seqLen, numHeads, headDim] = (q as Tensor).shape as [number, number, number, number];
   const [, kvLen, numKvHeads] = (k as Tensor).shape as [number, number, number];
-  const { out, lse } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], {
+  const { out, lse, rowMax, entropy } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], {
     batchSize, seqLen, kvLen, numHeads, numKvHeads, headDim, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
   });
-  return [tensor(Float32Array.from(out), (q as Tensor).shape), tensor(Float32Array.from(lse), [batchSize, numHeads, seqLen])];
-}
+  return [tensor(Float32Array.from(out), (q as Tensor).shape), ...[lse, rowMax, entropy].map((each) => tensor(Float32Array.from(each), [batchSize, numHeads, seqLen]))];
+};
 
 /** attentionGrad — [dq, dk, dv] by the same loops, from the given `out` and `lse`. */
 export function attentionGrad(inputs: Inputs, { scale, causal, windowLeft, windowRight }: Attrs): Tensor[] {
@@ -187,6 +190,8 @@ function unpacked(qkv: Tensor | undefined, { numHeads, numKvHeads }: Packed): In
 }
 
 export const attentionPacked: Reference = ({ qkv }, attrs) => attention(unpacked(qkv, attrs as Packed), attrs);
+
+export const attentionPackedStats: Reference = ({ qkv }, attrs) => attentionStats(unpacked(qkv, attrs as Packed), attrs);
 
 export const attentionPackedGrad: Reference = ({ qkv, ...rest }, attrs) => {
   const [B, T] = (qkv as Tensor).shape as [number, number, number];
@@ -229,3 +234,26 @@ export const scaledSums: Reference = (inputs, { a, bs }) => listOf(inputs, 'x').
 export const addScaled: Reference = (inputs, { a, b }) => listOf(inputs, 'x').map((x, i) => add(mul(x, a), mul(listOf(inputs, 'y')[i] as Tensor, b)));
 
 export const globalNorm: Reference = (inputs) => sqrt(addN(listOf(inputs, 'x').map((x) => sum(square(x)))));
+
+/** `o …` → `o i` */
+const matrix = (x: Tensor | undefined): Tensor => reshape(x as Tensor, [(x as Tensor).shape[0] as number, (x as Tensor).shape.slice(1).reduce((product, size) => product * size, 1)]);
+
+const unitVector = (x: Tensor): Tensor => reshape(div(x, sqrt(sum(square(x)))), [-1]);
+
+export const powerIteration: Reference = ({ weight, v }) => {
+  const u = unitVector(sum(mul(matrix(weight), v as Tensor), 1));
+  return [u, unitVector(sum(mul(matrix(weight), reshape(u, [-1, 1])), 0))];
+};
+
+const sigmaOf = ({ weight, u, v }: Inputs): Tensor => sum(mul(sum(mul(matrix(weight), v as Tensor), 1), u as Tensor));
+
+export const sigmaReparam: Reference = (inputs) => {
+  const sigma = sigmaOf(inputs);
+  return [mul(inputs.weight as Tensor, div(reshape(inputs.gamma as Tensor, []), sigma)), sigma];
+};
+
+export const sigmaReparamGrad: Reference = ({ weight, gamma, u, v, sigma, dy }) => {
+  const along = div(sum(mul(dy as Tensor, weight as Tensor)), sigma as Tensor);
+  const outer = mul(reshape(u as Tensor, [-1, 1]), v as Tensor);
+  return [reshape(mul(sub(matrix(dy), mul(outer, along)), div(gamma as Tensor, sigma as Tensor)), (weight as Tensor).shape), reshape(along, [1])];
+};

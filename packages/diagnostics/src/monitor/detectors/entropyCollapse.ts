@@ -1,6 +1,6 @@
 import type { Reading } from '@evenkeel/core-tensor';
 import type { Alarm, Detector } from '../detector.ts';
-import { inWords, listed } from '../words.ts';
+import { inPercent, listed } from '../words.ts';
 
 /** Readings in a row in which a head must be collapsed. */
 const LASTS = 2;
@@ -22,10 +22,10 @@ function alarmOf(name: string, readings: readonly Reading[], limit: number): Ala
   const was = readings[0]!.values[name]?.[head];
   const where = name.replace(/\.entropy$/, '');
   const few = heads.length === 1 ? `head ${heads[0]}` : heads.length === entropies.length ? `all ${heads.length} heads` : `heads ${listed(heads)}`;
-  const began = since === 0 || was === undefined ? '' : ` (it was ${inWords(was)} in step ${readings[0]!.step})`;
+  const began = since === 0 || was === undefined ? '' : ` (it was ${inPercent(was)} in step ${readings[0]!.step})`;
   return [{
     key: `entropyCollapse ${name}`, kind: 'entropyCollapse', where,
     message: `Attention has collapsed in ${where}, ${few}: since step ${readings[since]!.step} each query looks at hardly more than one key. `
-      + `The entropy of head ${head} is ${inWords(entropies[head] as number)} of what it could be${began}.`,
+      + `The entropy of head ${head} is ${inPercent(entropies[head] as number)} of what it could be${began}.`,
   }];
 }

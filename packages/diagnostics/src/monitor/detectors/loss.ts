@@ -11,15 +11,17 @@ const STAYS = 5;
 /** Rise over the best loss that is no scatter: as a share of it, and of the way from the first loss down to it. */
 const [RISE, WAY_BACK] = [0.3, 0.1];
 
-/** lossSpike — the loss stands far above the median of the readings before it. */
+/** lossSpike — the loss stands far above the median of the readings before it, or, while these are few, above where it began. */
 export const lossSpike: Detector = (readings, { lossSpike: rise }) => {
-  const before = readings.slice(-1 - SPAN, -1).map(({ loss }) => loss);
-  if (before.length < FEWEST) return [];
+  const before = readings.slice(0, -1).slice(-SPAN).map(({ loss }) => loss);
+  if (before.length === 0) return [];
   const { loss, step } = readings.at(-1)!;
-  const median = medianOf(before);
-  const scatter = 1.4826 * medianOf(before.map((each) => Math.abs(each - median)));
-  if (loss - median <= Math.max(rise * Math.abs(median), SCATTERS * scatter)) return [];
-  return [{ key: 'lossSpike', kind: 'lossSpike', message: `The loss jumped to ${inWords(loss)} in step ${step}; the median of the ${before.length} readings before is ${inWords(median)}.` }];
+  const isEarly = before.length < FEWEST;
+  const usual = isEarly ? Math.max(...before) : medianOf(before);
+  const scatter = isEarly ? 0 : 1.4826 * medianOf(before.map((each) => Math.abs(each - usual)));
+  if (loss - usual <= Math.max(rise * Math.abs(usual), SCATTERS * scatter)) return [];
+  const compared = isEarly ? `it was ${inWords(usual)} at most before` : `the median of the ${before.length} readings before is ${inWords(usual)}`;
+  return [{ key: 'lossSpike', kind: 'lossSpike', message: `The loss jumped to ${inWords(loss)} in step ${step}; ${compared}.` }];
 };
 
 /** divergence — the loss has risen well above its best and stays there. */

@@ -5,6 +5,6 @@ export const nonFinite: Detector = (readings) => {
   const { step, values } = readings.at(-1)!;
   const found = Object.entries(values).find(([, numbers]) => !numbers.every(Number.isFinite));
   if (found === undefined) return [];
-  const where = found[0].replace(/^rms\./, '').replace(/\.(rms|maxLogit|entropy|logPartition)$/, '');
+  const where = found[0].replace(/\.(rms|maxLogit|entropy|logPartition)$/, '');
   return [{ key: 'nonFinite', kind: 'nonFinite', where, message: `${where} is no longer finite in step ${step}: it is the first value of the model that overflowed.` }];
 };
