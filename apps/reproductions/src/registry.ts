@@ -2,6 +2,7 @@ import type { Reproduction } from './reproduction.ts';
 
 /** REPRODUCTIONS — by slug; each is loaded when it is run. */
 export const REPRODUCTIONS: Readonly<Record<string, () => Promise<Reproduction>>> = {
+  'sigma-reparam': async () => (await import('./papers/sigmaReparam.ts')).sigmaReparam,
   'layernorm-scaling': async () => (await import('./papers/layernormScaling.ts')).layernormScaling,
   'peri-ln': async () => (await import('./papers/periLn.ts')).periLn,
   'small-scale-proxies': async () => (await import('./papers/smallScaleProxies.ts')).smallScaleProxies,
