@@ -25,7 +25,7 @@ export function checkLayering(root = repositoryRoot): string[] {
 
 function checkTags({ dir, layer, isTool }: Package): string[] {
   if (isTool) return layer === undefined ? [] : [`${dir}/package.json: nx.tags must be either "tool" or one "layer:N", not both`];
-  return layer === undefined ? [`${dir}/package.json: nx.tags must hold one "layer:0" to "layer:4", or "tool"`] : [];
+  return layer === undefined ? [`${dir}/package.json: nx.tags must hold one "layer:0" to "layer:5", or "tool"`] : [];
 }
 
 function checkDependencies(from: Package, byName: Map<string, Package>): string[] {

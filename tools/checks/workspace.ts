@@ -48,6 +48,6 @@ export function sourceFiles(root: string, dir: string, folder = 'src'): string[]
 function readPackage(root: string, dir: string): Package {
   const manifest = JSON.parse(readFileSync(join(root, dir, 'package.json'), 'utf8')) as Manifest;
   const tags = manifest.nx?.tags ?? [];
-  const layer = tags.map((tag) => /^layer:([0-4])$/.exec(tag)?.[1]).find((found) => found !== undefined);
+  const layer = tags.map((tag) => /^layer:([0-5])$/.exec(tag)?.[1]).find((found) => found !== undefined);
   return { name: manifest.name, dir, manifest, layer: layer === undefined ? undefined : Number(layer), isTool: tags.includes('tool') };
 }

@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Tree } from './tree.ts';
 
 /**
@@ -16,4 +16,19 @@ export type GradientTransform<S extends OptimizerState = OptimizerState> = {
 export type OptimizerState = { [key: string]: Variable | number | OptimizerState | OptimizerState[] | Tree<Variable> };
 
 /** Schedule — a number for each step, counted from 0: a learning rate, a momentum. */
-export type Schedule = (step: number) => number;
+export type Schedule = {
+  (step: number): number;
+  /** The largest value it is made to take, for what is measured relative to it; a plain function may leave it out. */
+  readonly peak?: number;
+};
+
+/**
+ * GradientMethod — how a training step gets a gradient from its loss: `valueAndGrad` is one, `sam({ rho })` another.
+ *
+ * It calls `fn` once or several times, at `params` or, in place of their variables, at other tensors near them; it leaves `params` as they
+ * are, and reads no value back, so that a step with it can be captured.
+ *
+ * @param fn  the loss: one float32 number.
+ * @returns   the loss at `params`, and a tree of their structure to be handed to the optimizer; both are the caller's.
+ */
+export type GradientMethod = <P extends Tree<Variable>>(fn: (params: P) => Tensor, params: P) => { value: Scalar; grads: Tree<Tensor> };

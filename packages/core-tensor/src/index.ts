@@ -25,7 +25,7 @@ export { toHalf } from './gpu/toHalf.ts';
 export { dropThreshold, WGSL_THREEFRY } from './gpu/threefry.ts';
 export { currentNumber, derived, everyStep, ifFinite, perStep, recordStep, StepNumber, type StepRecorder } from './step.ts';
 export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe, type DeviceProvider } from './device.ts';
-export type { GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
+export type { GradientMethod, GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
   ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LayerState, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
   Observe, PackedAttentionFn, PackedAttentionSizes,

@@ -14,6 +14,8 @@ export type ParamSpec = {
   readonly axes: string;
   /** Sizes of the pieces that the first axis consists of, if it has several: those of q, k and v. */
   readonly parts?: readonly number[];
+  /** Channels of one head, where an axis consists of heads: of the maps into and out of attention. */
+  readonly headDim?: number;
   readonly role: ParamRole;
   /** Index of the transformer block, counted from 0; absent outside the blocks. */
   readonly block?: number;

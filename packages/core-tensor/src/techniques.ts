@@ -63,6 +63,8 @@ export type LayerPlace = {
   readonly inAxis?: string;
   /** Sizes of the pieces that the output axis consists of, such as those of q, k and v. */
   readonly parts?: readonly number[];
+  /** Channels of one head, where the layer maps to heads or from them. */
+  readonly headDim?: number;
 };
 
 /** NormFactory — `layerNormLayer()`, `rmsNormLayer()`: makes a norm over the last `dim` channels. */

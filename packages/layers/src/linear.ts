@@ -90,8 +90,8 @@ export function linearLayer({ bias = true, initialiser }: LinearLayerOptions = {
   return (inDim: number, outDim: number, place: LayerPlace = {}) => {
     checkInteger('linearLayer', 'inDim', inDim);
     checkInteger('linearLayer', 'outDim', outDim);
-    const { role = 'hidden', residualDepth, outAxis = 'out', inAxis = 'in', parts } = place;
-    const block = { ...(parts && { parts }), ...(place.block === undefined ? {} : { block: place.block }) };
+    const { role = 'hidden', residualDepth, outAxis = 'out', inAxis = 'in', parts, headDim } = place;
+    const block = { ...(parts && { parts }), ...(headDim !== undefined && { headDim }), ...(place.block === undefined ? {} : { block: place.block }) };
     const weight: ParamSpec = { shape: [outDim, inDim], axes: `${outAxis} ${inAxis}`, role, ...block, fanIn: inDim };
     const initWeight = initialiser ?? (residualDepth === undefined ? normal() : scaledResidual({ depth: residualDepth }));
     const specs: Tree<ParamSpec> = bias ? { weight, bias: { shape: [outDim], axes: outAxis, role: 'bias', ...block } } : { weight };

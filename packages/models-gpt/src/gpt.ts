@@ -1,4 +1,4 @@
-import { add, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
+import { add, mul, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
   checkDtype, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
   type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LayerState, type LinearFactory, type MlpFactory, type NormFactory, type Params,
@@ -21,6 +21,8 @@ export type GptTechniques = {
   placement?: Placement;
   /** Norms of queries and keys, per head: `qkNorm()` of @evenkeel/norms. Default none. */
   qkNorm?: NormFactory;
+  /** Norm of the embedded tokens, before the first block. Default none. */
+  embeddingNorm?: NormFactory;
   /** The map from the last channels to the logits; default `linearLayer({ bias: false })`. Only without `tiedHead`. */
   head?: LinearFactory;
   /** Factor of lse² in the training loss, which keeps logits from drifting; 1e-4 is usual. Default 0. */
@@ -33,6 +35,7 @@ export type GptTechniques = {
 export type GptParams = {
   readonly tokenEmbedding: { readonly weight: Tensor2D };
   readonly positionEmbedding: { readonly weight: Tensor2D };
+  readonly embeddingNorm?: Tree<Tensor>;
   readonly blocks: readonly Tree<Tensor>[];
   /** Absent where the placement has no norm before the head. */
   readonly norm?: Tree<Tensor>;
@@ -75,22 +78,25 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   checkRange('gpt', 'zLoss', zLoss, 0, Number.MAX_VALUE);
   const layers = makeLayers(config, options);
   const { blocks } = layers;
-  const tree: LayerTree = { blocks: Object.fromEntries(blocks.entries()), ...(layers.norm && { norm: layers.norm }), ...(layers.head && { head: layers.head }) };
+  const tree: LayerTree = { ...(layers.embeddingNorm && { embeddingNorm: layers.embeddingNorm }), blocks: Object.fromEntries(blocks.entries()), ...(layers.norm && { norm: layers.norm }), ...(layers.head && { head: layers.head }) };
   const specs = gptSpecs(config, layers);
   const applyBlock = blocks.map((block) => (x: Tensor, params: Tree<Tensor>, call: ApplyOptions): Tensor =>
     options.rematerialise ? rematerialise((h: Tensor, p: Tree<Tensor>) => block.apply(h, p, call))(x, params) : block.apply(x, params, call));
 
-  const embed = (tokens: Tensor2D, params: GptParams, start: number): Tensor => {
+  const embed = (tokens: Tensor2D, params: GptParams, start: number, call: ApplyOptions): Tensor => {
     const length = tokens.shape[1];
     if (start + length > config.contextLength) {
       throw new ShapeError(`gpt: tokens must be at most ${config.contextLength} positions long, got ${start + length}`);
     }
     const positions = slice(params.positionEmbedding.weight, [start, 0], [length, config.dim]); // t c
-    return add(embedding(tokens, params.tokenEmbedding), positions); // b t c
+    const embedded = add(embedding(tokens, params.tokenEmbedding), positions); // b t c
+    return layers.embeddingNorm?.apply(embedded, params.embeddingNorm as Tree<Tensor>, partOptions(call, 'embeddingNorm')) ?? embedded;
   };
   const toLogits = (x: Tensor, params: GptParams, call: ApplyOptions): Tensor => {
     const normed = layers.norm === undefined ? x : layers.norm.apply(x, params.norm as Tree<Tensor>, partOptions(call, 'norm'));
-    const logits = layers.head === undefined ? linear(normed, params.tokenEmbedding) : layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head'));
+    const logits = layers.head === undefined
+      ? linear(normed, params.tokenEmbedding, { scale: config.logitScale })
+      : scaled(layers.head.apply(normed, params.head as Tree<Tensor>, partOptions(call, 'head')), config.logitScale);
     call.observe?.('logits', logits);
     return logits; // b t v
   };
@@ -98,7 +104,7 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   const apply: Gpt['apply'] = (tokens, params, call = {}) => tidy('gpt', () => {
     checkTokens(tokens);
     const { train = false, seed } = call;
-    const embedded = embed(tokens, params, 0);
+    const embedded = embed(tokens, params, 0, call);
     const start = train && config.dropout > 0
       ? dropout(embedded, { rate: config.dropout, seed: foldSeed(requiredSeed(seed), 'embedding'), train })
       : embedded;
@@ -119,7 +125,7 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
     decode: (tokens, params, cache, call = {}) => tidy('gptDecode', () => {
       checkTokens(tokens);
       const start = cache?.length ?? 0;
-      let x = embed(tokens, params, start);
+      let x = embed(tokens, params, start, call);
       const grown = blocks.map((block, i) => {
         const next = block.applyCached(x, params.blocks[i] as Tree<Tensor>, cache?.blocks[i] ?? null, partOptions(call, 'blocks', i));
         x = next.y;
@@ -132,9 +138,11 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   } satisfies Gpt);
 }
 
+const scaled = (logits: Tensor, scale: number): Tensor => (scale === 1 ? logits : mul(logits, scale));
+
 const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
 
-type GptLayers = { readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer; readonly head?: Layer };
+type GptLayers = { readonly embeddingNorm?: Layer; readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer; readonly head?: Layer };
 
 function makeLayers(config: GptConfig, techniques: GptTechniques): GptLayers {
   const { dim, vocabSize, bias, normEps, tiedHead } = config;
@@ -143,6 +151,7 @@ function makeLayers(config: GptConfig, techniques: GptTechniques): GptLayers {
   const { final = false } = placementRule('gpt', techniques.placement ?? 'pre');
   const head = techniques.head ?? linearLayer({ bias: false });
   return {
+    ...(techniques.embeddingNorm && { embeddingNorm: techniques.embeddingNorm(dim) }),
     blocks: makeBlocks(config, techniques, norm),
     ...(final && { norm: norm(dim) }),
     ...(!tiedHead && { head: head(dim, vocabSize, { role: 'head', outAxis: 'vocab', inAxis: 'dim' }) }),
@@ -167,15 +176,23 @@ function attentionWithDropout(dropout: number): AttentionFn {
   return Object.assign(attention, { packed: ((qkv, call) => flashAttentionPacked(qkv, { ...call, dropout })) satisfies AttentionFn['packed'] });
 }
 
-function departuresOf({ norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, head }: GptTechniques): string[] {
-  const given = { norm, qkNorm, head, linear: linearOption, attention: attention === flashAttention ? undefined : attention, mlp, placement: placement === 'pre' ? undefined : placement };
+function departuresOf(techniques: GptTechniques & Partial<GptConfig>): string[] {
+  const { norm, linear: linearOption, attention, mlp, placement = 'pre', qkNorm, embeddingNorm, head, logitScale = 1 } = techniques;
+  const given = {
+    norm, qkNorm, embeddingNorm, head, linear: linearOption, mlp,
+    attention: attention === flashAttention ? undefined : attention, placement: placement === 'pre' ? undefined : placement,
+    logitScale: logitScale === 1 ? undefined : logitScale,
+  };
   return Object.entries(given).flatMap(([name, technique]) => (technique === undefined ? [] : [name]));
 }
 
-function gptSpecs({ vocabSize, contextLength, dim }: GptConfig, { blocks, norm, head }: GptLayers): Tree<ParamSpec> {
+function gptSpecs({ vocabSize, contextLength, dim }: GptConfig, { embeddingNorm, blocks, norm, head }: GptLayers): Tree<ParamSpec> {
   const tokenEmbedding = { weight: { shape: [vocabSize, dim], axes: 'vocab dim', role: 'embedding' } } as const;
   const positionEmbedding = { weight: { shape: [contextLength, dim], axes: 'position dim', role: 'embedding' } } as const;
-  return { tokenEmbedding, positionEmbedding, blocks: blocks.map((block) => block.specs), ...(norm && { norm: norm.specs }), ...(head && { head: head.specs }) };
+  return {
+    tokenEmbedding, positionEmbedding, ...(embeddingNorm && { embeddingNorm: embeddingNorm.specs }), blocks: blocks.map((block) => block.specs),
+    ...(norm && { norm: norm.specs }), ...(head && { head: head.specs }),
+  };
 }
 
 /** Embeddings start as N(0, 0.02²); every other parameter as its layer says. */

@@ -26,6 +26,8 @@ export type GptConfig = {
   readonly normEps: number;
   /** Whether the output head is the token embedding transposed. Default true, as in GPT-2. */
   readonly tiedHead: boolean;
+  /** Constant factor of the logits. Default 1. */
+  readonly logitScale: number;
 };
 
 /** GptSizes — what a caller must say; the rest of GptConfig has defaults. */
@@ -48,6 +50,7 @@ export function gptConfig(sizes: GptSizes): GptConfig {
     bias: sizes.bias ?? true,
     normEps: sizes.normEps ?? 1e-5,
     tiedHead: sizes.tiedHead ?? true,
+    logitScale: sizes.logitScale ?? 1,
   };
   checkInteger('gpt', 'numKvHeads', config.numKvHeads);
   checkInteger('gpt', 'hiddenDim', config.hiddenDim);
@@ -55,6 +58,7 @@ export function gptConfig(sizes: GptSizes): GptConfig {
   checkDivisible('gpt', 'numHeads', numHeads, 'numKvHeads', config.numKvHeads);
   checkProbability('gpt', 'dropout', config.dropout);
   checkPositive('gpt', 'normEps', config.normEps);
+  checkPositive('gpt', 'logitScale', config.logitScale);
   checkOneOf('gpt', 'activation', config.activation, ['geluTanh', 'gelu', 'silu']);
   return Object.freeze(config);
 }

@@ -17,10 +17,11 @@ describe('gpt configuration', () => {
     expect(() => gpt({ ...sizes, vocabSize: 1.5 })).toThrow('gpt: vocabSize must be an integer ≥ 1, got 1.5');
     expect(() => gpt({ ...sizes, dropout: 1 })).toThrow('gpt: dropout must be in [0, 1), got 1');
     expect(() => gpt({ ...sizes, numKvHeads: 2 })).toThrow('gpt: numHeads must be divisible by numKvHeads, got 3 and 2');
+    expect(() => gpt({ ...sizes, logitScale: 0 })).toThrow('gpt: logitScale must be a positive number, got 0');
   });
 
   it('gptConfig fills in the defaults of GPT-2', () => {
-    expect(gptConfig(sizes)).toMatchObject({ hiddenDim: 48, numKvHeads: 3, bias: true, tiedHead: true, activation: 'geluTanh', normEps: 1e-5 });
+    expect(gptConfig(sizes)).toMatchObject({ hiddenDim: 48, numKvHeads: 3, bias: true, tiedHead: true, activation: 'geluTanh', normEps: 1e-5, logitScale: 1 });
   });
 });
 
@@ -48,6 +49,16 @@ forEachBackend(() => {
       await expectClose(a!.tokenEmbedding.weight, await b!.tokenEmbedding.weight.data(), { rtol: 0, atol: 0 });
       expect(await a!.tokenEmbedding.weight.data()).not.toEqual(await c!.tokenEmbedding.weight.data());
       dispose([a, b, c] as never);
+    });
+
+    it('gpt({ logitScale }) multiplies the logits, of a tied head and of one of its own', async () => {
+      for (const tiedHead of [true, false]) {
+        const [plain, scaled] = [gpt({ ...sizes, tiedHead }), gpt({ ...sizes, tiedHead, logitScale: 0.5 })];
+        const [params, tokens] = [plain.init({ seed: 1 }), ids([[1, 2, 3]])];
+        const [expected, actual] = [tidy(() => mul(plain.apply(tokens, params), 0.5)), scaled.apply(tokens, params)];
+        await expectClose(actual, expected, { rtol: 1e-6, atol: 1e-7 });
+        dispose([params as never, tokens, expected, actual]);
+      }
     });
 
     it('gpt.apply is causal: later tokens change no earlier logits', async () => {

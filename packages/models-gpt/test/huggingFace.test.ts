@@ -8,7 +8,7 @@ import { loadStateDict, writeSafetensors } from '@evenkeel/checkpoint';
 import { treeEntries, type AttentionFn, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
 import { linearLayer, mlpLayer } from '@evenkeel/layers';
-import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt, type GptTechniques } from '@evenkeel/models-gpt';
+import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
 import { rmsNormLayer } from '@evenkeel/norms';
 import { useBackend } from '@evenkeel/testing';
 
@@ -66,9 +66,10 @@ describe('saveGpt and loadGpt', () => {
 
   it('saveGpt refuses a model that GPT-2\'s layout cannot describe, and writes nothing', async () => {
     const windowed: AttentionFn = (q, k, v, call) => flashAttention(q, k, v, { ...call, window: [4, 0] });
-    const techniques: [string, GptTechniques][] = [
+    const techniques: [string, GptTechniques & Partial<GptSizes>][] = [
       ['placement', { placement: 'post' }], ['attention', { attention: windowed }], ['mlp', { mlp: mlpLayer({ activation: 'silu' }) }],
       ['mlp', { mlp: mlpLayer({ hiddenDim: 16 }) }], ['norm', { norm: rmsNormLayer() }], ['linear', { linear: linearLayer({ bias: false }) }],
+      ['logitScale', { logitScale: 2 }],
     ];
     for (const [name, technique] of techniques) {
       const model = gpt({ ...sizes, ...technique });

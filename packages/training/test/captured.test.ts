@@ -36,6 +36,15 @@ forEachBackend(['evenkeel-webgpu'], () => {
       expect(captured.values).toEqual(eager.values);
     });
 
+    it('gives them with micro-batches, each of which draws its own noise', async () => {
+      const halves = { loss, microBatches: 5 };
+      let calls = 0;
+      const captured = await runTiny({ ...halves, loss: (...args) => (calls += 1, loss(...args)) });
+      expect(calls).toBeLessThan(10 * 5);
+      expect(captured.metrics).toEqual((await withoutCapture(() => runTiny(halves))).metrics);
+      expect(captured.metrics).not.toEqual((await runTiny({ loss })).metrics);
+    });
+
     it('goes on from a checkpoint as if nothing had happened', async () => {
       const whole = await runTiny({ loss });
       const store = memoryStore();

@@ -1,12 +1,12 @@
 import { least, median } from 'd3-array';
 import type { RunConfig } from '../configDifferences.ts';
-import type { EvalMetrics, Metrics, StepMetrics } from '../metrics.ts';
+import type { EvalMetrics, Metrics, MonitorMetrics, StepMetrics } from '../metrics.ts';
 import type { TrainResult } from '../train.ts';
+import type { LineChart } from './chartTypes.ts';
 import { smoothed, type Point } from './curves.ts';
-import { escapeHtml } from './escapeHtml.ts';
 import { byteSize, counted, fourDigits, significant } from './format.ts';
-import { lineChart, type Series } from './lineChart.ts';
-import { stylesheet } from './stylesheet.ts';
+import { findingsSection, monitorSections } from './monitorSections.ts';
+import { renderPage, type PageSection, type Tile } from './renderPage.ts';
 
 export type ReportOptions = {
   title: string;
@@ -20,39 +20,26 @@ export type ReportOptions = {
 };
 
 /**
- * renderReport — a run as one self-contained HTML page: final numbers, curves of loss, learning rate and gradient norm as
- * inline SVG, a sample, and the configuration. Needs neither a network nor scripts.
+ * renderReport — a run as one self-contained HTML page: final numbers, what a monitor found, curves of loss, learning rate and gradient
+ * norm, the monitor's curves by block, a sample, and the configuration. Needs neither a network nor scripts.
  *
  * @returns the page; the same for the same options.
  */
 export function renderReport({ title, config, metrics, result, sample }: ReportOptions): string {
   const steps = metrics.filter((each): each is StepMetrics => each.kind === 'step');
   const evals = metrics.filter((each): each is EvalMetrics => each.kind === 'eval');
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${stylesheet}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="status">${status(steps, result)}</p>
-${tiles(steps, evals, result)}
-${charts(steps, evals)}
-${sample === undefined ? '' : section('Sample', '', `<pre>${escapeHtml(sample)}</pre>`)}
-${section('Configuration', '', configTable(config))}
-<footer>Made by Evenkeel. Every number of the curves is in metrics.jsonl beside this file.</footer>
-</main>
-</body>
-</html>
-`;
-}
-
-function section(heading: string, legend: string, body: string): string {
-  return `<section>\n<header><h2>${escapeHtml(heading)}</h2>${legend}</header>\n${body}\n</section>`;
+  const readings = metrics.filter((each): each is MonitorMetrics => each.kind === 'monitor');
+  return renderPage({
+    title, status: status(steps, result), tiles: tiles(steps, evals, result),
+    sections: [
+      ...findingsSection(readings),
+      ...charts(steps, evals),
+      ...monitorSections(readings),
+      ...(sample === undefined ? [] : [{ heading: 'Sample', preformatted: sample }]),
+      configSection(config),
+    ],
+    footer: 'Made by Evenkeel. Every number of the curves is in metrics.jsonl beside this file.',
+  });
 }
 
 function status(steps: readonly StepMetrics[], result: TrainResult | undefined): string {
@@ -62,12 +49,12 @@ function status(steps: readonly StepMetrics[], result: TrainResult | undefined):
   return `${counted(done, 'step')}, ${state}${resumed}.`;
 }
 
-function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], result: TrainResult | undefined): string {
+function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], result: TrainResult | undefined): Tile[] {
   const best = least(evals, (each) => each.valLoss);
   const last = evals.at(-1);
   const ms = result?.msPerStep.median ?? median(steps, (each) => each.msPerStep);
   const tokens = median(steps.filter((each) => each.tokensPerSecond !== undefined), (each) => each.tokensPerSecond);
-  const shown = [
+  return [
     result !== undefined && tile('Training loss', fourDigits(result.trainLoss), 'mean of the last 20 steps'),
     last !== undefined && tile('Validation loss', fourDigits(last.valLoss), `perplexity ${significant(Math.exp(last.valLoss))}`),
     best !== undefined && best !== last && tile('Best validation loss', fourDigits(best.valLoss), `at step ${best.step.toLocaleString('en')}`),
@@ -75,45 +62,40 @@ function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], res
     tokens !== undefined && tile('Tokens per second', Math.round(tokens).toLocaleString('en'), 'median'),
     result !== undefined && tile('Memory', byteSize(result.peakBytes), 'most tensors alive at once'),
   ].filter((each) => each !== false);
-  return shown.length === 0 ? '' : `<dl class="tiles">\n${shown.join('\n')}\n</dl>`;
 }
 
-const tile = (name: string, value: string, note: string): string =>
-  `<div class="tile"><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}<small>${escapeHtml(note)}</small></dd></div>`;
+const tile = (name: string, value: string, note: string): Tile => ({ name, value, note });
 
-function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[]): string {
-  if (steps.length + evals.length === 0) return section('Loss', '', '<p class="status">No step was recorded.</p>');
+function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[]): PageSection[] {
+  if (steps.length + evals.length === 0) return [{ heading: 'Loss', text: 'No step was recorded.' }];
   const pointsOf = (value: (each: StepMetrics) => number | undefined): Point[] =>
     steps.map((each) => [each.step, value(each)] as const).filter((point): point is Point => Number.isFinite(point[1]));
   const losses = pointsOf((each) => each.loss);
   const rates = pointsOf((each) => each.learningRate);
   const norms = pointsOf((each) => each.gradNorm);
+  const x = { label: 'step' };
   return [
-    chart('Loss', 'loss', true, [
-      { name: 'training, each step', tone: 'train', style: 'faint', points: losses },
-      { name: 'training, smoothed', tone: 'train', style: 'line', points: smoothed(losses) },
-      { name: 'validation', tone: 'validation', style: 'dots', points: evals.map((each) => [each.step, each.valLoss] as const) },
-    ]),
-    chart('Learning rate', 'learning rate', false, [{ name: 'learning rate', tone: 'rate', style: 'line', points: rates }]),
-    chart('Gradient norm', 'norm before clipping', true, [
-      { name: 'each step', tone: 'norm', style: 'faint', points: norms },
-      { name: 'smoothed', tone: 'norm', style: 'line', points: smoothed(norms) },
-    ]),
-  ].join('\n');
+    section({ title: 'Loss', x, y: { label: 'loss', scale: 'auto' }, series: [
+      { name: 'training, each step', color: 0, style: 'faint', points: losses },
+      { name: 'training, smoothed', color: 0, points: smoothed(losses) },
+      { name: 'validation', color: 1, style: 'dots', points: evals.map((each) => [each.step, each.valLoss] as const) },
+    ] }),
+    section({ title: 'Learning rate', x, y: { label: 'learning rate', fromZero: true }, series: [{ name: 'learning rate', color: 2, points: rates }] }),
+    section({ title: 'Gradient norm', x, y: { label: 'norm before clipping', scale: 'auto' }, series: [
+      { name: 'each step', color: 3, style: 'faint', points: norms },
+      { name: 'smoothed', color: 3, points: smoothed(norms) },
+    ] }),
+  ].flat();
 }
 
-/** A chart with its legend; nothing if there is nothing to draw, and no legend for one curve. */
-function chart(heading: string, yLabel: string, mayBreakZero: boolean, all: readonly Series[]): string {
-  const series = all.filter((each) => each.points.length > 0);
-  if (series.length === 0) return '';
-  const entries = series.map((each) => `<li class="${each.tone} ${each.style}"><i></i>${escapeHtml(each.name)}</li>`);
-  const legend = series.length < 2 ? '' : `<ul class="legend">${entries.join('')}</ul>`;
-  return section(heading, legend, lineChart({ label: `${heading} by step`, yLabel, series, mayBreakZero }));
+/** A chart in a card of its own; nothing if there is nothing to draw. */
+function section(chart: LineChart): PageSection[] {
+  return chart.series.every(({ points }) => points.length === 0) ? [] : [{ heading: chart.title, charts: [chart] }];
 }
 
-function configTable(config: RunConfig): string {
-  const rows = flatten(config, '').map(([path, value]) => `<tr><th scope="row">${escapeHtml(path)}</th><td>${escapeHtml(value)}</td></tr>`);
-  return rows.length === 0 ? '<p class="status">None was recorded.</p>' : `<table>\n${rows.join('\n')}\n</table>`;
+function configSection(config: RunConfig): PageSection {
+  const rows = flatten(config, '');
+  return { heading: 'Configuration', ...(rows.length === 0 ? { text: 'None was recorded.' } : { table: { rows } }) };
 }
 
 function flatten(value: unknown, path: string): [path: string, value: string][] {

@@ -1,0 +1,44 @@
+import { renderPage, type PageSection } from '@evenkeel/training';
+import type { Reproduction } from './reproduction.ts';
+import type { Verdict } from './verdict.ts';
+import { formatted } from './verdictText.ts';
+
+/** renderVerdict — a verdict as one HTML page: claim, criterion, numbers of both arms, charts of the first seed. */
+export function renderVerdict(reproduction: Reproduction, verdict: Verdict): string {
+  const { paper } = reproduction;
+  const { seeds, seconds, device, quick } = verdict;
+  return renderPage({
+    title: paper.title,
+    status: `arXiv:${paper.arxiv} · ${seeds.length} seed${seeds.length === 1 ? '' : 's'} on ${device}, ${Math.round(seconds)} s${quick ? ' · a quick run: direction only' : ''}`,
+    sections: [claimSection(verdict), numbersSection(reproduction, verdict), ...chartSections(verdict), ...notesSection(reproduction)],
+  });
+}
+
+function claimSection({ claim, checks, holds, seeds }: Verdict): PageSection {
+  return {
+    heading: 'The claim', badge: holds ? { text: 'holds here', tone: 'good' } : { text: 'does not hold here', tone: 'bad' }, text: claim,
+    list: checks.map((check) => ({ text: `${check.holds ? '✓' : '✗'} ${check.says} (${check.inSeeds} of ${seeds.length} seeds by themselves)`, tone: check.holds ? 'good' : 'bad' })),
+    note: 'The criterion is held against the means over the seeds. Its thresholds were set with other seeds than these.',
+  };
+}
+
+function numbersSection({ meanings }: Reproduction, { baseline, technique, measurements, seeds }: Verdict): PageSection {
+  const names = [...new Set([...Object.keys(baseline), ...Object.keys(technique)])];
+  const ofSeeds = (arm: 'baseline' | 'technique', name: string): string => measurements.map((each) => formatted(each[arm], name)).join(', ');
+  return {
+    heading: 'Measured',
+    table: {
+      columns: ['', 'baseline', 'technique', ...(seeds.length > 1 ? ['baseline, each seed', 'technique, each seed'] : [])],
+      rows: names.map((name) => [
+        meanings[name] ?? name, formatted(baseline, name), formatted(technique, name),
+        ...(seeds.length > 1 ? [ofSeeds('baseline', name), ofSeeds('technique', name)] : []),
+      ]),
+    },
+  };
+}
+
+function chartSections({ measurements, seeds }: Verdict): PageSection[] {
+  return (measurements[0]?.charts ?? []).map((chart) => ({ heading: chart.title, charts: [chart], ...(seeds.length > 1 && { note: `Seed ${seeds[0]}.` }) }));
+}
+
+const notesSection = ({ notes = [] }: Reproduction): PageSection[] => (notes.length === 0 ? [] : [{ heading: 'To know', text: notes }]);

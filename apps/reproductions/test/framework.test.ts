@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPRODUCTIONS, renderVerdict, verdictText, type Reproduction } from '@evenkeel/reproductions';
+import { describe, expect, it } from 'vitest';
+import { docsFromResults } from '../scripts/docsFromResults.ts';
+import { verdictOf } from '../src/verdict.ts';
+
+const example: Reproduction = {
+  slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.',
+  criterion: [{ says: 'less than half', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! / 2 }],
+  quickCriterion: [{ says: 'less', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! }],
+  meanings: { loss: 'loss (nats)' },
+  measure: async () => ({ baseline: {}, technique: {}, charts: [] }),
+};
+const measured = (baseline: number, technique: number) => ({ baseline: { loss: baseline }, technique: { loss: technique }, charts: [] });
+const about = { seeds: [1, 2], seconds: 3, quick: false, device: 'wasm' };
+
+describe('a verdict', () => {
+  it('holds the means over the seeds against the criterion, and counts the seeds that meet it', () => {
+    const verdict = verdictOf(example, [measured(4, 1), measured(2, 1.5)], about);
+    expect(verdict).toMatchObject({ baseline: { loss: 3 }, technique: { loss: 1.25 }, holds: true, checks: [{ says: 'less than half', holds: true, inSeeds: 1 }] });
+    expect(verdictOf(example, [measured(4, 3), measured(2, 1.5)], about).holds).toBe(false);
+  });
+
+  it('of a quick run looks at the direction only', () => {
+    expect(verdictOf(example, [measured(4, 3)], { ...about, quick: true })).toMatchObject({ holds: true, criterion: 'less' });
+  });
+
+  it('does not hold where a number is missing because a run diverged', () => {
+    expect(verdictOf(example, [measured(4, NaN)], about).holds).toBe(false);
+  });
+
+  it('is said in lines for a terminal, and as a page', () => {
+    const verdict = verdictOf(example, [measured(4, 3), measured(2, 1.5)], about);
+    expect(verdictText(example, verdict).map(({ label, text }) => label + text).join('\n')).toContain('The claim does not hold here: seeds 1, 2, 3 s.');
+    const page = renderVerdict(example, verdict);
+    expect(page).toContain('does not hold here');
+    expect(page).toContain('loss (nats)');
+  });
+});
+
+describe('docs/reproductions.md', () => {
+  it('says what the kept results say', async () => {
+    expect(readFileSync(join(import.meta.dirname, '../../../docs/reproductions.md'), 'utf8')).toBe(await docsFromResults());
+  });
+
+  it.each(Object.entries(REPRODUCTIONS))('%s is registered under its slug', async (slug, load) => {
+    expect((await load()).slug).toBe(slug);
+  });
+});
