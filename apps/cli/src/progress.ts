@@ -11,8 +11,9 @@ export type ProgressOptions = {
   readonly now?: () => number;
 };
 
-/** Progress — told after each step; `evaluated` after each evaluation; `stop` before anything else is printed. */
+/** Progress — told after each step; `evaluated` after each evaluation; `say` prints lines meanwhile; `stop` before anything else is printed. */
 export type Progress = {
+  say(lines: readonly string[]): void;
   step(step: number, loss: number): void;
   evaluated(step: number, valLoss: number): void;
   stop(): void;
@@ -81,6 +82,7 @@ export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStr
       track.evaluated(valLoss);
       bar.update(shown);
     },
+    say: (lines) => void stream.write(`\r\u001B[K${lines.join('\n')}\n`), // the next drawing of the bar is below them
     stop: () => bar.stop(),
   };
 }
@@ -104,6 +106,7 @@ export function progressLines(options: ProgressOptions, write: (line: string) =>
       track.evaluated(valLoss);
       write(`${place(step)}  validation loss ${shown.val}`);
     },
+    say: (lines) => lines.forEach(write),
     stop() {},
   };
 }

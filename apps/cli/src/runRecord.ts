@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { UsageError } from './errors.ts';
-import type { RunSettings } from './runSettings.ts';
+import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
+import { DECAY_MODES, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
 
 /** RunRecord — `run.json`: what the run is, so that `--resume` needs no other flag. */
 export type RunRecord = {
@@ -31,7 +32,7 @@ export async function readRecord(directory: string): Promise<RunRecord> {
     throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify((isObject(record) ? record['format'] : undefined) ?? 'something else')}`);
   }
   checkFields(path, '', record, { device: isDevice, vocabSize: isCount, settings: isObject });
-  const settings: Fields = { precision: 'f32', ...record['settings'] as Fields }; // runs from before there was a choice
+  const settings: Fields = { ...LATER_SETTINGS, ...record['settings'] as Fields };
   checkFields(path, 'settings.', settings, SETTINGS);
   return { ...record, settings } as unknown as RunRecord;
 }
@@ -45,14 +46,17 @@ const isCount: Test = (value) => Number.isSafeInteger(value) && (value as number
 const isNatural: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isNumber: Test = (value) => Number.isFinite(value) && (value as number) >= 0;
 const isShare: Test = (value) => isNumber(value) && (value as number) < 1;
-const isDevice: Test = (value) => ['wasm', 'webgpu', 'cpu'].includes(value as string);
+const isBoolean: Test = (value) => typeof value === 'boolean';
+const isOneOf = (words: readonly string[]): Test => (value) => words.includes(value as string);
+const isDevice = isOneOf(['wasm', 'webgpu', 'cpu']);
 const orNull = (test: Test): Test => (value) => value === null || test(value);
 
 const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
   data: orNull(isText), tokenizer: isText, vocabSize: orNull(isCount),
   depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
-  steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: (value) => ['cosine', 'wsd', 'constant'].includes(value as string),
-  weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: (value) => ['f32', 'f16'].includes(value as string), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount,
+  steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: isOneOf(SCHEDULES),
+  weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: isOneOf(['f32', 'f16']), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount, monitor: isNatural,
+  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES),
 };
 
 function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {

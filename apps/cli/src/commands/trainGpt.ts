@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { dispose } from '@tensorflow/tfjs-core';
-import { foldSeed, type Device, type Params } from '@evenkeel/core-tensor';
-import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import { foldSeed, type Device } from '@evenkeel/core-tensor';
 import type { TrainResult } from '@evenkeel/training';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
@@ -16,6 +15,7 @@ import { readRecord, writeRecord, type RunRecord } from '../runRecord.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { drawSample } from '../sample.ts';
 import { parameterCount, round, type Spread } from '../statistics.ts';
+import { modelOf } from '../techniques.ts';
 import { finalLoss, runTraining, writeRunReport, type TrainingRun } from '../trainingRun.ts';
 
 export type TrainGptOptions = TrainGptFlags & { readonly out?: string; readonly resume?: boolean; readonly device: DeviceName };
@@ -55,7 +55,7 @@ export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainG
     conclude(result, { final, sample }, io);
     return result;
   } finally {
-    dispose(run.params as never);
+    dispose([run.params, run.state] as never);
     run.data.close();
   }
 }
@@ -92,9 +92,11 @@ function recordOf(settings: RunSettings, vocabSize: number, { name }: Device): R
   return { format: 1, command: 'train gpt', device: name, vocabSize, settings };
 }
 
-function makeModel({ depth, dim, numHeads, context, dropout, seed }: RunSettings, vocabSize: number): { model: Gpt; params: Params & GptParams } {
-  const model = gpt({ vocabSize, contextLength: context, depth, dim, numHeads, dropout });
-  return { model, params: model.init({ seed: foldSeed(seed, 'init') }) };
+function makeModel(settings: RunSettings, vocabSize: number): Pick<TrainingRun, 'model' | 'params' | 'state'> {
+  const { depth, dim, numHeads, context, dropout, untiedHead, seed } = settings;
+  const model = modelOf({ vocabSize, contextLength: context, depth, dim, numHeads, dropout, tiedHead: !untiedHead }, settings);
+  const params = model.init({ seed: foldSeed(seed, 'init') });
+  return { model, params, state: model.state.init(params) };
 }
 
 function describe({ directory, settings, data, params }: TrainingRun, io: Io): void {
