@@ -5,8 +5,11 @@ import type { ParamSpec } from './paramSpec.ts';
 import { randomNormal, randomUniform, truncatedNormalValues } from './random.ts';
 import type { Seed } from './seed.ts';
 
-/** Initialiser — the first values of a parameter, from its spec and its seed. */
-export type Initialiser = (spec: ParamSpec, seed: Seed) => Tensor;
+/**
+ * Initialiser — the first values of a parameter, from its spec and its seed; and, where they follow from others of its layer, from its
+ * `siblings`: the parameters of the same node that stand before it in the specs, by name.
+ */
+export type Initialiser = (spec: ParamSpec, seed: Seed, siblings?: Readonly<Record<string, Tensor>>) => Tensor;
 
 /** zeros — all 0. */
 export const zeros: Initialiser = ({ shape }) => zerosTensor([...shape]);

@@ -24,7 +24,7 @@ export async function explainFailure<P extends Tree<Variable>, B>(
     const { value, grads } = stepGradient(given, batch, at, watch);
     computed = [value, grads as TensorContainer];
     const step = at.step + 1;
-    const found = given.findingsAbout?.({ step, loss, gradNorm, values: await readValues(watch?.tensors ?? {}) });
+    const found = given.findingsAbout?.({ step, loss, gradNorm, values: given.monitor === undefined ? {} : await readValues(given.monitor, watch?.tensors ?? {}) });
     return await (Number.isFinite(loss) ? explain('gradient norm', gradNorm, step, given.params, grads, found) : explain('loss', loss, step, given.params, grads, found));
   } finally {
     dispose(computed);

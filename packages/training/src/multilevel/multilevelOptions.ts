@@ -3,7 +3,7 @@ import { checkInteger, checkRange, ConfigError, type GradientTransform, type Lay
 import { checkMaps, type MapOptions } from '@evenkeel/multilevel';
 import type { RunConfig } from '../configDifferences.ts';
 import type { RunStore } from '../runStore.ts';
-import type { StepContext } from '../runStep.ts';
+import type { StepContext } from '../stepGradient.ts';
 import type { TrainCallbacks, TrainOptions } from '../trainOptions.ts';
 import type { PlanOptions, Stage } from './multilevelPlan.ts';
 

@@ -234,3 +234,26 @@ export const scaledSums: Reference = (inputs, { a, bs }) => listOf(inputs, 'x').
 export const addScaled: Reference = (inputs, { a, b }) => listOf(inputs, 'x').map((x, i) => add(mul(x, a), mul(listOf(inputs, 'y')[i] as Tensor, b)));
 
 export const globalNorm: Reference = (inputs) => sqrt(addN(listOf(inputs, 'x').map((x) => sum(square(x)))));
+
+/** `o …` → `o i` */
+const matrix = (x: Tensor | undefined): Tensor => reshape(x as Tensor, [(x as Tensor).shape[0] as number, (x as Tensor).shape.slice(1).reduce((product, size) => product * size, 1)]);
+
+const unitVector = (x: Tensor): Tensor => reshape(div(x, sqrt(sum(square(x)))), [-1]);
+
+export const powerIteration: Reference = ({ weight, v }) => {
+  const u = unitVector(sum(mul(matrix(weight), v as Tensor), 1));
+  return [u, unitVector(sum(mul(matrix(weight), reshape(u, [-1, 1])), 0))];
+};
+
+const sigmaOf = ({ weight, u, v }: Inputs): Tensor => sum(mul(sum(mul(matrix(weight), v as Tensor), 1), u as Tensor));
+
+export const sigmaReparam: Reference = (inputs) => {
+  const sigma = sigmaOf(inputs);
+  return [mul(inputs.weight as Tensor, div(reshape(inputs.gamma as Tensor, []), sigma)), sigma];
+};
+
+export const sigmaReparamGrad: Reference = ({ weight, gamma, u, v, sigma, dy }) => {
+  const along = div(sum(mul(dy as Tensor, weight as Tensor)), sigma as Tensor);
+  const outer = mul(reshape(u as Tensor, [-1, 1]), v as Tensor);
+  return [reshape(mul(sub(matrix(dy), mul(outer, along)), div(gamma as Tensor, sigma as Tensor)), (weight as Tensor).shape), reshape(along, [1])];
+};

@@ -270,6 +270,18 @@ const optimizers: Row[] = [
   { kernel: 'evenkeel/globalNorm', large: ELEMENTS, slowDenormals: true, reference: reference.globalNorm, inputs: (draw, n) => pair('x', draw.floats, n) },
 ];
 
+/** Positive, so that sigma is far from 0, by which these divide. */
+const reparametrised = (draw: Draw, n: number) => ({ weight: draw.positive(n + 2, n + 1, 2), gamma: draw.floats(1), u: draw.positive(n + 2), v: draw.positive(2 * n + 2) });
+
+const spectral: Row[] = [
+  { kernel: 'evenkeel/powerIteration', large: 400, slowDenormals: true, reference: reference.powerIteration, specials: 'notFinite', inputs: (draw, n) => ({ weight: draw.floats(n + 2, n + 1, 2), v: draw.floats(2 * n + 2) }) },
+  { kernel: 'evenkeel/sigmaReparam', large: 400, slowDenormals: true, reference: reference.sigmaReparam, specials: 'notFinite', inputs: reparametrised },
+  {
+    kernel: 'evenkeel/sigmaReparamGrad', large: 400, slowDenormals: true, reference: reference.sigmaReparamGrad, specials: 'notFinite', tolerance: { rtol: 1e-5, atol: 3e-5 },
+    inputs: (draw, n) => ({ ...reparametrised(draw, n), sigma: draw.positive(), dy: draw.floats(n + 2, n + 1, 2) }),
+  },
+];
+
 const AXES: [string, number | number[]][] = [['the last axis', 2], ['the first axis', 0], ['the middle axis', [1]], ['the first two axes', [0, 1]], ['the last two axes', [2, 1]], ['all axes', [0, 1, 2]], ['scattered axes', [0, 2]]];
 
 const reductions: Row[] = [Sum, Mean, Max].flatMap((kernel) => AXES.flatMap(([form, axis]) => [true, false].map((keepDims): Row => ({
@@ -309,7 +321,7 @@ const moves: Row[] = [
 ];
 
 /** ROWS — every kernel of this package in at least one form. */
-export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...logical, ...reductions, ...moves];
+export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...spectral, ...unary, ...binary, ...logical, ...reductions, ...moves];
 
 /** nameOf — the kernel and, where it has several rows, its form. */
 export function nameOf({ kernel, form }: Row): string {
