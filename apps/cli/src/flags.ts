@@ -35,6 +35,11 @@ export function wholeNumbers(flag: string, bounds: Bounds = { min: 1 }): (text: 
   return (text) => text.split(',').map((item) => parsed(flag, 'whole numbers with commas between', item.trim(), bounds, Number.isSafeInteger));
 }
 
+/** flagOf — `numHeads` to `--num-heads`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 function parsed(flag: string, what: string, text: string, bounds: Bounds, accepts: (value: number) => boolean): number {
   const value = text.trim() === '' ? NaN : Number(text);
   const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = bounds;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { UsageError } from './errors.ts';
 import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
-import { DECAY_MODES, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
+import { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
 
 /** RunRecord — `run.json`: what the run is, so that `--resume` needs no other flag. */
 export type RunRecord = {
@@ -56,7 +56,7 @@ const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
   depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
   steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: isOneOf(SCHEDULES),
   weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: isOneOf(['f32', 'f16']), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount, monitor: isNatural,
-  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES),
+  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, sigmaReparam: isOneOf(GAMMAS), untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES),
 };
 
 function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {

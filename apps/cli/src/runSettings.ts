@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Precision } from './devices.ts';
 import { UsageError } from './errors.ts';
+import { flagOf } from './flags.ts';
 import { warmupLimit, type ScheduleName } from './schedule.ts';
 import { LEARNING_RATES, PLAIN, WEIGHT_DECAYS, type OptimizerSettings, type TechniqueSettings } from './techniques.ts';
 
@@ -113,9 +114,4 @@ function givenSettings(saved: RunSettings, flags: TrainGptFlags): Partial<RunSet
   if (typeof given.data === 'string') given.data = resolve(given.data);
   if (given.tokenizer !== undefined && !['char', 'bpe'].includes(given.tokenizer)) given.tokenizer = resolve(given.tokenizer);
   return given;
-}
-
-/** flagOf — `numHeads` to `--num-heads`. */
-export function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { dispose, type Tensor, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
 import { atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors, type SafetensorsFile } from '@evenkeel/checkpoint';
-import { ConfigError, param, treeEntries, treeFromEntries, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, param, treeEntries, treeFromEntries, treeLeaves, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { loadGpt, saveGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
-import { savedConfig, parseSavedConfig, MODEL_TYPE } from './savedConfig.ts';
+import { foldSigmaReparam } from '@evenkeel/sigma-reparam';
+import { MODEL_TYPE, parseSavedConfig, savedConfig } from './savedConfig.ts';
 import { modelOf, type ModelTechniques } from './techniques.ts';
 
 /** TrainedModel — a model with its values as they are now. */
@@ -11,6 +12,17 @@ export type TrainedModel = { readonly model: Gpt; readonly params: Params & GptP
 
 /** PlainModel — a model that needs no state, and its parameters. */
 export type PlainModel = { readonly model: Gpt; readonly params: Params & GptParams };
+
+/** withPlainModel — calls `use` with the model as others use it: reparametrised weights as the matrices that they stand for. */
+export async function withPlainModel<T>({ model, params, state, settings }: TrainedModel, use: (plain: PlainModel) => Promise<T>): Promise<T> {
+  if (treeLeaves(state).length === 0) return use({ model, params });
+  const folded = foldSigmaReparam(params, state) as Params & GptParams;
+  try {
+    return await use({ model: modelOf(model.config, settings), params: folded });
+  } finally {
+    dispose(folded as never);
+  }
+}
 
 /** What `format` says in the metadata of a file that is not in GPT-2's layout: `transformers` refuses any that it does not know. */
 const FORMAT = MODEL_TYPE;
@@ -20,14 +32,16 @@ const FORMAT = MODEL_TYPE;
  * it; otherwise under our own names, with the techniques, as `model_type: "evenkeel-gpt"`, which `loadModel` reads and others refuse.
  */
 export async function saveModel(directory: string, trained: TrainedModel): Promise<void> {
-  const { model, params } = trained;
-  if (model.departures.length === 0) {
-    await saveGpt(directory, model, params);
-    return;
-  }
+  await withPlainModel(trained, async ({ model, params }) => {
+    if (model.departures.length === 0) return saveGpt(directory, model, params);
+    return saveOurs(directory, { model, params }, trained.settings);
+  });
+}
+
+async function saveOurs(directory: string, { model, params }: PlainModel, techniques: ModelTechniques): Promise<void> {
   const tensors = Object.fromEntries(treeEntries<Tensor>(params as unknown as Tree<Tensor>));
   await writeSafetensors(join(directory, 'model.safetensors'), await entriesFromTensors(tensors), { metadata: { format: FORMAT } });
-  await atomicWriteFile(join(directory, 'config.json'), `${JSON.stringify(savedConfig(model.config, trained.settings), null, 2)}\n`);
+  await atomicWriteFile(join(directory, 'config.json'), `${JSON.stringify(savedConfig(model.config, techniques), null, 2)}\n`);
 }
 
 /**

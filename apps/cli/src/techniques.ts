@@ -2,8 +2,10 @@ import type { GradientTransform, ParamSpec, Schedule, Tree } from '@evenkeel/cor
 import { gpt, type Gpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
 import { qkNorm, rmsNormLayer } from '@evenkeel/norms';
 import { adamw, chain, clipByGlobalNorm, decayMask, sgd } from '@evenkeel/optimizers';
+import { sigmaReparam } from '@evenkeel/sigma-reparam';
 import { scheduleOf, type ScheduleSettings } from './schedule.ts';
-import type { DECAY_MODES, NORMS, OPTIMIZERS, PLACEMENTS } from './techniqueNames.ts';
+import { flagOf } from './flags.ts';
+import type { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS } from './techniqueNames.ts';
 
 /** ModelTechniques — what a model computes with besides its sizes, as plain data: a saved model says it of itself. */
 export type ModelTechniques = {
@@ -17,6 +19,8 @@ export type ModelTechniques = {
 
 /** TechniqueSettings — the techniques of a run, as plain data; kept in `run.json`. */
 export type TechniqueSettings = ModelTechniques & {
+  /** What the gammas of reparametrised linears start at, or none. Of no concern to a saved model: its weights are plain. */
+  readonly sigmaReparam: (typeof GAMMAS)[number];
   /** Whether the head is a matrix of its own. */
   readonly untiedHead: boolean;
   /** Factor of the z-loss; 0 for none. */
@@ -28,7 +32,7 @@ export type TechniqueSettings = ModelTechniques & {
 
 /** PLAIN — GPT-2 and AdamW as they are. */
 export const PLAIN: TechniqueSettings = {
-  placement: 'pre', norm: 'layer', qkNorm: false, untiedHead: false, zLoss: 0, optimizer: 'adamw', weightDecayMode: 'coupled',
+  placement: 'pre', norm: 'layer', qkNorm: false, sigmaReparam: 'none', untiedHead: false, zLoss: 0, optimizer: 'adamw', weightDecayMode: 'coupled',
 };
 
 /** LEARNING_RATES — the highest learning rate of a run that does not say one. */
@@ -38,8 +42,14 @@ export const LEARNING_RATES: Readonly<Record<TechniqueSettings['optimizer'], num
 export const WEIGHT_DECAYS: Readonly<Record<TechniqueSettings['weightDecayMode'], number>> = { coupled: 0.1, independent: 1e-4 };
 
 /** modelOf — a GPT of some sizes that computes with some techniques. */
-export function modelOf(sizes: GptSizes, techniques: ModelTechniques & Partial<Pick<TechniqueSettings, 'zLoss'>>): Gpt {
-  return gpt({ ...sizes, zLoss: techniques.zLoss ?? 0, ...valuesOf(techniques, sizes) });
+export function modelOf(sizes: GptSizes, techniques: ModelTechniques): Gpt {
+  return gpt({ ...sizes, ...valuesOf(techniques, sizes) });
+}
+
+/** trainedModelOf — the same, with what concerns its training alone. */
+export function trainedModelOf(sizes: GptSizes, techniques: TechniqueSettings): Gpt {
+  const { zLoss, untiedHead, sigmaReparam: gammaInit } = techniques;
+  return gpt({ ...sizes, tiedHead: !untiedHead, zLoss, ...valuesOf(techniques, sizes), ...(gammaInit !== 'none' && { linear: sigmaReparam({ gammaInit, bias: sizes.bias }) }) });
 }
 
 /** The techniques as values; nothing for what is GPT-2's own. */
@@ -49,6 +59,12 @@ function valuesOf({ placement, norm, qkNorm: isNormed }: ModelTechniques, { norm
     ...(norm === 'rms' && { norm: rmsNormLayer({ eps: normEps }) }),
     ...(isNormed && { qkNorm: qkNorm({ kind: norm }) }),
   };
+}
+
+/** techniquesInWords — as flags, those that depart from the plain model: `--placement peri --qk-norm`. */
+export function techniquesInWords(settings: TechniqueSettings): string {
+  const names = Object.keys(PLAIN) as (keyof TechniqueSettings)[];
+  return names.filter((name) => settings[name] !== PLAIN[name]).map((name) => (settings[name] === true ? flagOf(name) : `${flagOf(name)} ${settings[name]}`)).join(' ');
 }
 
 export type OptimizerSettings = ScheduleSettings & Pick<TechniqueSettings, 'optimizer' | 'weightDecayMode'> & {

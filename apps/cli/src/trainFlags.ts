@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { nonEmpty, oneOf, realNumber, wholeNumber } from './flags.ts';
-import { DECAY_MODES, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
+import { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
 
 export const PRECISIONS = ['f32', 'f16'] as const;
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
@@ -35,6 +35,8 @@ export function techniqueFlags(command: Command): Command {
     .option('--placement <name>', `where the norms stand: ${PLACEMENTS.join(', ')} (default: pre)`, oneOf('--placement', PLACEMENTS))
     .option('--norm <name>', 'layer or rms (default: layer)', oneOf('--norm', NORMS))
     .option('--qk-norm', 'norms of queries and keys, per head')
+    .addOption(new Option('--sigma-reparam [gamma]', 'linears of learned spectral norm, which starts at one or as it is: one, spectral (default: none)')
+      .preset('one').argParser(oneOf('--sigma-reparam', GAMMAS)))
     .option('--z-loss <x>', 'factor of the z-loss; 1e-4 is usual (default: 0)', realNumber('--z-loss', { min: 0 }))
     .option('--untied-head', 'a head of its own, not the token embedding')
     .option('--optimizer <name>', `${OPTIMIZERS.join(', ')} (default: adamw)`, oneOf('--optimizer', OPTIMIZERS))

@@ -15,7 +15,7 @@ import { readRecord, writeRecord, type RunRecord } from '../runRecord.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { drawSample } from '../sample.ts';
 import { parameterCount, round, type Spread } from '../statistics.ts';
-import { modelOf } from '../techniques.ts';
+import { techniquesInWords, trainedModelOf } from '../techniques.ts';
 import { finalLoss, runTraining, writeRunReport, type TrainingRun } from '../trainingRun.ts';
 
 export type TrainGptOptions = TrainGptFlags & { readonly out?: string; readonly resume?: boolean; readonly device: DeviceName };
@@ -93,8 +93,8 @@ function recordOf(settings: RunSettings, vocabSize: number, { name }: Device): R
 }
 
 function makeModel(settings: RunSettings, vocabSize: number): Pick<TrainingRun, 'model' | 'params' | 'state'> {
-  const { depth, dim, numHeads, context, dropout, untiedHead, seed } = settings;
-  const model = modelOf({ vocabSize, contextLength: context, depth, dim, numHeads, dropout, tiedHead: !untiedHead }, settings);
+  const { depth, dim, numHeads, context, dropout, seed } = settings;
+  const model = trainedModelOf({ vocabSize, contextLength: context, depth, dim, numHeads, dropout }, settings);
   const params = model.init({ seed: foldSeed(seed, 'init') });
   return { model, params, state: model.state.init(params) };
 }
@@ -105,6 +105,8 @@ function describe({ directory, settings, data, params }: TrainingRun, io: Io): v
   row('data', data.name);
   row('', `${formatCount(data.train.length)} tokens to train, ${formatCount(data.val.length)} to validate, vocabulary ${formatCount(data.vocabSize)}`);
   row('model', `${formatCount(parameterCount(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
+  const techniques = techniquesInWords(settings);
+  if (techniques !== '') row('with', techniques);
   row('run', `${directory}: ${formatCount(steps)} step${steps === 1 ? '' : 's'} of ${batchSize} × ${context} tokens`);
 }
 
