@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { terminalIo, writeResult, written, type Io } from './output.ts';
+import { sweepFlags } from './sweep/sweepFlags.ts';
 import { checkpointFlag, dataFlags, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
 import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { EvalOptions } from './commands/eval.ts';
 import type { GenerateOptions } from './commands/generate.ts';
+import type { SweepOptions } from './commands/sweep.ts';
 import type { TrainGptOptions } from './commands/trainGpt.ts';
 
 /** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
@@ -53,6 +55,7 @@ function program(): Command {
     .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
     .exitOverride();
   trainGptFlags(child(root, 'train', 'train a model').command('gpt'));
+  sweepCommand(root.command('sweep'));
   evalFlags(root.command('eval'));
   generateFlags(root.command('generate'));
   const bench = child(root, 'bench', 'measure speed on this machine');
@@ -72,13 +75,19 @@ function child(root: Command, name: string, description: string): Command {
 
 function trainGptFlags(command: Command): void {
   command.description('train a GPT on text');
-  for (const flags of [dataFlags, sizeFlags, learningRateFlag, techniqueFlags]) flags(command);
+  sizeFlags(dataFlags(command), '2000; without --data about a minute');
+  techniqueFlags(learningRateFlag(command));
   command.option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'));
   checkpointFlag(command, 'as --eval-every');
   monitorFlag(command, 'never')
     .option('--out <dir>', 'run directory (default: runs/gpt-<date>-<time>)', nonEmpty('--out', 'a path'))
     .option('--resume', 'go on with the run in --out');
   finish<TrainGptOptions>(withDevice(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
+}
+
+function sweepCommand(command: Command): void {
+  sweepFlags(command.description('train GPTs over learning rates, techniques and sizes, and compare them'));
+  finish<SweepOptions>(withDevice(command), async () => (await import('./commands/sweep.ts')).sweep);
 }
 
 function evalFlags(command: Command): void {

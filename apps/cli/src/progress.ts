@@ -7,6 +7,8 @@ export type ProgressOptions = {
   /** Steps done before this process began. */
   readonly start: number;
   readonly tokensPerStep: number;
+  /** About how many lines are written where there is no bar; default 20. */
+  readonly lines?: number;
   /** Milliseconds on a clock that only goes forward; for tests. */
   readonly now?: () => number;
 };
@@ -89,16 +91,17 @@ export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStr
 
 const LINES = 20;
 
-/** progressLines — about twenty lines in all, and one for each evaluation, for logs and pipes. */
+/** progressLines — about twenty lines in all (or `lines`), and one for each evaluation, for logs and pipes. */
 export function progressLines(options: ProgressOptions, write: (line: string) => void): Progress {
   const { shown, ...track } = tracker(options);
-  const { total, start } = options;
-  const every = Math.max(1, Math.ceil((total - start) / LINES));
+  const { total, start, lines = LINES } = options;
+  const every = Math.max(1, Math.ceil((total - start) / lines));
   const width = String(total).length;
   const place = (step: number): string => `step ${String(step).padStart(width)}/${total}`;
   return {
     step(step, loss) {
       track.step(step, loss);
+      if (lines === 0) return;
       if (step % every !== 0 && step !== total && step !== start + 1) return;
       write(`${place(step)}  loss ${shown.loss}  ${shown.rate.padStart(4)} tokens/s  ${shown.left} left`);
     },

@@ -1,5 +1,6 @@
 import { ConfigError } from '@evenkeel/core-tensor';
 import { gptConfig, type GptConfig } from '@evenkeel/models-gpt';
+import { isBoolean, isOneOf, wrongField, type Fields, type Test } from './fields.ts';
 import { NORMS, PLACEMENTS } from './techniqueNames.ts';
 import type { ModelTechniques } from './techniques.ts';
 
@@ -13,10 +14,6 @@ export function savedConfig(config: GptConfig, { placement, norm, qkNorm }: Mode
   return { model_type: MODEL_TYPE, format: 1, ...config, techniques: { placement, norm, qkNorm } satisfies ModelTechniques };
 }
 
-type Test = (value: unknown) => boolean;
-const isOneOf = (words: readonly string[]): Test => (value) => words.includes(value as string);
-const isBoolean: Test = (value) => typeof value === 'boolean';
-
 const TECHNIQUES: Readonly<Record<keyof ModelTechniques, Test>> = { placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean };
 
 /** A configuration whose fields are all there: what kind each is. */
@@ -28,18 +25,17 @@ const EXAMPLE = gptConfig({ vocabSize: 1, contextLength: 1, depth: 1, dim: 1, nu
  * @throws ConfigError  naming the first field that is missing, wrong, or not known: it may change what the model computes.
  */
 export function parseSavedConfig(json: unknown, path: string): Saved {
-  const { model_type: _, format, techniques, ...config } = json as Record<string, unknown>;
+  const { model_type: _, format, techniques, ...config } = json as Fields;
   if (format !== 1) throw new ConfigError(`loadModel: ${path} must have format 1, got ${shown(format)}. Was it written by a newer release?`);
   checkFields(path, '', config, Object.fromEntries(Object.entries(EXAMPLE).map(([name, value]) => [name, (given: unknown) => typeof given === typeof value])));
   if (typeof techniques !== 'object' || techniques === null) throw new ConfigError(`loadModel: ${path} must have techniques, got ${shown(techniques)}`);
-  checkFields(path, 'techniques.', techniques as Record<string, unknown>, TECHNIQUES);
+  checkFields(path, 'techniques.', techniques as Fields, TECHNIQUES);
   return { config: gptConfig(config as GptConfig), techniques: techniques as ModelTechniques };
 }
 
-function checkFields(path: string, prefix: string, object: Readonly<Record<string, unknown>>, tests: Readonly<Record<string, Test>>): void {
-  for (const [name, test] of Object.entries(tests)) {
-    if (!test(object[name])) throw new ConfigError(`loadModel: ${path} must be the configuration of a model, got ${shown(object[name])} for ${prefix}${name}`);
-  }
+function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {
+  const wrong = wrongField(object, tests, prefix);
+  if (wrong !== undefined) throw new ConfigError(`loadModel: ${path} must be the configuration of a model, ${wrong}`);
   const unknown = Object.keys(object).find((name) => !Object.hasOwn(tests, name));
   if (unknown !== undefined) throw new ConfigError(`loadModel: ${path} must have no ${prefix}${unknown}, which this release does not know, got ${shown(object[unknown])}`);
 }

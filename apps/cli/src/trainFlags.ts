@@ -17,14 +17,14 @@ export function dataFlags(command: Command): Command {
 }
 
 /** sizeFlags — the sizes of the model, of a step and of the run. */
-export function sizeFlags(command: Command): Command {
+export function sizeFlags(command: Command, steps: string): Command {
   return command
     .option('--depth <n>', 'transformer blocks', wholeNumber('--depth', ANY_SIZE), 4)
     .option('--dim <n>', 'channels', wholeNumber('--dim', ANY_SIZE), 128)
     .option('--num-heads <n>', 'attention heads; divides --dim', wholeNumber('--num-heads', ANY_SIZE), 4)
     .option('--context <n>', 'tokens the model sees at once', wholeNumber('--context', ANY_SIZE), 64)
     .option('--batch-size <n>', 'sequences per step', wholeNumber('--batch-size', ANY_SIZE), 12)
-    .option('--steps <n>', 'training steps (default: 2000; without --data about a minute)', wholeNumber('--steps', ANY_SIZE))
+    .option('--steps <n>', `training steps (default: ${steps})`, wholeNumber('--steps', ANY_SIZE))
     .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1)
     .option('--precision <name>', 'of products on webgpu: f32, or f16 with a loss scale', oneOf('--precision', PRECISIONS), 'f32');
 }

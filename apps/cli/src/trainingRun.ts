@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { treeLeaves, type Device, type Monitor } from '@evenkeel/core-tensor';
-import { monitor } from '@evenkeel/diagnostics';
+import { treeLeaves, type Device } from '@evenkeel/core-tensor';
+import { monitor, type Watch } from '@evenkeel/diagnostics';
 import type { GptParams } from '@evenkeel/models-gpt';
 import { directoryStore, readMetrics, train, writeReport, type RunStore, type StepContext, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
 import { InterruptedError } from './errors.ts';
@@ -61,8 +61,12 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
   }
 }
 
-/** trainOptions — what `train()` needs of a run: all that decides its numbers. */
-export function trainOptions({ settings, data, model, params, state }: Omit<TrainingRun, 'directory'>, store: RunStore) {
+/**
+ * trainOptions — what `train()` needs of a run: all that decides its numbers.
+ *
+ * @param watch  what the monitor watches, if there is one; default all.
+ */
+export function trainOptions({ settings, data, model, params, state }: Pick<TrainingRun, 'settings' | 'data' | 'model' | 'params' | 'state'>, store: RunStore, watch: Watch = {}) {
   const { steps, seed, batchSize, context } = settings;
   const { optimizer, schedule } = optimizerFor(settings, model.specs);
   const valBatches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: EVAL_TOKENS });
@@ -70,17 +74,12 @@ export function trainOptions({ settings, data, model, params, state }: Omit<Trai
     params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, store,
     ...(settings.precision === 'f16' && { lossScale: 'dynamic' as const }),
     ...(treeLeaves(state).length > 0 && { modelState: { values: state, update: model.state.update } }),
-    monitor: monitorOf(settings),
+    monitor: settings.monitor === 0 ? undefined : monitor({ every: settings.monitor, watch }),
     config: decisive(settings, data),
     batches: data.batch,
     loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: StepContext) => model.loss(batch, leaves, call),
     evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches, state)).loss,
   };
-}
-
-/** What watches the steps of a run. */
-function monitorOf({ monitor: every }: RunSettings): Monitor | undefined {
-  return every === 0 ? undefined : monitor({ every });
 }
 
 /** What train() compares on resuming: all settings but those that may change, and those that older runs lack and that are as there. */
