@@ -2,11 +2,9 @@ import {
   checkInteger, checkOneOf, ConfigError, describeShape, param, ShapeError, stateVariable, treeEntries,
   type Params, type ParamSpec, type Tree,
 } from '@evenkeel/core-tensor';
-import { clone, dispose, ones, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { clone, ones, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { childPath, mapNodes, pickNodes, type LayerNode } from './nodes.ts';
-import type { SingularVectors } from './powerIteration.ts';
-import { singularVectors } from './singularVectors.ts';
-import { DEFAULT_ITERATIONS, gammaSpec, spectralGamma, type GammaInit } from './spectralLayer.ts';
+import { DEFAULT_ITERATIONS, gammaSpec, heldVectors, spectralGamma, type GammaInit, type HeldVectors, type SigmaReparamParams } from './spectralLayer.ts';
 
 export type ConvertOptions = {
   /** `spectral` (default): the model stays the function that it is. `one`: every converted matrix gets spectral norm 1. */
@@ -41,35 +39,28 @@ export function convertToSigmaReparam(
   checkInteger('convertToSigmaReparam', 'initIterations', initIterations);
   checkTrees(params, specs);
   const chosen = chosenNodes(specs, select);
-  const vectors = new Map<string, SingularVectors>();
-  const vectorsOf = ({ weight }: LayerNode<Tensor>, path: string): SingularVectors => {
-    const found = vectors.get(path) ?? singularVectors(weight as Tensor, { iterations: initIterations });
-    vectors.set(path, found);
-    return found;
-  };
+  const vectors = new Map<string, HeldVectors>();
+  const state = pickNodes<Tensor, Variable>(params, ({ weight }, path) => {
+    if (!chosen.has(path)) return undefined;
+    const held = heldVectors(weight as Tensor, initIterations);
+    vectors.set(path, held);
+    return held;
+  });
   const copy = (x: Tensor): Variable => param(() => clone(x));
   const withGamma = (node: LayerNode<Tensor>, path: string): Tree<Variable> | undefined => {
-    if (!chosen.has(path)) return undefined;
-    const { weight, ...rest } = node as LayerNode<Tensor> & { weight: Tensor };
-    const gamma = param(() => (gammaInit === 'one' ? ones([1]) : spectralGamma(weight, vectorsOf(node, path))));
-    return { weight: copy(weight), gamma, ...Object.fromEntries(Object.entries(rest).map(([name, x]) => [name, copy(x)])) };
+    const held = vectors.get(path);
+    if (held === undefined) return undefined;
+    const { weight, bias } = node as LayerNode<Tensor> & SigmaReparamParams;
+    const gamma = param(() => (gammaInit === 'one' ? ones([1]) : spectralGamma(weight, held)));
+    return { weight: copy(weight), gamma, ...(bias && { bias: copy(bias) }) };
   };
   const specWithGamma = ({ weight, ...rest }: LayerNode<ParamSpec>, path: string): Tree<ParamSpec> | undefined =>
-    (chosen.has(path) ? { weight, gamma: gammaSpec(weight as ParamSpec), ...rest } as Tree<ParamSpec> : undefined);
-  const held = (node: LayerNode<Tensor>, path: string): Tree<Variable> | undefined => {
-    if (!chosen.has(path)) return undefined;
-    const { u, v } = vectorsOf(node, path);
-    return { u: stateVariable(() => clone(u)), v: stateVariable(() => clone(v)) };
+    (chosen.has(path) ? { weight: weight as ParamSpec, gamma: gammaSpec(weight as ParamSpec), ...rest } : undefined);
+  return {
+    params: mapNodes<Tensor, Variable>(params, withGamma, copy),
+    state: state as Tree<Variable>,
+    specs: mapNodes<ParamSpec, ParamSpec>(specs, specWithGamma, (spec) => spec),
   };
-  try {
-    return {
-      params: mapNodes<Tensor, Variable>(params, withGamma, copy),
-      state: pickNodes<Tensor, Variable>(params, held) as Tree<Variable>,
-      specs: mapNodes<ParamSpec, ParamSpec>(specs, specWithGamma, (spec) => spec),
-    };
-  } finally {
-    dispose([...vectors.values()].flatMap(({ u, v }) => [u, v]));
-  }
 }
 
 /** Every parameter has its spec, and the other way round; named is the first for which that is not so. */

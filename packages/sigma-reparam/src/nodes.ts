@@ -14,7 +14,7 @@ export function mapNodes<T, R>(tree: Tree<T>, ofNode: NodeMap<T, R>, ofLeaf: (le
   const leaves = new Set<unknown>(treeLeaves(tree));
   const visit = (node: Tree<T>, path: string): Tree<R> => {
     if (leaves.has(node)) return ofLeaf(node as T);
-    if (node === undefined) return node; // an absent parameter stays absent
+    if (node === undefined) return undefined as never; // an absent parameter stays absent
     const replaced = ofNode(node as LayerNode<T>, path);
     if (replaced !== undefined) return replaced;
     const children = Object.entries(node as LayerNode<T>).map(([name, child]) => [name, visit(child as Tree<T>, childPath(path, name))] as const);

@@ -36,16 +36,22 @@ export const gammaSpec = ({ block }: ParamSpec): ParamSpec => ({ shape: [1], axe
 /** spectralGamma — uᵀ W v as a parameter: what keeps a layer the map that it is. */
 export const spectralGamma = (weight: Tensor, vectors: SingularVectors): Tensor => reshape(sigmaOf(weight, vectors), [1]);
 
+/** HeldVectors — u and v as untrained variables. */
+export type HeldVectors = { readonly u: Variable; readonly v: Variable };
+
+/** heldVectors — the vectors of a weight after so many steps of the power iteration. */
+export const heldVectors = (weight: Tensor, iterations: number): HeldVectors => tidy(() => {
+  const { u, v } = singularVectors(weight, { iterations });
+  return { u: stateVariable(() => u), v: stateVariable(() => v) };
+});
+
 /** vectorsState — u and v as untrained values: converged at first, one step of the power iteration after each step of the optimizer. */
 export function vectorsState(iterations: number): LayerState {
   const weightOf = (params: Tree<Tensor>): Tensor => (params as SigmaReparamParams).weight;
   return {
-    init: (params) => tidy(() => {
-      const { u, v } = singularVectors(weightOf(params), { iterations });
-      return { u: stateVariable(() => u), v: stateVariable(() => v) };
-    }),
+    init: (params) => heldVectors(weightOf(params), iterations),
     update: (params, state) => tidy(() => {
-      const held = state as { readonly u: Variable; readonly v: Variable };
+      const held = state as HeldVectors;
       const { u, v } = powerIteration(weightOf(params), held.v);
       held.u.assign(u);
       held.v.assign(v);

@@ -5,8 +5,8 @@ import { ADD_UP, given, INVOCATIONS, shareCount } from './sums.ts';
 
 const LANES = 16;
 const ROWS = INVOCATIONS / LANES;
-/** Elements (of the gradient) or vectors (of the weight) that an invocation computes: the sums are made anew in each workgroup. */
-const EACH = 4;
+/** Elements that an invocation computes, as many of them in vectors as can be: each workgroup meets to add up, which must be worth it. */
+const EACH = 16;
 const PER_GROUP = INVOCATIONS * EACH;
 
 /** Shares of sigma = uᵀ W v, one per workgroup: 16 lanes per row. Reads W once. */
@@ -35,20 +35,23 @@ const scaled = gpuProgram({
     let total = addUp(share, localIndex);
     if (groupIndex == 0u && localIndex == 0u) { sigma[0] = total; }
     let factor = gamma[0] / total;
-    for (var k = 0u; k < ${EACH}u; k++) {
-      let at = groupIndex * ${PER_GROUP}u + k * ${INVOCATIONS}u + localIndex;
+    for (var k = 0u; k < ${EACH / 4}u; k++) {
+      let at = groupIndex * ${PER_GROUP / 4}u + k * ${INVOCATIONS}u + localIndex;
       if (at < u.vectors) { y[at] = factor * weight[at]; }
     }`,
 });
 
 /** Shares of ⟨G, W⟩, one per workgroup; what lies behind the last element may be NaN. */
 const innerShares = gpuProgram({
-  name: 'innerShares', bindings: { weight: 'read f32', dy: 'read f32', shares: 'write f32' }, uniforms: { size: 'u32', count: 'u32' }, workgroupSize: INVOCATIONS,
+  name: 'innerShares', bindings: { weight: 'read vec4f', dy: 'read vec4f', shares: 'write f32' }, uniforms: { size: 'u32', count: 'u32' }, workgroupSize: INVOCATIONS,
   declarations: ADD_UP,
   main: /* wgsl */ `
-    var total = 0.0;
-    for (var i = index; i < u.size; i += u.count * ${INVOCATIONS}u) { total += dy[i] * weight[i]; }
-    let share = addUp(total, localIndex);
+    var total = vec4f(0.0);
+    for (var at = index; 4u * at < u.size; at += u.count * ${INVOCATIONS}u) {
+      let isInside = vec4u(4u * at) + vec4u(0u, 1u, 2u, 3u) < vec4u(u.size);
+      total += select(vec4f(0.0), dy[at] * weight[at], isInside);
+    }
+    let share = addUp((total.x + total.y) + (total.z + total.w), localIndex);
     if (localIndex == 0u) { shares[groupIndex] = share; }`,
 });
 
@@ -89,7 +92,7 @@ function forward(call: GpuKernelCall): TensorInfo[] {
   const [shares, y, sigma] = [backend.temporary([count]), backend.allocate(weight.shape), backend.allocate([])];
   const singular = { left: given(call, 'u'), right: given(call, 'v') };
   backend.dispatch(sigmaShares, { tensors: { weight, ...singular, shares }, uniforms: { rows, columns, count }, groups: [count] });
-  backend.dispatch(scaled, { tensors: { weight, gamma: given(call, 'gamma'), shares, y, sigma }, uniforms: { vectors, count }, groups: backend.spread(Math.ceil(vectors / PER_GROUP)) });
+  backend.dispatch(scaled, { tensors: { weight, gamma: given(call, 'gamma'), shares, y, sigma }, uniforms: { vectors, count }, groups: backend.spread(Math.ceil((4 * vectors) / PER_GROUP)) });
   return [y, sigma];
 }
 
