@@ -8,6 +8,7 @@ import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { EvalOptions } from './commands/eval.ts';
 import type { GenerateOptions } from './commands/generate.ts';
+import type { ReproOptions } from './commands/repro.ts';
 import type { TrainGptOptions } from './commands/trainGpt.ts';
 
 /** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
@@ -58,6 +59,7 @@ function program(): Command {
   const bench = child(root, 'bench', 'measure speed on this machine');
   benchGptStepFlags(bench.command('gpt-step'));
   benchMatmulFlags(bench.command('matmul'));
+  reproFlags(root.command('repro'));
   doctorFlags(root.command('doctor'));
   return root;
 }
@@ -135,6 +137,17 @@ function benchMatmulFlags(command: Command): void {
   finish<BenchMatmulOptions>(withDevice(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
 }
 
+function reproFlags(command: Command): void {
+  command.description("measure a paper's claim, with and without its technique")
+    .argument('<slug>', 'which paper, such as sigma-reparam; all for all of them')
+    .option('--seeds <n>', 'how many seeds', wholeNumber('--seeds', { min: 1, max: 100 }), 1)
+    .option('--first-seed <n>', 'the first of them', wholeNumber('--first-seed', SEED), 1)
+    .option('--quick', 'half a minute instead of minutes: shows the direction only')
+    .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
+    .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');
+  finish<ReproOptions>(withDevice(command), async () => (await import('./commands/repro.ts')).repro);
+}
+
 function doctorFlags(command: Command): void {
   command.description('show what this machine offers, and which device would be used');
   finish<DoctorOptions>(command, async () => (await import('./commands/doctor.ts')).doctor);
@@ -150,7 +163,8 @@ function finish<O>(command: Command, load: Action<O>, required: readonly string[
     .option('--json', 'print one JSON object as the last line of standard output')
     .option('--debug', 'print stack traces')
     .allowExcessArguments(false)
-    .action(async (flags: Record<string, unknown>) => {
+    .action(async () => {
+      const flags: Record<string, unknown> = { ...command.opts(), ...Object.fromEntries(command.registeredArguments.map((each, i) => [each.name(), command.processedArgs[i]])) };
       const given = new Set(Object.keys(flags).filter((name) => command.getOptionValueSource(name) === 'cli'));
       const missing = required.find((name) => flags[name] === undefined);
       if (missing !== undefined) throw new UsageError(`evenkeel ${command.name()} needs --${missing}; see evenkeel ${command.name()} --help`);

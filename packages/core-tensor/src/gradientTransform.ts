@@ -16,7 +16,11 @@ export type GradientTransform<S extends OptimizerState = OptimizerState> = {
 export type OptimizerState = { [key: string]: Variable | number | OptimizerState | OptimizerState[] | Tree<Variable> };
 
 /** Schedule — a number for each step, counted from 0: a learning rate, a momentum. */
-export type Schedule = (step: number) => number;
+export type Schedule = {
+  (step: number): number;
+  /** The largest value it is made to take, for what is measured relative to it; a plain function may leave it out. */
+  readonly peak?: number;
+};
 
 /**
  * GradientMethod — how a training step gets a gradient from its loss: `valueAndGrad` is one, `sam({ rho })` another.

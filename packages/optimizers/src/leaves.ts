@@ -32,22 +32,27 @@ export function mapLists<K extends string>(
   fn: string, params: Tree<Variable>, trees: Record<K, Tree<Tensor>>, f: (leaves: ZippedLeaves<K>) => readonly Tensor[],
 ): Tree<Tensor> {
   const entries = treeEntries<Variable>(params);
-  const lists = {} as Record<K, Tensor[]>;
-  for (const name of Object.keys(trees) as K[]) {
-    const leaves = new Map(treeEntries<Tensor>(trees[name]));
-    lists[name] = entries.map(([path, param]) => {
-      const leaf = foundLeaf(fn, name, path, leaves);
-      checkDtype(fn, argAt(name, path), leaf, 'float32');
-      checkShape(fn, argAt(name, path), leaf, param.shape);
-      return leaf;
-    });
-    if (leaves.size !== entries.length) throw new ConfigError(`${fn}: ${name} must have the ${entries.length} leaves of params, got ${leaves.size}`);
-  }
+  const lists = Object.fromEntries(Object.entries<Tree<Tensor>>(trees).map(([name, tree]) => [name, leavesFor(fn, name, tree, entries)])) as Record<K, Tensor[]>;
   return tidyTree(fn, () => {
     const results = f({ paths: entries.map(([path]) => path), params: entries.map(([, param]) => param), lists });
     let next = 0;
     return treeMap(() => results[next++] as Tensor, params);
   });
+}
+
+type Shaped = { readonly shape: readonly number[] };
+
+/** leavesFor — the leaves of `tree` in the order of `entries`, each of the shape that the entry has; errors as of `mapLists`. */
+export function leavesFor(fn: string, name: string, tree: Tree<Tensor>, entries: readonly (readonly [path: string, like: Shaped])[]): Tensor[] {
+  const leaves = new Map(treeEntries<Tensor>(tree));
+  const found = entries.map(([path, { shape }]) => {
+    const leaf = foundLeaf(fn, name, path, leaves);
+    checkDtype(fn, argAt(name, path), leaf, 'float32');
+    checkShape(fn, argAt(name, path), leaf, [...shape]);
+    return leaf;
+  });
+  if (leaves.size !== entries.length) throw new ConfigError(`${fn}: ${name} must have the ${entries.length} leaves of params, got ${leaves.size}`);
+  return found;
 }
 
 /** mapLeaves — `mapLists` one parameter at a time: `f(param, its leaves, path)`, each call a tidy of its own. */

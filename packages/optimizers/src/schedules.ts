@@ -3,7 +3,7 @@ import { checkInteger, checkPositive, checkRange, ConfigError, type Schedule } f
 /** constant — the same value at every step. */
 export function constant(value: number): Schedule {
   checkRange('constant', 'value', value, 0, Number.MAX_VALUE);
-  return () => value;
+  return withPeak(value, () => value);
 }
 
 export type WarmupLinearOptions = { peak: number; warmup: number };
@@ -18,8 +18,11 @@ export type WarmupLinearOptions = { peak: number; warmup: number };
 export function warmupLinear({ peak, warmup }: WarmupLinearOptions): Schedule {
   checkPositive('warmupLinear', 'peak', peak);
   checkInteger('warmupLinear', 'warmup', warmup, 0);
-  return (step) => (step < warmup ? (peak * (step + 1)) / (warmup + 1) : peak);
+  return withPeak(peak, (step) => (step < warmup ? (peak * (step + 1)) / (warmup + 1) : peak));
 }
+
+/** withPeak — a schedule that says its largest value. */
+export const withPeak = (peak: number, schedule: (step: number) => number): Schedule => Object.assign(schedule, { peak });
 
 export type CosineOptions = {
   peak: number;
@@ -42,11 +45,11 @@ export type CosineOptions = {
 export function cosine({ peak, steps, warmup = 0, floor = 0 }: CosineOptions): Schedule {
   const rising = warmupLinear({ peak, warmup });
   checkDecay('cosine', { peak, floor, steps, warmup });
-  return (step) => {
+  return withPeak(peak, (step) => {
     if (step < warmup) return rising(step);
     const progress = Math.min(1, (step - warmup) / (steps - warmup));
     return floor + ((peak - floor) * (1 + Math.cos(Math.PI * progress))) / 2;
-  };
+  });
 }
 
 /** checkDecay — throws ConfigError unless a schedule can warm up within `steps` and fall from `peak` to `floor`. */
@@ -70,8 +73,10 @@ export function joinSchedules(phases: readonly SchedulePhase[]): Schedule {
   if (phases.length === 0) throw new ConfigError('joinSchedules: phases must have at least one schedule, got none');
   phases.slice(0, -1).forEach(({ steps }, index) => checkInteger('joinSchedules', `phases[${index}].steps`, steps ?? NaN));
   const starts = phases.map((_, index) => phases.slice(0, index).reduce((sum, { steps }) => sum + (steps as number), 0));
-  return (step) => {
+  const joined = (step: number): number => {
     const index = Math.max(0, starts.findLastIndex((start) => start <= step));
     return (phases[index] as SchedulePhase).schedule(step - (starts[index] as number));
   };
+  const peaks = phases.flatMap(({ schedule: { peak } }) => peak ?? []);
+  return peaks.length === phases.length ? withPeak(Math.max(...peaks), joined) : joined;
 }

@@ -1,5 +1,5 @@
 import { checkInteger, checkOneOf, ConfigError, type Schedule } from '@evenkeel/core-tensor';
-import { checkDecay, warmupLinear } from './schedules.ts';
+import { checkDecay, warmupLinear, withPeak } from './schedules.ts';
 
 export type WsdOptions = {
   peak: number;
@@ -12,7 +12,8 @@ export type WsdOptions = {
   shape?: 'sqrt' | 'linear' | 'cosine';
 };
 
-const REMAINING = {
+/** REMAINING — shapes of a fall: the share of the way that is left after some share of the steps. */
+export const REMAINING = {
   sqrt: (progress: number) => 1 - Math.sqrt(progress),
   linear: (progress: number) => 1 - progress,
   cosine: (progress: number) => (1 + Math.cos(Math.PI * progress)) / 2,
@@ -35,8 +36,8 @@ export function wsd({ peak, steps, warmup = 0, decay = Math.max(1, Math.round(st
   checkOneOf('wsd', 'shape', shape, Object.keys(REMAINING) as (keyof typeof REMAINING)[]);
   if (warmup + decay > steps) throw new ConfigError(`wsd: warmup + decay must be at most steps (${steps}), got ${warmup} + ${decay}`);
   const start = steps - decay;
-  return (step) => {
+  return withPeak(peak, (step) => {
     if (step < start) return rising(step);
     return floor + (peak - floor) * REMAINING[shape](Math.min(1, (step - start) / decay));
-  };
+  });
 }

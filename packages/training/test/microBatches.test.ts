@@ -1,4 +1,4 @@
-import { param, randomNormal, ShapeError, stateVariable, type Monitor, type Tree } from '@evenkeel/core-tensor';
+import { param, randomNormal, ShapeError, stateVariable, type Monitor } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
 import { memoryStore, readMetrics, train, type MonitorMetrics, type StepContext, type TrainOptions } from '@evenkeel/training';
 import { expectClose, expectNoLeak, forEachBackend } from '@evenkeel/testing';

@@ -45,9 +45,9 @@ export function fitRidge(samples: readonly RidgeSample[], { alpha = 1 }: RidgeOp
 }
 
 /**
- * crossValidate — R² of predictions for samples that were left out of the fit, a fifth at a time; what a predictor is really worth.
+ * crossValidate — R² of predictions for samples that were left out of the fit, group by group: what a predictor is really worth.
  *
- * @param groups  samples of one group, such as the layers of one model, are left out together; default each sample alone in turn of `folds`.
+ * @param groups  one per sample: those of one group, such as the layers of one model, are left out together. Default five groups, in turn.
  * @throws ConfigError  as fitRidge.
  */
 export function crossValidate(samples: readonly RidgeSample[], options: RidgeOptions = {}, groups?: readonly (string | number)[]): number {

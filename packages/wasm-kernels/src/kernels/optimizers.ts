@@ -1,21 +1,28 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { factoredKernels } from './factored.ts';
 import { optionalFloats, type KernelCall, type WasmKernel } from './kernel.ts';
-import { chunkTable, listOf, writableListOf } from './lists.ts';
+import { chunkTable, indicesOf, listOf, numbersOf, sizeOf, writableListOf } from './lists.ts';
+import { listSumKernels } from './listSums.ts';
 
 /**
  * What optimizers do, for all parameters in one call. Lists (`param.0`, `param.1`, …) are float32 tensors of equal shapes.
  *
  * `evenkeel/adamw`: param, grad, mu, nu → updates; mu and nu are written over.
- * `evenkeel/scaledSums`: x, optionally y and one scalar factor → factor·a·x + b·y.
+ * `evenkeel/momentum`: param, grad, mu, optionally `factor.0` and `outFactor.0` (one number per tensor) → updates; mu is written over.
+ * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y.
  * `evenkeel/addScaled`: x, y → none; x becomes a·x + b·y.
- * `evenkeel/globalNorm`: x → √Σx², a scalar.
  */
 export const optimizerKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/adamw', run: adamw },
+  { name: 'evenkeel/momentum', run: momentum },
   { name: 'evenkeel/scaledSums', run: scaledSums },
   { name: 'evenkeel/addScaled', run: addScaled },
-  { name: 'evenkeel/globalNorm', run: globalNorm },
+  ...listSumKernels,
+  ...factoredKernels,
 ];
+
+/** A number of each tensor that the call may leave out. */
+const perTensor = (numbers: unknown, list: readonly TensorInfo[], otherwise: number): readonly number[] => (numbers as number[] | undefined) ?? list.map(() => otherwise);
 
 function adamw(call: KernelCall): TensorInfo[] {
   const { attrs, backend } = call;
@@ -24,21 +31,39 @@ function adamw(call: KernelCall): TensorInfo[] {
   const mus = writableListOf(call, 'adamw', 'mu', params);
   const nus = writableListOf(call, 'adamw', 'nu', params);
   const updates = params.map(({ shape }) => backend.allocate(shape));
-  const { table, chunks } = chunkTable(backend, [params, grads, mus, nus, updates], attrs.weightDecays as number[]);
+  const { table, chunks } = chunkTable(backend, [params, grads, mus, nus, updates], attrs.weightDecays as number[], perTensor(attrs.scales, params, 1));
   const { learningRate, beta1, beta2, eps, correction1, correction2 } = attrs as Record<string, number>;
   backend.run('adamw', chunks, table.pointer, ...([-learningRate!, beta1, 1 - beta1!, beta2, 1 - beta2!, eps, 1 / correction1!, 1 / correction2!] as number[]));
   backend.release(table);
   return updates;
 }
 
+/** attrs: learningRate, keep, take, aheadKeep, aheadTake, sign, weightDecays, optionally penalties (0) and scales (1). */
+function momentum(call: KernelCall): TensorInfo[] {
+  const { attrs, backend } = call;
+  const params = listOf(call, 'momentum', 'param');
+  const grads = listOf(call, 'momentum', 'grad', params);
+  const mus = writableListOf(call, 'momentum', 'mu', params);
+  const factors = numbersOf(call, 'momentum', 'factor', params);
+  const outFactors = numbersOf(call, 'momentum', 'outFactor', params);
+  const updates = params.map(({ shape }) => backend.allocate(shape));
+  const numbers = [attrs.weightDecays as number[], perTensor(attrs.penalties, params, 0), perTensor(attrs.scales, params, 1), indicesOf(params)];
+  const { table, chunks } = chunkTable(backend, [params, grads, mus, updates], ...numbers);
+  const { learningRate, keep, take, aheadKeep, aheadTake } = attrs as Record<string, number>;
+  backend.run('momentum', chunks, table.pointer, ...([-learningRate!, keep, take, aheadKeep, aheadTake] as number[]), attrs.sign === true ? 1 : 0, factors, outFactors);
+  backend.release(table);
+  return updates;
+}
+
 function scaledSums(call: KernelCall): TensorInfo[] {
-  const { attrs: { a, bs }, backend } = call;
+  const { attrs: { a, as, bs }, backend } = call;
   const xs = listOf(call, 'scaledSums', 'x');
   const ys = bs === undefined ? xs : listOf(call, 'scaledSums', 'y', xs);
   const factor = optionalFloats(call, 'scaledSums', 'factor.0')['factor.0'];
+  const factors = factor !== undefined && sizeOf(factor) !== 1 ? numbersOf(call, 'scaledSums', 'factor', xs) : backend.pointerOrZero(factor);
   const sums = xs.map(({ shape }) => backend.allocate(shape));
-  const { table, chunks } = chunkTable(backend, [xs, ys, sums], bs as number[] | undefined);
-  backend.run('scaledSums', chunks, table.pointer, a as number, backend.pointerOrZero(factor));
+  const { table, chunks } = chunkTable(backend, [xs, ys, sums], perTensor(bs, xs, 0), perTensor(as, xs, 1), indicesOf(xs));
+  backend.run('scaledSums', chunks, table.pointer, a as number, factors, factor === undefined ? 0 : sizeOf(factor));
   backend.release(table);
   return sums;
 }
@@ -47,20 +72,8 @@ function addScaled(call: KernelCall): TensorInfo[] {
   const { attrs: { a, b }, backend } = call;
   const xs = writableListOf(call, 'addScaled', 'x');
   const ys = listOf(call, 'addScaled', 'y', xs);
-  const { table, chunks } = chunkTable(backend, [xs, ys, xs], xs.map(() => b as number));
-  backend.run('scaledSums', chunks, table.pointer, a as number, 0);
+  const { table, chunks } = chunkTable(backend, [xs, ys, xs], perTensor(undefined, xs, b as number), perTensor(undefined, xs, 1), indicesOf(xs));
+  backend.run('scaledSums', chunks, table.pointer, a as number, 0, 0);
   backend.release(table);
   return [];
-}
-
-function globalNorm(call: KernelCall): TensorInfo {
-  const { backend } = call;
-  const { table, chunks } = chunkTable(backend, [listOf(call, 'globalNorm', 'x')]);
-  const norm = backend.allocate([]);
-  const shares = backend.intermediate(Math.max(1, chunks) * 4);
-  backend.run('squares', chunks, table.pointer, shares.pointer);
-  backend.run('rootOfSum', 1, shares.pointer, chunks, backend.pointer(norm));
-  backend.release(shares);
-  backend.release(table);
-  return norm;
 }

@@ -2,8 +2,8 @@
 import { randomBits, vjp } from '@evenkeel/core-tensor';
 import { attention64 } from '@evenkeel/testing/numbers';
 import {
-  add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, logSumExp, matMul, mean, mul, notEqual, range, relu, relu6, reshape, scatterND, sigmoid, split, sqrt, square, sub, sum,
-  tanh, tensor, transpose, where, zerosLike, type Tensor,
+  add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, greater, less, logSumExp, matMul, mean, mul, notEqual, onesLike, range, relu, relu6, reshape, scalar, scatterND, sigmoid, slice, split, sqrt, stack, square, sub, sum,
+  tanh, tensor, transpose, where, zeros, zerosLike, type Tensor,
 } from '@tensorflow/tfjs-core';
 
 /** Inputs — those of a kernel by name; an optional one may be absent. */
@@ -13,7 +13,8 @@ export type Attrs = {
   eps: number; approximate: 'none' | 'tanh'; rate: number; key0: number; key1: number; vocabSize: number;
   ignoreIndex: number; labelSmoothing: number; zLoss: number; causal: boolean; windowLeft: number; windowRight: number;
   learningRate: number; beta1: number; beta2: number; weightDecays: readonly number[]; correction1: number; correction2: number;
-  a: number; b: number; bs?: readonly number[]; activation?: keyof typeof activations; scale: number;
+  keep: number; take: number; aheadKeep: number; aheadTake: number; sign: boolean; penalties?: readonly number[]; scales?: readonly number[]; columns: readonly number[];
+  a: number; b: number; as?: readonly number[]; bs?: readonly number[]; activation?: keyof typeof activations; scale: number;
 };
 export type Reference = (inputs: Inputs, attrs: Attrs) => Tensor | Tensor[];
 
@@ -213,20 +214,37 @@ export function listOf(inputs: Inputs, name: string): Tensor[] {
   return Object.keys(inputs).filter((key) => key.startsWith(`${name}.`)).map((key) => inputs[key] as Tensor);
 }
 
-export const adamw: Reference = (inputs, { learningRate, beta1, beta2, eps, weightDecays, correction1, correction2 }) => {
+export const adamw: Reference = (inputs, { learningRate, beta1, beta2, eps, weightDecays, scales, correction1, correction2 }) => {
   const [params, grads, mus, nus] = ['param', 'grad', 'mu', 'nu'].map((name) => listOf(inputs, name)) as [Tensor[], Tensor[], Tensor[], Tensor[]];
   const newMus = mus.map((mu, i) => add(mul(mu, beta1), mul(grads[i] as Tensor, 1 - beta1)));
   const newNus = nus.map((nu, i) => add(mul(nu, beta2), mul(square(grads[i] as Tensor), 1 - beta2)));
   const updates = params.map((param, i) => {
     const direction = div(div(newMus[i] as Tensor, correction1), add(sqrt(div(newNus[i] as Tensor, correction2)), eps));
     const decay = weightDecays[i] as number;
-    return mul(decay === 0 ? direction : add(direction, mul(param, decay)), -learningRate);
+    return mul(decay === 0 ? direction : add(direction, mul(param, decay)), -learningRate * (scales?.[i] ?? 1));
   });
   return [...updates, ...newMus, ...newNus];
 };
 
-export const scaledSums: Reference = (inputs, { a, bs }) => listOf(inputs, 'x').map((x, i) => {
-  const scaled = mul(x, mul(inputs['factor.0'] ?? 1, a));
+/** Number i of a tensor of numbers, or 1 without one. */
+const numberAt = (numbers: Tensor | undefined, i: number): Tensor | number => (numbers === undefined ? 1 : slice(numbers, [numbers.size === 1 ? 0 : i], [1]));
+
+export const momentum: Reference = (inputs, { learningRate, keep, take, aheadKeep, aheadTake, sign, weightDecays, penalties, scales }) => {
+  const [params, grads, mus] = ['param', 'grad', 'mu'].map((name) => listOf(inputs, name)) as [Tensor[], Tensor[], Tensor[]];
+  const plus = (x: Tensor, share: number, param: Tensor) => (share === 0 ? x : add(x, mul(param, share)));
+  const steps = params.map((param, i) => {
+    const grad = mul(plus(grads[i] as Tensor, penalties?.[i] ?? 0, param), numberAt(inputs['factor.0'], i));
+    const ahead = add(mul(mus[i] as Tensor, aheadKeep), mul(grad, aheadTake));
+    const signs = where(greater(ahead, 0), onesLike(ahead), where(less(ahead, 0), mul(onesLike(ahead), -1), ahead));
+    const step = plus(mul(sign ? signs : ahead, numberAt(inputs['outFactor.0'], i)), weightDecays[i] as number, param);
+    return { update: mul(step, -learningRate * (scales?.[i] ?? 1)), mu: add(mul(mus[i] as Tensor, keep), mul(grad, take)) };
+  });
+  return [...steps.map(({ update }) => update), ...steps.map(({ mu }) => mu)];
+};
+
+export const scaledSums: Reference = (inputs, { a, as, bs }) => listOf(inputs, 'x').map((x, i) => {
+  const factor = inputs['factor.0'];
+  const scaled = mul(x, mul(factor?.rank === 0 ? factor : numberAt(factor, i), a * (as?.[i] ?? 1)));
   const b = bs?.[i] ?? 0;
   return b === 0 ? scaled : add(scaled, mul(listOf(inputs, 'y')[i] as Tensor, b));
 });
@@ -257,3 +275,24 @@ export const sigmaReparamGrad: Reference = ({ weight, gamma, u, v, sigma, dy }) 
   const outer = mul(reshape(u as Tensor, [-1, 1]), v as Tensor);
   return [reshape(mul(sub(matrix(dy), mul(outer, along)), div(gamma as Tensor, sigma as Tensor)), (weight as Tensor).shape), reshape(along, [1])];
 };
+
+const meanOf = (x: Tensor): Tensor => (x.size === 0 ? scalar(0) : mean(x));
+
+export const means: Reference = (inputs) => stack(listOf(inputs, 'x').map((x) => meanOf(x)));
+
+export const meanSquares: Reference = (inputs) => stack(listOf(inputs, 'x').map((x, i) => {
+  const { 'centre.0': centre, 'unless.0': unless } = inputs;
+  if (unless !== undefined && unless.dataSync()[i] !== 0) return scalar(0);
+  return meanOf(square(centre === undefined ? x : sub(x, numberAt(centre, i))));
+}));
+
+const asMatrices = (inputs: Inputs, columns: readonly number[]): Tensor[] => listOf(inputs, 'x').map((x, i) => reshape(x, [columns[i] === 0 ? 0 : x.size / columns[i]!, columns[i]!]));
+
+export const rowColumnSquares: Reference = (inputs, { columns, eps }) =>
+  [1, 0].flatMap((axis) => asMatrices(inputs, columns).map((x) => add(x.size === 0 ? zeros([x.shape[1 - axis]!]) : mean(square(x), axis), eps)));
+
+export const factoredRoots: Reference = (inputs, { columns }) => asMatrices(inputs, columns).map((x, i) => {
+  const [row, column] = [listOf(inputs, 'row')[i] as Tensor, listOf(inputs, 'column')[i] as Tensor];
+  const roots = mul(sqrt(div(expandDims(row, 1), numberAt(inputs['mean.0'], i))), sqrt(expandDims(column, 0)));
+  return reshape(div(x, roots), (listOf(inputs, 'x')[i] as Tensor).shape);
+});

@@ -258,16 +258,57 @@ const optimizers: Row[] = [
     attrs: { learningRate: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecays: [0.1, 0.2], correction1: 0.19, correction2: 0.002 },
     inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n), ...pair('nu', draw.positive, n) }),
   },
+  {
+    kernel: 'evenkeel/adamw', form: 'with scales', writes: ['mu', 'nu'], slowDenormals: true, large: ELEMENTS, reference: reference.adamw,
+    attrs: { learningRate: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecays: [0.1, 0], scales: [0.25, 3], correction1: 0.19, correction2: 0.002 },
+    inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n), ...pair('nu', draw.positive, n) }),
+  },
+  {
+    kernel: 'evenkeel/momentum', writes: ['mu'], slowDenormals: true, large: ELEMENTS, reference: reference.momentum,
+    attrs: { learningRate: 0.1, keep: 0.9, take: 0.1, aheadKeep: 0.9, aheadTake: 0.1, weightDecays: [0.1, 0] },
+    inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n) }),
+  },
+  {
+    kernel: 'evenkeel/momentum', form: 'with factors', writes: ['mu'], slowDenormals: true, large: ELEMENTS, reference: reference.momentum,
+    attrs: { learningRate: 0.1, keep: 0.9, take: 1, aheadKeep: 0.81, aheadTake: 1.9, weightDecays: [0.1, 0.2], penalties: [0, 0.3], scales: [0.5, 2] },
+    inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n), 'factor.0': draw.floats(2), 'outFactor.0': draw.floats(2) }),
+  },
+  {
+    kernel: 'evenkeel/momentum', form: 'with the sign', writes: ['mu'], slowDenormals: true, large: ELEMENTS, reference: reference.momentum,
+    attrs: { learningRate: 0.1, keep: 0.99, take: 0.01, aheadKeep: 0.9, aheadTake: 0.1, sign: true, weightDecays: [0.1, 0] },
+    inputs: (draw, n) => ({ ...pair('param', draw.floats, n), ...pair('grad', draw.floats, n), ...pair('mu', draw.floats, n) }),
+  },
   { kernel: 'evenkeel/scaledSums', attrs: { a: 0.5 }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums, inputs: (draw, n) => pair('x', draw.floats, n) },
   {
     kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
     inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n), 'factor.0': draw.floats() }),
   },
   {
+    kernel: 'evenkeel/scaledSums', form: 'with a factor for each', attrs: { a: 0.5, as: [2, 3] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
+    inputs: (draw, n) => ({ ...pair('x', draw.floats, n), 'factor.0': draw.floats(2) }),
+  },
+  {
     kernel: 'evenkeel/addScaled', writes: ['x'], attrs: { a: 0.9, b: 1 }, large: ELEMENTS, slowDenormals: true, reference: reference.addScaled,
     inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n) }),
   },
   { kernel: 'evenkeel/globalNorm', large: ELEMENTS, slowDenormals: true, reference: reference.globalNorm, inputs: (draw, n) => pair('x', draw.floats, n) },
+  { kernel: 'evenkeel/means', large: ELEMENTS, slowDenormals: true, specials: 'notFinite', reference: reference.means, inputs: (draw, n) => pair('x', draw.floats, n) },
+  { kernel: 'evenkeel/meanSquares', large: ELEMENTS, slowDenormals: true, specials: 'notFinite', reference: reference.meanSquares, inputs: (draw, n) => pair('x', draw.floats, n) },
+  {
+    kernel: 'evenkeel/meanSquares', form: 'around centres, unless they are known', large: ELEMENTS, slowDenormals: true, specials: 'notFinite', reference: reference.meanSquares,
+    inputs: (draw, n) => ({ ...pair('x', draw.floats, n), 'centre.0': draw.floats(2), 'unless.0': { shape: [2], dtype: 'float32', data: Float32Array.of(n % 2, 0) } }),
+  },
+  {
+    kernel: 'evenkeel/rowColumnSquares', attrs: (n: number) => ({ columns: [n, 3, 1], eps: 0.5 }), large: 300, slowDenormals: true, specials: 'notFinite', reference: reference.rowColumnSquares,
+    inputs: (draw, n) => ({ 'x.0': draw.floats(n + 7, n), 'x.1': draw.floats(2, 3), 'x.2': draw.floats(n) }),
+  },
+  {
+    kernel: 'evenkeel/factoredRoots', attrs: (n: number) => ({ columns: [n, 3, 1] }), large: 300, slowDenormals: true, specials: 'notFinite', reference: reference.factoredRoots,
+    inputs: (draw, n) => ({
+      'x.0': draw.floats(n + 7, n), 'x.1': draw.floats(2, 3), 'x.2': draw.floats(n), 'row.0': draw.positive(n === 0 ? 0 : n + 7), 'row.1': draw.positive(2), 'row.2': draw.positive(n),
+      'column.0': draw.positive(n), 'column.1': draw.positive(3), 'column.2': draw.positive(1), 'mean.0': draw.positive(3),
+    }),
+  },
 ];
 
 /** Positive, so that sigma is far from 0, by which these divide. */

@@ -32,6 +32,31 @@ export function writableListOf(call: GpuKernelCall, fn: string, name: string, li
   return list;
 }
 
+/** numbersOf — an optional input `name.0` with one number per tensor of `list`. */
+export function numbersOf(call: GpuKernelCall, fn: string, name: string, list: readonly TensorInfo[]): TensorInfo | undefined {
+  const [info] = listOf(call, fn, name);
+  if (info !== undefined && sizeOf(info) !== list.length) throw new UnsupportedError(`${fn}: ${name}.0 must have ${list.length} elements, got ${sizeOf(info)}`);
+  return info;
+}
+
+/** Tensors of one launch: with more, software devices compile longer than the launches that are saved take. */
+const MOST_TENSORS = 8;
+
+/** tensorsPerLaunch — how many tensors a launch can take that binds `each` of them, and `shared` others. */
+export const tensorsPerLaunch = ({ backend }: GpuKernelCall, each: number, shared = 0): number =>
+  Math.max(1, Math.min(MOST_TENSORS, Math.floor((backend.limits.maxStorageBuffersPerShaderStage - shared) / each)));
+
+/** vectorsOf — the vectors of four that a tensor has, the last one perhaps in part. */
+export const vectorsOf = (x: TensorInfo): number => Math.ceil(sizeOf(x) / 4);
+
+/**
+ * WITHOUT_DENORMALS — WGSL: moments below 2⁻¹²⁶ as 0: without a gradient they would stay there, and arithmetic on them is slow on some
+ * devices.
+ */
+export const WITHOUT_DENORMALS = /* wgsl */ `fn withoutDenormals(x: vec4f) -> vec4f {
+      return select(x, vec4f(0.0), (bitcast<vec4u>(x) & vec4u(0x7f800000u)) == vec4u(0u));
+    }`;
+
 /** Part — the tensors of one launch: their places in the lists, and for each the workgroup that is the first after its own. */
 export type Part = { readonly places: readonly number[]; readonly ends: readonly number[]; readonly groups: number };
 
@@ -40,6 +65,11 @@ export type Part = { readonly places: readonly number[]; readonly ends: readonly
  * launch belongs to the first tensor whose end is above g.
  */
 export function partsOf(list: readonly TensorInfo[], perLaunch: number, vectorsPerGroup = VECTORS_PER_GROUP): Part[] {
+  return groupsOf(list.map((info) => Math.ceil(sizeOf(info) / (4 * vectorsPerGroup))), perLaunch);
+}
+
+/** groupsOf — `partsOf` for tensors of so many workgroups each; those of none are left out. */
+export function groupsOf(counts: readonly number[], perLaunch: number): Part[] {
   const parts: Part[] = [];
   let places: number[] = [];
   let ends: number[] = [];
@@ -48,11 +78,10 @@ export function partsOf(list: readonly TensorInfo[], perLaunch: number, vectorsP
     if (places.length > 0) parts.push({ places, ends, groups });
     [places, ends, groups] = [[], [], 0];
   };
-  list.forEach((info, i) => {
-    const size = sizeOf(info);
-    if (size === 0) return;
+  counts.forEach((count, i) => {
+    if (count === 0) return;
     places.push(i);
-    ends.push(groups += Math.ceil(size / (4 * vectorsPerGroup)));
+    ends.push(groups += count);
     if (places.length === perLaunch) close();
   });
   close();

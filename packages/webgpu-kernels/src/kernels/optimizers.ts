@@ -1,41 +1,35 @@
 import { gpuProgram, memoised, type GpuBinding, type GpuKernel, type GpuKernelCall, type GpuScalar, type StepNumber } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { eachTensor, listOf, numbered, partsOf, VECTORS_PER_GROUP, writableListOf } from './lists.ts';
+import { eachTensor, listOf, numbered, numbersOf, partsOf, tensorsPerLaunch, vectorsOf, VECTORS_PER_GROUP, WITHOUT_DENORMALS, writableListOf } from './lists.ts';
 import { sizeOf } from './kernel.ts';
-import { globalNorm } from './globalNorm.ts';
+import { factoredKernels } from './factored.ts';
+import { listSumKernels } from './listSums.ts';
+import { momentumKernels } from './momentum.ts';
 
 /**
  * What optimizers do, for all parameters in few launches: as many tensors in each as the device can bind. Lists (`param.0`,
  * `param.1`, …) are float32 tensors of equal shapes.
  *
  * `evenkeel/adamw`: param, grad, mu, nu → updates; mu and nu are written over.
- * `evenkeel/scaledSums`: x, optionally y and one scalar factor → factor·a·x + b·y.
+ * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y.
  * `evenkeel/addScaled`: x, y → none; x becomes a·x + b·y.
- * `evenkeel/globalNorm`: x → √Σx², a scalar.
  *
- * `learningRate`, `correction1`, `correction2` and `a` may be StepNumbers.
+ * `learningRate`, `correction1`, `correction2`, `a` and addScaled's `b` may be StepNumbers.
  */
 export const optimizerKernels: readonly GpuKernel[] = [
   { name: 'evenkeel/adamw', run: adamw },
   { name: 'evenkeel/scaledSums', run: scaledSums },
   { name: 'evenkeel/addScaled', run: addScaled },
-  { name: 'evenkeel/globalNorm', run: globalNorm },
+  ...momentumKernels,
+  ...listSumKernels,
+  ...factoredKernels,
 ];
 
 type Live = number | StepNumber;
 
-/** Tensors of one launch: with more, software devices compile longer than the launches that are saved take. */
-const MOST_TENSORS = 8;
-
-/** tensorsPerLaunch — how many tensors a launch can take that binds `each` of them, and `shared` others. */
-const tensorsPerLaunch = ({ backend }: GpuKernelCall, each: number, shared = 0): number =>
-  Math.max(1, Math.min(MOST_TENSORS, Math.floor((backend.limits.maxStorageBuffersPerShaderStage - shared) / each)));
-
 /**
  * AdamW (arXiv:1711.05101) for `count` tensors: one vec4 per invocation, read and written once; 5 bindings per tensor. The
  * vector in which a tensor ends may carry what lies beyond it along, from the padding of its buffers into their padding.
- *
- * Moments below 2⁻¹²⁶ become 0: without a gradient they would stay there, and arithmetic on them is slow on some devices.
  */
 const adamwProgram = memoised((count: number) => gpuProgram({
   name: 'adamw',
@@ -44,13 +38,11 @@ const adamwProgram = memoised((count: number) => gpuProgram({
   })),
   uniforms: {
     learningRate: 'f32', beta1: 'f32', rest1: 'f32', beta2: 'f32', rest2: 'f32', eps: 'f32', correction1: 'f32', correction2: 'f32',
-    ...numbered<GpuScalar>(count, (i) => ({ [`end${i}`]: 'u32', [`vectors${i}`]: 'u32', [`decay${i}`]: 'f32' })),
+    ...numbered<GpuScalar>(count, (i) => ({ [`end${i}`]: 'u32', [`vectors${i}`]: 'u32', [`decay${i}`]: 'f32', [`scale${i}`]: 'f32' })),
   },
   workgroupSize: VECTORS_PER_GROUP,
   declarations: /* wgsl */ `
-    fn withoutDenormals(x: vec4f) -> vec4f {
-      return select(x, vec4f(0.0), (bitcast<vec4u>(x) & vec4u(0x7f800000u)) == vec4u(0u));
-    }
+    ${WITHOUT_DENORMALS}
     fn direction(mu: vec4f, nu: vec4f) -> vec4f {
       return (mu / u.correction1) / (sqrt(nu / u.correction2) + u.eps);
     }`,
@@ -64,7 +56,7 @@ const adamwProgram = memoised((count: number) => gpuProgram({
         if (u.decay${i} != 0.0) { step += u.decay${i} * param${i}[at]; } // otherwise the parameter does not matter, be it NaN
         mu${i}[at] = m;
         nu${i}[at] = n;
-        update${i}[at] = -u.learningRate * step;
+        update${i}[at] = -(u.learningRate * u.scale${i}) * step;
       }`),
 }));
 
@@ -75,7 +67,7 @@ function adamw(call: GpuKernelCall): TensorInfo[] {
   const mus = writableListOf(call, 'adamw', 'mu', params);
   const nus = writableListOf(call, 'adamw', 'nu', params);
   const updates = params.map(({ shape }) => backend.allocate(shape));
-  const { beta1, beta2, weightDecays } = attrs as { beta1: number; beta2: number; weightDecays: readonly number[] };
+  const { beta1, beta2, weightDecays, scales } = attrs as { beta1: number; beta2: number; weightDecays: readonly number[]; scales?: readonly number[] };
   const { learningRate, eps, correction1, correction2 } = attrs as Record<string, Live>;
   const shared = { learningRate, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, eps, correction1, correction2 } as Record<string, Live>;
   for (const { places, ends, groups } of partsOf(params, tensorsPerLaunch(call, 5))) {
@@ -90,80 +82,86 @@ function adamw(call: GpuKernelCall): TensorInfo[] {
       uniforms[`end${i}`] = ends[i] as number;
       uniforms[`vectors${i}`] = vectorsOf(params[place] as TensorInfo);
       uniforms[`decay${i}`] = weightDecays[place] as number;
+      uniforms[`scale${i}`] = scales?.[place] ?? 1;
     });
     backend.dispatch(adamwProgram(places.length), { tensors, uniforms, groups: backend.spread(groups) });
   }
   return updates;
 }
 
-const vectorsOf = (x: TensorInfo): number => Math.ceil(sizeOf(x) / 4);
-
 /**
  * out = factor · a · x + b · y for `count` tensors, one vec4 per invocation; y is not read where b is 0. In place (`out` is x):
- * 2 bindings per tensor, else 3, or 2 without y; one more for the factor.
+ * 2 bindings per tensor, else 3, or 2 without y; one more for the factors. `perTensor`: one factor for each, at its place.
  */
-const scaledSumsProgram = memoised((count: number, inPlace: boolean, hasY: boolean, hasFactor: boolean) => gpuProgram({
+const scaledSumsProgram = memoised((count: number, inPlace: boolean, hasY: boolean, hasFactor: boolean, perTensor: boolean) => gpuProgram({
   name: inPlace ? 'addScaled' : 'scaledSums',
   bindings: {
     ...numbered<GpuBinding>(count, (i) => ({
       ...(!inPlace && { [`x${i}`]: 'read vec4f' }), ...(hasY && { [`y${i}`]: 'read vec4f' }), [`out${i}`]: 'write vec4f',
     })),
-    ...(hasFactor && { factor: 'read f32' }),
+    ...(hasFactor && { factors: 'read f32' }),
   },
-  uniforms: { a: 'f32', ...numbered<GpuScalar>(count, (i) => ({ [`end${i}`]: 'u32', [`vectors${i}`]: 'u32', ...(hasY && { [`b${i}`]: 'f32' }) })) },
+  uniforms: {
+    a: 'f32',
+    ...numbered<GpuScalar>(count, (i) => ({
+      [`end${i}`]: 'u32', [`vectors${i}`]: 'u32', [`a${i}`]: 'f32', ...(hasY && { [`b${i}`]: 'f32' }), ...(perTensor && { [`place${i}`]: 'u32' }),
+    })),
+  },
   workgroupSize: VECTORS_PER_GROUP,
-  main: /* wgsl */ `
-    let a = ${hasFactor ? 'u.a * factor[0]' : 'u.a'};
-    ${eachTensor(count, (i) => /* wgsl */ `
+  main: eachTensor(count, (i) => /* wgsl */ `
       let at = (groupIndex - first) * ${VECTORS_PER_GROUP}u + localIndex;
       if (at < u.vectors${i}) {
+        let a = u.a * u.a${i}${hasFactor ? ` * factors[${perTensor ? `u.place${i}` : '0'}]` : ''};
         var sum = a * ${inPlace ? 'out' : 'x'}${i}[at];
         ${hasY ? `if (u.b${i} != 0.0) { sum += u.b${i} * y${i}[at]; }` : ''}
         out${i}[at] = sum;
-      }`)}`,
+      }`),
 }));
 
 type Sums = {
   readonly a: Live;
+  readonly as?: readonly number[] | undefined;
   readonly xs?: readonly TensorInfo[];
   readonly ys?: readonly TensorInfo[] | undefined;
-  readonly b?: (place: number) => number;
+  readonly b?: (place: number) => Live;
   readonly factor?: TensorInfo | undefined;
   readonly outs: readonly TensorInfo[];
 };
 
 /** Without `xs` the sums are written over the first summand. */
-function launchSums(call: GpuKernelCall, { a, xs, ys, b = () => 0, factor, outs }: Sums): void {
+function launchSums(call: GpuKernelCall, { a, as, xs, ys, b = () => 0, factor, outs }: Sums): void {
   const { backend } = call;
   const each = 1 + (xs === undefined ? 0 : 1) + (ys === undefined ? 0 : 1);
+  const perTensor = factor !== undefined && sizeOf(factor) !== 1;
   for (const { places, ends, groups } of partsOf(outs, tensorsPerLaunch(call, each, factor === undefined ? 0 : 1))) {
-    const tensors: Record<string, TensorInfo> = factor === undefined ? {} : { factor };
+    const tensors: Record<string, TensorInfo> = factor === undefined ? {} : { factors: factor };
     const uniforms: Record<string, Live> = { a };
     places.forEach((place, i) => {
       if (xs !== undefined) tensors[`x${i}`] = xs[place] as TensorInfo;
       if (ys !== undefined) tensors[`y${i}`] = ys[place] as TensorInfo;
       tensors[`out${i}`] = outs[place] as TensorInfo;
-      uniforms[`end${i}`] = ends[i] as number;
-      uniforms[`vectors${i}`] = vectorsOf(outs[place] as TensorInfo);
-      uniforms[`b${i}`] = b(place);
+      Object.assign(uniforms, {
+        [`end${i}`]: ends[i], [`vectors${i}`]: vectorsOf(outs[place] as TensorInfo), [`a${i}`]: as?.[place] ?? 1, [`b${i}`]: b(place), [`place${i}`]: place,
+      });
     });
-    const program = scaledSumsProgram(places.length, xs === undefined, ys !== undefined, factor !== undefined);
+    const program = scaledSumsProgram(places.length, xs === undefined, ys !== undefined, factor !== undefined, perTensor);
     backend.dispatch(program, { tensors, uniforms, groups: backend.spread(groups) });
   }
 }
 
 function scaledSums(call: GpuKernelCall): TensorInfo[] {
-  const { a, bs } = call.attrs as { a: Live; bs?: readonly number[] };
+  const { a, as, bs } = call.attrs as { a: Live; as?: readonly number[]; bs?: readonly number[] };
   const xs = listOf(call, 'scaledSums', 'x');
   const ys = bs === undefined ? undefined : listOf(call, 'scaledSums', 'y', xs);
   const [factor] = listOf(call, 'scaledSums', 'factor');
+  if (factor !== undefined && sizeOf(factor) !== 1) numbersOf(call, 'scaledSums', 'factor', xs);
   const outs = xs.map(({ shape }) => call.backend.allocate(shape));
-  launchSums(call, { a, xs, ys, b: (place) => bs?.[place] ?? 0, factor, outs });
+  launchSums(call, { a, as, xs, ys, b: (place) => bs?.[place] ?? 0, factor, outs });
   return outs;
 }
 
 function addScaled(call: GpuKernelCall): TensorInfo[] {
-  const { a, b } = call.attrs as { a: Live; b: number };
+  const { a, b } = call.attrs as { a: Live; b: Live };
   const outs = writableListOf(call, 'addScaled', 'x');
   launchSums(call, { a, ys: listOf(call, 'addScaled', 'y', outs), b: () => b, outs });
   return [];

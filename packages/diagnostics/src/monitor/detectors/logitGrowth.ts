@@ -47,7 +47,7 @@ function pointOf({ step, values }: Reading, name: string): Point[] {
   return y > 0 ? [{ x: step, y }] : [];
 }
 
-/** Of the finite ones: others are found elsewhere, and are null after a reading has been JSON. */
+/** Of the finite ones: others are found by `nonFinite`. */
 const largestOf = (perHead: readonly number[]): number => Math.max(...perHead.filter(Number.isFinite));
 
 /** Where a power law of the steps reaches the limit; sooner where the growth is speeding up, as a quadratic in the logarithms shows. */

@@ -14,8 +14,8 @@ const [RISE, WAY_BACK] = [0.3, 0.1];
 /** lossSpike — the loss stands far above the median of the readings before it, or, while these are few, above where it began. */
 export const lossSpike: Detector = (readings, { lossSpike: rise }) => {
   const before = readings.slice(0, -1).slice(-SPAN).map(({ loss }) => loss);
-  if (before.length === 0) return [];
   const { loss, step } = readings.at(-1)!;
+  if (before.length === 0 || !Number.isFinite(loss)) return []; // a step whose loss is not finite ends the run, which says so
   const isEarly = before.length < FEWEST;
   const usual = isEarly ? Math.max(...before) : medianOf(before);
   const scatter = isEarly ? 0 : 1.4826 * medianOf(before.map((each) => Math.abs(each - usual)));
