@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { flagOf, newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
+import { flagOf } from '../src/flags.ts';
+import { newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
 
 const DEFAULTS = {
   data: 'corpus.txt', tokenizer: 'char', depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
