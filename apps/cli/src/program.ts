@@ -4,7 +4,7 @@ import { describeFailure, UsageError } from './errors.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { terminalIo, writeResult, written, type Io } from './output.ts';
 import { sweepFlags } from './sweep/sweepFlags.ts';
-import { checkpointFlag, dataFlags, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
+import { checkpointFlag, dataFlags, deviceFlag, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
 import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
@@ -17,7 +17,6 @@ import type { TrainGptOptions } from './commands/trainGpt.ts';
 /** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
 type Action<O> = () => Promise<(options: O, io: Io) => Promise<object>>;
 
-const DEVICES = ['auto', 'wasm', 'webgpu', 'cpu'] as const;
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
 
@@ -84,12 +83,12 @@ function trainGptFlags(command: Command): void {
   monitorFlag(command, 'never')
     .option('--out <dir>', 'run directory (default: runs/gpt-<date>-<time>)', nonEmpty('--out', 'a path'))
     .option('--resume', 'go on with the run in --out');
-  finish<TrainGptOptions>(withDevice(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
+  finish<TrainGptOptions>(deviceFlag(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
 }
 
 function sweepCommand(command: Command): void {
   sweepFlags(command.description('train GPTs over learning rates, techniques and sizes, and compare them'));
-  finish<SweepOptions>(withDevice(command), async () => (await import('./commands/sweep.ts')).sweep);
+  finish<SweepOptions>(command, async () => (await import('./commands/sweep.ts')).sweep);
 }
 
 function evalFlags(command: Command): void {
@@ -98,7 +97,7 @@ function evalFlags(command: Command): void {
     .option('--data <path>', 'a text file, or a directory of them', nonEmpty('--data', 'a path'))
     .option('--tokens <file>', 'JSON: arrays of token ids, all of one length', nonEmpty('--tokens', 'a path'))
     .option('--batch-size <n>', 'sequences at once', wholeNumber('--batch-size', ANY_SIZE), 12);
-  finish<EvalOptions>(withDevice(command), async () => (await import('./commands/eval.ts')).evaluateCheckpoint, ['checkpoint']);
+  finish<EvalOptions>(deviceFlag(command), async () => (await import('./commands/eval.ts')).evaluateCheckpoint, ['checkpoint']);
 }
 
 function generateFlags(command: Command): void {
@@ -110,7 +109,7 @@ function generateFlags(command: Command): void {
     .option('--top-k <n>', 'draw from the k likeliest tokens only', wholeNumber('--top-k'))
     .option('--top-p <x>', 'draw from the likeliest tokens that reach this probability', realNumber('--top-p', { above: 0, max: 1 }), 1)
     .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1);
-  finish<GenerateOptions>(withDevice(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
+  finish<GenerateOptions>(deviceFlag(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
 }
 
 function benchGptStepFlags(command: Command): void {
@@ -119,14 +118,14 @@ function benchGptStepFlags(command: Command): void {
     .option('--profile', 'show where the time goes, kernel by kernel (wasm, webgpu)')
     .option('--precision <name>', 'of products on webgpu: f32 or f16', oneOf('--precision', PRECISIONS), 'f32')
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
-  finish<BenchGptStepOptions>(withDevice(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
+  finish<BenchGptStepOptions>(deviceFlag(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
 }
 
 function benchMatmulFlags(command: Command): void {
   command.description('GFLOP/s of square matrix products')
     .option('--sizes <list>', 'sizes, with commas between', wholeNumbers('--sizes', { min: 1, max: 16384 }), [256, 512, 1024])
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
-  finish<BenchMatmulOptions>(withDevice(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
+  finish<BenchMatmulOptions>(deviceFlag(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
 }
 
 function reproFlags(command: Command): void {
@@ -137,16 +136,12 @@ function reproFlags(command: Command): void {
     .option('--quick', 'half a minute instead of minutes: shows the direction only')
     .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
     .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');
-  finish<ReproOptions>(withDevice(command), async () => (await import('./commands/repro.ts')).repro);
+  finish<ReproOptions>(deviceFlag(command), async () => (await import('./commands/repro.ts')).repro);
 }
 
 function doctorFlags(command: Command): void {
   command.description('show what this machine offers, and which device would be used');
   finish<DoctorOptions>(command, async () => (await import('./commands/doctor.ts')).doctor);
-}
-
-function withDevice(command: Command): Command {
-  return command.option('--device <name>', `where to compute: ${DEVICES.join(', ')}`, oneOf('--device', DEVICES), 'auto');
 }
 
 /** The flags of every command, and its action: `given` names the flags that the user wrote, by their option's name. */

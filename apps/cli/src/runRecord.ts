@@ -38,7 +38,8 @@ export async function readRecord(directory: string): Promise<RunRecord> {
 
 /** checkedSettings — settings as a file has them, every field checked, with what older runs lack. */
 export function checkedSettings(path: string, prefix: string, found: Fields): RunSettings {
-  const settings: Fields = { ...LATER_SETTINGS, ...found };
+  const missing = Object.entries(LATER_SETTINGS).filter(([name]) => !(name in found));
+  const settings: Fields = { ...found, ...Object.fromEntries(missing) };
   checkFields(path, prefix, settings, SETTINGS);
   return settings as unknown as RunSettings;
 }

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { nonEmpty, oneOf, realNumber, wholeNumber } from './flags.ts';
 import { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
 
+const DEVICES = ['auto', 'wasm', 'webgpu', 'cpu'] as const;
 export const PRECISIONS = ['f32', 'f16'] as const;
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
@@ -56,6 +57,11 @@ export function learningRateFlag(command: Command): Command {
 /** checkpointFlag — how often the state of a run is kept. */
 export function checkpointFlag(command: Command, otherwise: string): Command {
   return command.option('--checkpoint-every <n>', `steps between checkpoints (default: ${otherwise})`, wholeNumber('--checkpoint-every'));
+}
+
+/** deviceFlag — where to compute. */
+export function deviceFlag(command: Command): Command {
+  return command.option('--device <name>', `where to compute: ${DEVICES.join(', ')}`, oneOf('--device', DEVICES), 'auto');
 }
 
 /** monitorFlag — `--monitor`, alone or with a number of steps. */

@@ -12,7 +12,7 @@ export function flagsFromWords(command: Command, words: readonly string[], where
     command.exitOverride().helpOption(false).allowExcessArguments(false).configureOutput({ outputError: () => {} }).parse([...words], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError) && !(error instanceof UsageError)) throw error;
-    throw new UsageError(`${where}: ${error.message.replace(/^error: /, '')}`);
+    throw new UsageError(`${where}: ${error.message.replace(/^error: /, '').replace(/\s+/g, ' ')}`);
   }
   return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'));
 }

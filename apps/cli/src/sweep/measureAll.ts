@@ -31,42 +31,51 @@ export type MeasureAllOptions = {
  */
 export async function measureAll(plan: SweepPlan, options: MeasureAllOptions, io: Io): Promise<void> {
   const { directory, results, finished } = options;
-  let progress: Progress | undefined;
+  const progress = sweepProgress(plan, io);
   const interrupt = listenForInterrupt(() => {
-    progress?.stop();
+    progress.stop();
     io.line('\nStopping after this step, with a checkpoint …');
   });
+  const isFinished = (run: PlannedRun): boolean => results.some(({ id }) => id === run.id);
   const initialLosses = new Map<string, number>();
-  const say = speaker(plan);
   try {
     for (const [index, run] of plan.runs.entries()) {
-      if (results.some(({ id }) => id === run.id)) {
-        removeState(directory, run);
-        continue;
+      if (!isFinished(run)) {
+        const began = performance.now();
+        const result = await measureRun(run, { ...options, initialLosses, signal: interrupt.signal, onStep: progress.onStep(index) });
+        if ('interruptedAfter' in result) throw new InterruptedError(stopped(index, result.interruptedAfter, plan, directory), interrupt.received() ?? 'SIGINT');
+        results.push(result);
+        await writeResults(directory, results);
+        await finished();
+        progress.say(index, result, (performance.now() - began) / 1000);
       }
-      const began = performance.now();
-      const { steps, batchSize, context } = run.settings;
-      const onStep: MeasureOptions['callbacks']['onStep'] = ({ step, loss }) => {
-        progress ??= io.progress({ total: plan.runs.length * steps, start: index * steps + step - 1, tokensPerStep: batchSize * context, lines: 0 });
-        progress.step(index * steps + step, loss);
-      };
-      const result = await measureRun(run, { ...options, initialLosses, signal: interrupt.signal, callbacks: { onStep } });
-      if ('interruptedAfter' in result) throw new InterruptedError(stopped(index, result.interruptedAfter, plan, directory), interrupt.received() ?? 'SIGINT');
-      results.push(result);
-      await writeResults(directory, results);
       removeState(directory, run);
-      await finished();
-      const lines = say(index, result, (performance.now() - began) / 1000);
-      if (progress === undefined) lines.forEach((line) => io.line(line));
-      else progress.say(lines);
     }
   } catch (error) {
-    progress?.stop();
-    throw error instanceof InterruptedError ? error : withFinished(error, results.filter(({ id }) => plan.runs.some((run) => run.id === id)).length, plan, directory);
+    throw error instanceof InterruptedError ? error : withFinished(error, plan.runs.filter(isFinished).length, plan, directory);
   } finally {
     interrupt.release();
-    progress?.stop();
+    progress.stop();
   }
+}
+
+/** One bar over the steps of all runs, and lines that say what came of each. */
+function sweepProgress(plan: SweepPlan, io: Io) {
+  const linesOf = speaker(plan);
+  let progress: Progress | undefined;
+  return {
+    onStep: (index: number): MeasureOptions['onStep'] => ({ step, loss }) => {
+      const { steps, batchSize, context } = plan.runs[0].settings;
+      progress ??= io.progress({ total: plan.runs.length * steps, start: index * steps + step - 1, tokensPerStep: batchSize * context, lines: 0 });
+      progress.step(index * steps + step, loss);
+    },
+    say: (index: number, result: RunResult, seconds: number): void => {
+      const lines = linesOf(index, result, seconds);
+      if (progress === undefined) lines.forEach((line) => io.line(line));
+      else progress.say(lines);
+    },
+    stop: () => progress?.stop(),
+  };
 }
 
 /** What training needs to go on with; the metrics stay. */

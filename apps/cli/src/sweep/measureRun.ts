@@ -17,7 +17,7 @@ export type MeasureOptions = {
   /** Losses of untrained models, which all learning rates share: read, and added to. */
   readonly initialLosses: Map<string, number>;
   readonly signal: AbortSignal;
-  readonly callbacks: TrainCallbacks;
+  readonly onStep: NonNullable<TrainCallbacks['onStep']>;
 };
 
 /** RUNS — where a sweep keeps the metrics of its runs and, while they last, their states. */
@@ -31,7 +31,7 @@ export type Interrupted = { readonly interruptedAfter: number };
  *
  * The same run gives the same result whether it was stopped on the way or not, but for its times.
  */
-export async function measureRun({ id, technique, settings }: PlannedRun, { data, device, directory, initialLosses, signal, callbacks }: MeasureOptions): Promise<RunResult | Interrupted> {
+export async function measureRun({ id, technique, settings }: PlannedRun, { data, device, directory, initialLosses, signal, onStep }: MeasureOptions): Promise<RunResult | Interrupted> {
   const fresh = freshModel(settings, data.vocabSize);
   const store = directoryStore(join(directory, RUNS, id));
   const { evaluate, ...options } = trainOptions({ ...fresh, data }, store, { parameters: false });
@@ -39,7 +39,7 @@ export async function measureRun({ id, technique, settings }: PlannedRun, { data
     const untrained = [technique, settings.dim, settings.depth].join();
     const initialLoss = initialLosses.get(untrained) ?? await (evaluate as () => Promise<number>)(); // planSweep sees to it that there is a validation split
     initialLosses.set(untrained, initialLoss);
-    const trained = await unlessDiverged(train({ ...options, evaluate, evalEvery: settings.steps, checkpointEvery: settings.checkpointEvery, resume: true, signal, callbacks }));
+    const trained = await unlessDiverged(train({ ...options, evaluate, evalEvery: settings.steps, checkpointEvery: settings.checkpointEvery, resume: true, signal, callbacks: { onStep } }));
     if (!(trained instanceof NonFiniteError) && trained.interrupted) return { interruptedAfter: trained.steps };
     const { dim, depth, learningRate } = settings;
     return { id, technique, dim, depth, learningRate, initialLoss, ...outcomeOf(trained), ...measuredIn(await readMetrics(store)), params: parameterCount(fresh.params), device, settings };

@@ -1,11 +1,13 @@
 import type { RunResult } from './runResult.ts';
-import type { SweepSummary } from './summary.ts';
+
+/** Size — a width and a depth of a sweep. */
+export type Size = { readonly dim: number; readonly depth: number };
 
 /** sizeName — `dim 32, depth 4`. */
-export const sizeName = ({ dim, depth }: { readonly dim: number; readonly depth: number }): string => `dim ${dim}, depth ${depth}`;
+export const sizeName = ({ dim, depth }: Size): string => `dim ${dim}, depth ${depth}`;
 
 /** sizeNames — names of the sizes of a sweep that say no more than tells them apart. */
-export function sizeNames(sizes: SweepSummary['sizes']): (size: SweepSummary['sizes'][number]) => string {
+export function sizeNames(sizes: readonly Size[]): (size: Size) => string {
   const vary = (name: 'dim' | 'depth'): boolean => new Set(sizes.map((size) => size[name])).size > 1;
   const [dims, depths] = [vary('dim'), vary('depth')];
   if (dims === depths) return sizeName;

@@ -1,10 +1,7 @@
 import { lrSensitivity } from '@evenkeel/diagnostics';
-import { sizeName } from './names.ts';
+import { sizeName, type Size } from './names.ts';
 import type { RunResult } from './runResult.ts';
 import type { SweepPlan } from './sweepPlan.ts';
-
-/** Size — a width and a depth of a sweep. */
-export type Size = { readonly dim: number; readonly depth: number };
 
 /** SweepGroup — what a sweep says of a technique at one size. */
 export type SweepGroup = Size & {

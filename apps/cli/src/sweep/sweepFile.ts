@@ -30,14 +30,12 @@ function techniquesIn(vary: unknown, path: string): Technique[] {
     const where = `${path}: vary.${name}`;
     if (!isObject(fields)) throw new UsageError(`${where} must be an object of flags, got ${JSON.stringify(fields)?.slice(0, 60)}`);
     const command = techniqueCommand();
-    const words = wordsOf(command, fields, where);
-    return { ...technique(name, words, where), flags: named(() => flagsFromWords(command, words, where), command) };
+    return named(() => technique(name, wordsOf(command, fields, where), where), command);
   });
 }
 
 function flagsFromFields(command: Command, fields: Fields, where: string): Record<string, unknown> {
-  const words = wordsOf(command, fields, where);
-  return named(() => flagsFromWords(command, words, where), command);
+  return named(() => flagsFromWords(command, wordsOf(command, fields, where), where), command);
 }
 
 /** The fields as the words of a command line, which has all the checks. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { differingNumbers, nonEmpty, realNumbers } from '../flags.ts';
-import { checkpointFlag, dataFlags, monitorFlag, sizeFlags, techniqueFlags } from '../trainFlags.ts';
+import { checkpointFlag, dataFlags, deviceFlag, monitorFlag, sizeFlags, techniqueFlags } from '../trainFlags.ts';
 import { parseTechnique, type Technique } from './technique.ts';
 
 /** LEARNING_RATES — of a sweep that does not say any: the paper's (arXiv:2309.14322, §2.2). */
@@ -20,7 +20,7 @@ export function sweepFlags(command: Command): Command {
     .option('--config <file>', 'JSON with any of these flags by name; a flag of the command line goes before it', nonEmpty('--config', 'a path'));
   techniqueFlags(sizeFlags(dataFlags(command), String(STEPS)));
   checkpointFlag(command, 'a fifth of the steps');
-  return monitorFlag(command, 'about 50 times in a run')
+  return monitorFlag(deviceFlag(command), 'about 50 times in a run')
     .option('--out <dir>', 'directory of the sweep (default: runs/sweep-<date>-<time>)', nonEmpty('--out', 'a path'))
     .option('--resume', 'go on with the sweep in --out, as the same command does');
 }
