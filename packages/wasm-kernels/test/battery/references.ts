@@ -13,7 +13,6 @@ export type Attrs = {
   eps: number; approximate: 'none' | 'tanh'; rate: number; key0: number; key1: number; vocabSize: number;
   ignoreIndex: number; labelSmoothing: number; zLoss: number; causal: boolean; windowLeft: number; windowRight: number;
   learningRate: number; beta1: number; beta2: number; weightDecays: readonly number[]; correction1: number; correction2: number;
-  a: number; b: number; bs?: readonly number[]; activation?: keyof typeof activations; scale: number;
   softcap?: number; blockQ?: number; blockK?: number;
   keep: number; take: number; aheadKeep: number; aheadTake: number; sign: boolean; penalties?: readonly number[]; scales?: readonly number[]; columns: readonly number[];
   a: number; b: number; as?: readonly number[]; bs?: readonly number[]; activation?: keyof typeof activations; scale: number;
