@@ -168,7 +168,7 @@ describe('sigmaReparam', () => {
   });
 
   it('the specs but gamma, and the first weights, are those of linearLayer', () => {
-    const place = { block: 1, role: 'hidden', outAxis: 'dim', inAxis: 'heads', residualDepth: 3 } as const;
+    const place = { block: 1, role: 'hidden', outAxis: 'dim', inAxis: 'heads', residualDepth: 3, headDim: 2, parts: [2, 4] } as const;
     const [ours, plain] = [sigmaReparam()(4, 6, place), linearLayer()(4, 6, place)].map(({ specs }) => Object.fromEntries(treeEntries(specs as Tree<ParamSpec>)));
     const { gamma: _, ...rest } = ours!;
     expect(rest).toEqual(plain);

@@ -256,11 +256,11 @@ export const momentum: Reference = (inputs, { learningRate, keep, take, aheadKee
   return [...steps.map(({ update }) => update), ...steps.map(({ mu }) => mu)];
 };
 
-export const scaledSums: Reference = (inputs, { a, as, bs }) => listOf(inputs, 'x').map((x, i) => {
+export const scaledSums: Reference = (inputs, { a, as, b = 1, bs }) => listOf(inputs, 'x').map((x, i) => {
   const factor = inputs['factor.0'];
   const scaled = mul(x, mul(factor?.rank === 0 ? factor : numberAt(factor, i), a * (as?.[i] ?? 1)));
-  const b = bs?.[i] ?? 0;
-  return b === 0 ? scaled : add(scaled, mul(listOf(inputs, 'y')[i] as Tensor, b));
+  const share = b * (bs?.[i] ?? 0);
+  return share === 0 ? scaled : add(scaled, mul(listOf(inputs, 'y')[i] as Tensor, share));
 });
 
 export const addScaled: Reference = (inputs, { a, b }) => listOf(inputs, 'x').map((x, i) => add(mul(x, a), mul(listOf(inputs, 'y')[i] as Tensor, b)));

@@ -284,7 +284,7 @@ const optimizers: Row[] = [
   },
   { kernel: 'evenkeel/scaledSums', attrs: { a: 0.5 }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums, inputs: (draw, n) => pair('x', draw.floats, n) },
   {
-    kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
+    kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, b: 0.7, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
     inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n), 'factor.0': draw.floats() }),
   },
   {
