@@ -27,9 +27,9 @@ export function sigmaReparam(options: SigmaReparamOptions = {}): LinearFactory {
   return (inDim: number, outDim: number, place: LayerPlace = {}) => {
     checkInteger('sigmaReparam', 'inDim', inDim);
     checkInteger('sigmaReparam', 'outDim', outDim);
-    const { role = 'hidden', outAxis = 'out', inAxis = 'in', parts, block } = place;
+    const { role = 'hidden', outAxis = 'out', inAxis = 'in', parts, headDim, block } = place;
     const weight: ParamSpec = {
-      shape: [outDim, inDim], axes: `${outAxis} ${inAxis}`, role, ...(parts && { parts }), ...(block !== undefined && { block }), fanIn: inDim,
+      shape: [outDim, inDim], axes: `${outAxis} ${inAxis}`, role, ...(parts && { parts }), ...(headDim !== undefined && { headDim }), ...(block !== undefined && { block }), fanIn: inDim,
     };
     const applyWith = (x: Tensor, params: Tree<Tensor>, epilogue: LinearEpilogue, call: ApplyOptions = {}): Tensor => {
       checkInputs(x, [outDim, inDim], epilogue);

@@ -63,8 +63,9 @@ export function vectorsState(iterations: number): LayerState {
 export function spectralLayer(
   fn: string, weight: ParamSpec, { gammaInit = 'one', bias = true, initialiser, initIterations = DEFAULT_ITERATIONS }: SigmaReparamOptions, { residualDepth }: LayerPlace,
 ): Pick<Layer, 'specs' | 'initialiserOf' | 'state'> {
-  const { block, parts, axes } = weight;
-  const biasSpec: ParamSpec = { shape: [weight.shape[0] as number], axes: axes.split(' ')[0] as string, role: 'bias', ...(parts && { parts }), ...(block !== undefined && { block }) };
+  const { block, parts, headDim, axes } = weight;
+  const heads = headDim === undefined ? {} : { headDim };
+  const biasSpec: ParamSpec = { shape: [weight.shape[0] as number], axes: axes.split(' ')[0] as string, role: 'bias', ...(parts && { parts }), ...heads, ...(block !== undefined && { block }) };
   const weightInit = initialiser ?? (residualDepth === undefined ? normal() : scaledResidual({ depth: residualDepth }));
   const gammaFromWeight: Initialiser = (_, __, siblings) => tidy(() => {
     const first = siblings?.['weight'];
