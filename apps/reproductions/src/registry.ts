@@ -7,5 +7,8 @@ export const REPRODUCTIONS: Readonly<Record<string, () => Promise<Reproduction>>
   'peri-ln': async () => (await import('./papers/periLn.ts')).periLn,
   'small-scale-proxies': async () => (await import('./papers/smallScaleProxies.ts')).smallScaleProxies,
   'massive-activations': async () => (await import('./papers/massiveActivations.ts')).massiveActivations,
+  'one-epoch': async () => (await import('./papers/oneEpoch.ts')).oneEpoch,
+  'sgd-sai': async () => (await import('./papers/sgdSai.ts')).sgdSai,
+  'multi-level-training': async () => (await import('./papers/multilevelTraining.ts')).multilevelTraining,
 };
 

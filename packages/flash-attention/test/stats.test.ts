@@ -22,6 +22,7 @@ const CASES: Case[] = [
   { title: 'dropout', dropout: 0.4, sizes: { causal: true } },
   { title: 'slopes', slopes: 'h', sizes: { causal: true } },
   { title: 'a bias', bias: [false, true, true, true] },
+  { title: 'a soft cap', slopes: 'h', sizes: { causal: true, softcap: 0.7, numHeads: 4, numKvHeads: 2 } },
   { title: 'everything', slopes: 'bh', bias: all, dropout: 0.3, sizes: { causal: true, window: [50, 0], numHeads: 4, numKvHeads: 2 } },
 ];
 /** Whose q, k and v are not of one tensor. */
@@ -31,7 +32,10 @@ const APART: Case[] = [
   { title: 'scores of 1e3', sizes: { scale: 300, causal: true } },
 ];
 
-const make = ({ title: _, sizes, ...terms }: Case): Made => withTerms(makeCase({ ...base, ...sizes }), terms);
+function make({ title: _, sizes, ...terms }: Case): Made {
+  const made = withTerms(makeCase({ ...base, ...sizes }), terms);
+  return { ...made, options: { ...made.options, softcap: made.sizes.softcap } };
+}
 const pack = ({ q, k, v }: Made): Tensor => tidy(() => {
   const [B, T] = q.shape;
   return concat([q, k, v].map((x) => reshape(x, [B, T!, -1])), -1);

@@ -3,14 +3,14 @@ import { concat, mul, split, tidy, type Tensor } from '@tensorflow/tfjs-core';
 
 /**
  * scaledInitialiser — DeepNorm's start of a block: the first values of the MLP, of the output projection and of the value rows of `qkv` times
- * `factor`; biases, gains of norms and scalars as they are.
+ * `factor`; biases, gains of norms and scalars start as they are.
  *
  * Source: Wang et al. 2022, arXiv:2203.00555, figure 2.
  */
 export function scaledInitialiser(initialiserOf: (spec: ParamSpec, path: string) => Initialiser, factor: number): typeof initialiserOf {
   return (spec, path) => {
     const initialiser = initialiserOf(spec, path);
-    if (['norm', 'scalar', 'bias'].includes(spec.role)) return initialiser;
+    if (spec.role !== 'hidden') return initialiser;
     if (/^(mlp|attn\.proj)\./.test(path)) return (...given) => tidy(() => mul(initialiser(...given), factor));
     const { parts } = spec;
     return path.startsWith('attn.qkv.') && parts !== undefined ? (...given) => tidy(() => scaleLast(initialiser(...given), parts, factor)) : initialiser;

@@ -2,22 +2,22 @@ import { checkInteger, checkOneOf, checkPositive, checkRange, type Schedule } fr
 import { checkDecay, warmupLinear, withPeak, type CosineOptions } from './schedules.ts';
 import { REMAINING } from './wsd.ts';
 
-export type PolynomialOptions = CosineOptions & { power?: number };
+export type PolynomialDecayOptions = CosineOptions & { power?: number };
 
 /**
- * polynomial — warms up linearly to `peak`, then falls as a power of what is left of the run, to `floor` at `steps`.
+ * polynomialDecay — warms up linearly to `peak`, then falls as a power of what is left of the run, to `floor` at `steps`.
  *
  *     floor + (peak − floor) · ((steps − step) / (steps − warmup))^power
  *
  * @param options  as of `cosine`; `power` (default 2) is positive: 1 is a straight line, 2 leaves the peak fastest.
  * @throws ConfigError  if `warmup` is not below `steps`, `floor` is above `peak`, or `power` is not positive.
  */
-export function polynomial({ peak, steps, warmup = 0, floor = 0, power = 2 }: PolynomialOptions): Schedule {
-  return falling('polynomial', { peak, steps, warmup, floor, power });
+export function polynomialDecay({ peak, steps, warmup = 0, floor = 0, power = 2 }: PolynomialDecayOptions): Schedule {
+  return falling('polynomialDecay', { peak, steps, warmup, floor, power });
 }
 
 /**
- * linear — warms up linearly to `peak`, then falls in a straight line to `floor` at `steps`.
+ * linearDecay — warms up linearly to `peak`, then falls in a straight line to `floor` at `steps`.
  *
  *     floor + (peak − floor) · (steps − step) / (steps − warmup)
  *
@@ -26,11 +26,11 @@ export function polynomial({ peak, steps, warmup = 0, floor = 0, power = 2 }: Po
  *
  * Source: BERT, arXiv:1810.04805, appendix A.2; MosaicBERT, arXiv:2312.17482, ends at `floor` = peak / 50.
  */
-export function linear({ peak, steps, warmup = 0, floor = 0 }: CosineOptions): Schedule {
-  return falling('linear', { peak, steps, warmup, floor, power: 1 });
+export function linearDecay({ peak, steps, warmup = 0, floor = 0 }: CosineOptions): Schedule {
+  return falling('linearDecay', { peak, steps, warmup, floor, power: 1 });
 }
 
-function falling(fn: string, { peak, steps, warmup, floor, power }: Required<PolynomialOptions>): Schedule {
+function falling(fn: string, { peak, steps, warmup, floor, power }: Required<PolynomialDecayOptions>): Schedule {
   const rising = warmupLinear({ peak, warmup });
   checkDecay(fn, { peak, floor, steps, warmup });
   checkPositive(fn, 'power', power);

@@ -9,22 +9,26 @@ export type ScaledSums = {
   /** What `a` is multiplied by and the device knows: a scalar, or one number per tensor. */
   readonly factor?: Tensor;
   readonly ys?: readonly Tensor[];
-  /** One per tensor; where it is 0 `ys` is not read. */
+  /** Default 1. */
+  readonly b?: number | StepNumber;
+  /** Numbers by which `b` is multiplied, one per tensor; where it is 0 `ys` is not read. */
   readonly bs?: readonly number[];
 };
 
 /** scaledSums — factor · a · x + b · y for each tensor of a list: one kernel call where the backend has it. */
-export function scaledSums({ xs, a, as, factor, ys, bs }: ScaledSums): Tensor[] {
+export function scaledSums({ xs, a, as, factor, ys, b = 1, bs }: ScaledSums): Tensor[] {
   if (hasListKernel('evenkeel/scaledSums')) {
-    return runListKernel('evenkeel/scaledSums', { x: xs, ...(ys && { y: ys }), ...(factor && { factor: [factor] }) }, { a, ...(as && { as }), ...(bs && { bs }) });
+    return runListKernel('evenkeel/scaledSums', { x: xs, ...(ys && { y: ys }), ...(factor && { factor: [factor] }) }, { a, b, ...(as && { as }), ...(bs && { bs }) });
   }
   return xs.map((x, i) => tidy(() => {
-    const own = as === undefined ? a : derived([a], () => currentNumber(a) * (as[i] as number));
+    const own = productOf(a, as?.[i]);
     const scaled = mul(x, factor === undefined ? stepScalar(own) : mul(numberOf(factor, i), stepScalar(own)));
-    const b = bs?.[i] ?? 0;
-    return ys === undefined || b === 0 ? scaled : add(scaled, mul(ys[i] as Tensor, b));
+    const share = bs?.[i] ?? 0;
+    return ys === undefined || share === 0 ? scaled : add(scaled, mul(ys[i] as Tensor, stepScalar(productOf(b, share))));
   }));
 }
+
+const productOf = (number: number | StepNumber, own = 1): number | StepNumber => (own === 1 ? number : derived([number], () => currentNumber(number) * own));
 
 /** The number of tensor i, as a scalar. */
 const numberOf = (factor: Tensor, i: number): Tensor => (factor.rank === 0 ? factor : reshape(slice(factor, [factor.size === 1 ? 0 : i], [1]), []));

@@ -1,9 +1,10 @@
-import { memory, mul, square, sub, sum, tensor, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { treeEntries, treeMap, treeMap2, type GradientTransform, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { memory, mul, square, sub, sum, tensor, tidy, zerosLike, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { captureStep, GPU_BACKEND, treeEntries, treeMap, treeMap2, type GradientTransform, type OptimizerState, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import {
-  addDecayedWeights, adamw, chain, clipByGlobalNorm, cosine, decayMask, lossScaling, scaleByAdam, scaleByLearningRate, scaleByMomentum, sgd, wsd,
+  adafactor, addDecayedWeights, adamw, applyUpdates, chain, clipByGlobalNorm, cosine, decayMask, globalNorm, inverseSqrt, lamb, lars, linearDecay, lion, lossScaling,
+  muon, partition, polynomialDecay, scaleByAdam, scaleByLearningRate, scaleByMomentum, scaleByTree, sgd, sgdSai, wsd, type AdamwOptions,
 } from '@evenkeel/optimizers';
-import { expectNoLeak, forEachBackend } from '@evenkeel/testing';
+import { expectClose, expectNoLeak, forEachBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { free, lossAndGrads, makeParams, makeTensors, snapshot, specs, step } from './helpers.ts';
 
@@ -14,6 +15,8 @@ type Row = {
 };
 
 const mask = decayMask(specs);
+const scales = treeMap<ParamSpec, number>(({ role }) => (role === 'hidden' ? 0.5 : 1), specs);
+const falling = (peak: number) => cosine({ peak, steps: 150, warmup: 5 });
 
 /** One row per optimizer: a new one added here inherits every test below. */
 const optimizers: Record<string, Row> = {
@@ -33,6 +36,25 @@ const optimizers: Record<string, Row> = {
   },
   'clipped sgd': {
     steps: 150, make: ({ weightDecay }) => chain(clipByGlobalNorm(10), addDecayedWeights({ weightDecay }), scaleByMomentum(), scaleByLearningRate(0.05)),
+  },
+  'adamw with independent decay': {
+    steps: 150, make: ({ weightDecay }) => adamw({ learningRate: linearDecay({ peak: 0.2, steps: 150, warmup: 5 }), weightDecay, weightDecayMode: 'independent', mask, learningRateScales: scales }),
+  },
+  'sgdSai': { steps: 150, make: ({ weightDecay }) => sgdSai({ learningRate: falling(1.5), weightDecay, mask, learningRateScales: scales }) },
+  'sgdSai as in its code': { steps: 150, make: ({ weightDecay }) => sgdSai({ learningRate: 0.02, normalize: 'none', variance: 'sample', weightDecay }) },
+  'lion': { steps: 150, make: ({ weightDecay }) => lion({ learningRate: falling(0.2), weightDecay, mask, learningRateScales: scales }) },
+  'lars': { steps: 150, make: ({ weightDecay }) => lars({ learningRate: polynomialDecay({ peak: 0.05, steps: 150 }), trustCoefficient: 0.5, weightDecay, mask, learningRateScales: scales }) },
+  'lars with Nesterov momentum, by role': { steps: 150, make: ({ weightDecay }) => lars({ learningRate: falling(0.05), nesterov: true, trustCoefficient: 0.5, weightDecay, adapt: mask }) },
+  'lamb': { steps: 150, make: ({ weightDecay }) => lamb({ learningRate: falling(0.15), weightDecay, mask, learningRateScales: scales }) },
+  'adafactor': { steps: 150, make: ({ weightDecay }) => adafactor({ learningRate: falling(0.2), minDim: 3, weightDecay, mask, learningRateScales: scales }) },
+  'adafactor without relative steps': { steps: 150, make: ({ weightDecay }) => adafactor({ learningRate: inverseSqrt({ peak: 0.3, warmup: 5 }), relative: false, weightDecay }) },
+  'muon': { steps: 150, make: ({ weightDecay }) => muon(specs, { learningRate: falling(0.2), weightDecay, mask, learningRateScales: scales }) },
+  'muon by spectral norms': { steps: 150, make: ({ weightDecay }) => muon(specs, { learningRate: falling(1), scaling: 'spectral', nesterov: false, weightDecay, adamw: { learningRate: falling(0.2) } }) },
+  'a partition': {
+    steps: 150,
+    make: ({ weightDecay }) => chain(clipByGlobalNorm(10), scaleByTree(scales), partition(treeMap<ParamSpec, string>(({ role }) => (role === 'hidden' ? 'matrices' : 'rest'), specs), {
+      matrices: lion({ learningRate: falling(0.1), weightDecay }) as unknown as GradientTransform, rest: sgd({ learningRate: 0.1, weightDecay }) as unknown as GradientTransform,
+    }) as unknown as GradientTransform),
   },
 };
 
@@ -125,6 +147,103 @@ forEachBackend(() => {
       expect(await snapshot({ params, state })).toEqual(before);
       free(params, grads, state);
     });
+  });
+});
+
+/** Optimizers with all the options that optimizers share. */
+const complete: Record<string, (options: AdamwOptions) => GradientTransform> = {
+  adamw: (options) => adamw(options) as unknown as GradientTransform, sgd, sgdSai, lion, lars, lamb, adafactor, muon: (options) => muon(specs, options),
+};
+
+forEachBackend(() => {
+  describe.each(Object.entries(complete))('%s', (_, make) => {
+    it('update(zeros, state, params) with a mask shrinks the parameters where it is true, by one factor, and leaves the others alone', async () => {
+      const params = makeParams();
+      const before = await snapshot(params) as Record<string, number[]>;
+      const optimizer = make({ learningRate: 0.5, weightDecay: 0.5, mask });
+      const state = optimizer.init(params);
+      const zeros = treeMap<Variable, Tensor>((p) => zerosLike(p), params);
+      step(optimizer, zeros, state, params);
+      const after = await snapshot(params) as Record<string, number[]>;
+      for (const [path, decays] of treeEntries<boolean>(mask)) {
+        const factor = after[path]![0]! / before[path]![0]!;
+        if (decays) expect(factor).toSatisfy((value: number) => value > 0.4 && value < 0.8);
+        await expectClose(after[path]!, before[path]!.map((value) => value * (decays ? factor : 1)), { rtol: decays ? 1e-6 : 0 });
+      }
+      free(params, zeros, state);
+    });
+
+    it('update(grads, state, params) with learningRateScales gives updates of these multiples, decay included', async () => {
+      const [params, grads] = [makeParams(), makeTensors(3)];
+      const powers = treeMap<ParamSpec, number>((_, path) => (path.length % 2 === 0 ? 0.25 : 2), specs);
+      const options = { learningRate: 0.125, weightDecay: 0.25 };
+      const [plain, scaled] = await Promise.all([make(options), make({ ...options, learningRateScales: powers })].map(async (optimizer) => {
+        const state = optimizer.init(params);
+        const updates = optimizer.update(grads, state, params);
+        const values = await snapshot(updates) as Record<string, number[]>;
+        free(state, updates);
+        return values;
+      }));
+      for (const [path, power] of treeEntries<number>(powers)) {
+        await expectClose(scaled![path]!, plain![path]!.map((value) => value * power), { rtol: 3e-7, atol: 1e-9 });
+      }
+      free(params, grads);
+    });
+
+    it('update(grads, state, params) asks a schedule for steps 0, 1 and 2, and names a step at which it is no rate', async () => {
+      const asked: number[] = [];
+      const params = makeParams();
+      const optimizer = make({ learningRate: (at) => { asked.push(at); return at < 3 ? 0.01 : NaN; } });
+      const state = optimizer.init(params);
+      for (let i = 0; i < 3; i++) stepWith(optimizer, i, state, params);
+      expect([...new Set(asked)]).toEqual([0, 1, 2]);
+      const grads = makeTensors(9);
+      const before = await snapshot({ params, state });
+      await expectNoLeak(() => optimizer.update(grads, state, params), { throws: /learningRate at step 3 must be a finite number ≥ 0, got NaN/ });
+      expect(await snapshot({ params, state })).toEqual(before);
+      free(params, grads, state);
+    });
+  });
+});
+
+describe.each(Object.entries(complete))('%s', (name, make) => {
+  it('refuses decays and scales that are none, and trees that lack a parameter', () => {
+    expect(() => make({ learningRate: -1 })).toThrow('learningRate must be a finite number ≥ 0, got -1');
+    expect(() => make({ learningRate: 1, weightDecay: -1 })).toThrow(`${name}: weightDecay must be between 0`);
+    expect(() => make({ learningRate: 1, learningRateScales: { ...(scales as object), gain: -1 } })).toThrow('learningRateScales.gain must be between 0');
+    const params = makeParams();
+    const grads = makeTensors(1);
+    const optimizer = make({ learningRate: 1, learningRateScales: { gain: 1 } });
+    const state = optimizer.init(params);
+    expect(() => optimizer.update(grads, state, params)).toThrow('learningRateScales must have a leaf for');
+    free(params, grads, state);
+  });
+});
+
+forEachBackend([GPU_BACKEND], () => {
+  it.each(Object.entries(optimizers))('%s does the same in a captured step, bit for bit', async (_, { make }) => {
+    const run = async (isCaptured: boolean) => {
+      const params = makeParams();
+      const optimizer = make({ weightDecay: 0.1 });
+      const state = optimizer.init(params);
+      const update = (grads: Tree<Tensor>): Tensor => {
+        applyUpdates(params, optimizer.update(grads, state, params));
+        return globalNorm(grads);
+      };
+      const captured = captureStep(update);
+      for (let i = 0; i < 7; i++) {
+        const grads = makeTensors(200 + i);
+        free(isCaptured ? captured(grads) : tidy(() => update(grads)), grads);
+      }
+      const { state: status } = captured.status();
+      const values = await snapshot({ params, state });
+      captured.dispose();
+      free(params, state);
+      return { status, values };
+    };
+    const [eager, captured] = [await run(false), await run(true)];
+    expect(captured.status).toBe('captured');
+    expect(captured.values).toEqual(eager.values);
   });
 });
 

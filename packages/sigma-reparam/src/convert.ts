@@ -1,5 +1,5 @@
 import {
-  checkInteger, checkOneOf, ConfigError, describeShape, param, ShapeError, stateVariable, treeEntries,
+  checkInteger, checkOneOf, ConfigError, describeShape, param, ShapeError, treeEntries,
   type Params, type ParamSpec, type Tree,
 } from '@evenkeel/core-tensor';
 import { clone, ones, type Tensor, type Variable } from '@tensorflow/tfjs-core';

@@ -1,10 +1,10 @@
 import {
   checkDtype, checkInteger, checkLastDim, checkOneOf, checkRange, checkShape,
-  type ApplyOptions, type LayerPlace, type LinearEpilogue, type LinearFactory, type ParamSpec, type Tree,
+  type ApplyOptions, type LayerPlace, type LinearEpilogue, type LinearFactory, type Tree,
 } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { activations, linear } from './linear.ts';
-import { checkOptions, spectralLayer, weightOf, type SigmaReparamOptions, type SigmaReparamParams } from './spectralLayer.ts';
+import { checkOptions, spectralLayer, weightOf, weightSpec, type SigmaReparamOptions, type SigmaReparamParams } from './spectralLayer.ts';
 
 /**
  * sigmaReparam — a linear map whose spectral norm is one learned number, as a value for models: `gpt({ linear: sigmaReparam(), … })`.
@@ -27,10 +27,8 @@ export function sigmaReparam(options: SigmaReparamOptions = {}): LinearFactory {
   return (inDim: number, outDim: number, place: LayerPlace = {}) => {
     checkInteger('sigmaReparam', 'inDim', inDim);
     checkInteger('sigmaReparam', 'outDim', outDim);
-    const { role = 'hidden', outAxis = 'out', inAxis = 'in', parts, headDim, block } = place;
-    const weight: ParamSpec = {
-      shape: [outDim, inDim], axes: `${outAxis} ${inAxis}`, role, ...(parts && { parts }), ...(headDim !== undefined && { headDim }), ...(block !== undefined && { block }), fanIn: inDim,
-    };
+    const { outAxis = 'out', inAxis = 'in' } = place;
+    const weight = weightSpec({ shape: [outDim, inDim], axes: `${outAxis} ${inAxis}`, fanIn: inDim }, place);
     const applyWith = (x: Tensor, params: Tree<Tensor>, epilogue: LinearEpilogue, call: ApplyOptions = {}): Tensor => {
       checkInputs(x, [outDim, inDim], epilogue);
       const { bias } = params as SigmaReparamParams;

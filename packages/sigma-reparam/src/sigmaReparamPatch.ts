@@ -1,10 +1,10 @@
 import {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkRank, type Layer, type LayerPlace, type ParamSpec,
+  checkDivisible, checkDtype, checkInteger, checkLastDim, checkRank, type Layer, type LayerPlace,
 } from '@evenkeel/core-tensor';
 import { reshape, tidy, transpose, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
 import { linear } from './linear.ts';
 import { matrixOf } from './matrixOf.ts';
-import { checkOptions, spectralLayer, weightOf, type SigmaReparamOptions, type SigmaReparamParams } from './spectralLayer.ts';
+import { checkOptions, spectralLayer, weightOf, weightSpec, type SigmaReparamOptions, type SigmaReparamParams } from './spectralLayer.ts';
 
 export type SigmaReparamPatchOptions = SigmaReparamOptions & {
   /** Height and width of a patch in pixels, one number for both. */
@@ -36,10 +36,8 @@ export function sigmaReparamPatch({ patchSize, ...options }: SigmaReparamPatchOp
   return (channels, dim, place = {}) => {
     checkInteger('sigmaReparamPatch', 'channels', channels);
     checkInteger('sigmaReparamPatch', 'dim', dim);
-    const { role = 'hidden', outAxis = 'dim', inAxis = 'channels', block } = place;
-    const weight: ParamSpec = {
-      shape: [dim, channels, height, width], axes: `${outAxis} ${inAxis} height width`, role, ...(block !== undefined && { block }), fanIn: channels * height * width,
-    };
+    const { outAxis = 'dim', inAxis = 'channels' } = place;
+    const weight = weightSpec({ shape: [dim, channels, height, width], axes: `${outAxis} ${inAxis} height width`, fanIn: channels * height * width }, place);
     return {
       ...spectralLayer('sigmaReparamPatch', weight, options, place),
       apply: (images, params, call = {}) => {

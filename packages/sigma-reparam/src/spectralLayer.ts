@@ -59,15 +59,19 @@ export function vectorsState(iterations: number): LayerState {
   };
 }
 
+/** weightSpec — the spec of a weight: its own, and what its place in the model says of it. */
+export function weightSpec(own: Pick<ParamSpec, 'shape' | 'axes' | 'fanIn'>, { role = 'hidden', residualDepth: _, outAxis: __, inAxis: ___, ...about }: LayerPlace): ParamSpec {
+  return { ...own, role, ...Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined)) };
+}
+
 /** spectralLayer — all of a reparametrised layer but what it computes with its weight, for a weight of that spec. */
 export function spectralLayer(
   fn: string, weight: ParamSpec, { gammaInit = 'one', bias = true, initialiser, initIterations = DEFAULT_ITERATIONS }: SigmaReparamOptions, { residualDepth }: LayerPlace,
 ): Pick<Layer, 'specs' | 'initialiserOf' | 'state'> {
-  const { block, parts, headDim, axes } = weight;
-  const heads = headDim === undefined ? {} : { headDim };
-  const biasSpec: ParamSpec = { shape: [weight.shape[0] as number], axes: axes.split(' ')[0] as string, role: 'bias', ...(parts && { parts }), ...heads, ...(block !== undefined && { block }) };
+  const { shape, axes, fanIn: _, ...about } = weight;
+  const biasSpec: ParamSpec = { ...about, shape: shape.slice(0, 1), axes: axes.split(' ')[0] as string, role: 'bias' };
   const weightInit = initialiser ?? (residualDepth === undefined ? normal() : scaledResidual({ depth: residualDepth }));
-  const gammaFromWeight: Initialiser = (_, __, siblings) => tidy(() => {
+  const gammaFromWeight: Initialiser = (_spec, _seed, siblings) => tidy(() => {
     const first = siblings?.['weight'];
     if (first === undefined) throw new ConfigError(`${fn}: weight must be made before gamma with gammaInit 'spectral', got no weight`);
     return spectralGamma(first, singularVectors(first, { iterations: initIterations }));
@@ -75,7 +79,7 @@ export function spectralLayer(
   const initialisers: Readonly<Record<string, Initialiser>> = { weight: weightInit, gamma: gammaInit === 'one' ? ones : gammaFromWeight, bias: zeros };
   return {
     specs: { weight, gamma: gammaSpec(weight), ...(bias && { bias: biasSpec }) },
-    initialiserOf: (_, path) => initialisers[path] ?? weightInit,
+    initialiserOf: (_spec, path) => initialisers[path] ?? weightInit,
     state: vectorsState(initIterations),
   };
 }

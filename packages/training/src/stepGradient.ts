@@ -63,10 +63,9 @@ export function stepGradient<P extends Tree<Variable>, B>(given: GradientOptions
 }
 
 function gradientOf<P extends Tree<Variable>, B>({ params, loss, gradient = valueAndGrad, state, scaler, modelState }: GradientOptions<P, B>, batch: B, { step, seed }: Place, watch?: Watched): LossAndGradient {
-  const context: StepContext = {
-    seed, train: true, state: modelState?.values, observe: watch?.observe,
-    get step() { return Number(step); }, // reading it in JavaScript ends a capture
-  };
+  const options = { seed, train: true, state: modelState?.values, observe: watch?.observe };
+  // Reading it in JavaScript ends a capture: so it is not among the properties that layers copy when they hand the options on.
+  const context = Object.defineProperty(options, 'step', { get: () => Number(step), enumerable: false }) as unknown as StepContext;
   return gradient((leaves: P) => {
     const value = loss(leaves, batch, context);
     return scaler === undefined ? value : scaler.scaleLoss(value, state as LossScaleState);

@@ -73,13 +73,14 @@ export function withoutDenormals(x: v128): v128 {
 
 /**
  * scaledSums — one chunk of out = factor · a · x + b · y; y is not read where b is 0. `out` may be x.
- * args: 0 table (x, y, out; b, a, index), 1 a of all tensors, 2 factors (0: none), 3 how many: one for all or one per tensor.
+ * args: 0 table (x, y, out; b, a, index), 1 a of all tensors, 2 factors (0: none), 3 how many: one for all or one per tensor,
+ * 4 b of all tensors.
  */
 export function scaledSums(chunk: i32, args: usize, scratch: usize): void {
   const row = pointerArg(args, 0) + <usize>chunk * 28;
   let x = address(row, 0), y = address(row, 1), out = address(row, 2);
   const count = load<i32>(row, 12);
-  const b = load<f32>(row, 16);
+  const b: f32 = floatArg(args, 4) * load<f32>(row, 16);
   const factors = pointerArg(args, 2);
   const factor: f32 = intArg(args, 3) > 1 ? numberOf(factors, row + 24, 1) : factors == 0 ? 1 : load<f32>(factors);
   const a: f32 = floatArg(args, 1) * load<f32>(row, 20) * factor;

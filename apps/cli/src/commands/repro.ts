@@ -45,7 +45,7 @@ async function writeVerdict(slug: string, verdict: Verdict, out: string, io: Io)
   await atomicWriteFile(join(out, `${slug}.html`), renderVerdict(reproduction, verdict));
   await atomicWriteFile(join(out, `${slug}.json`), `${JSON.stringify(kept, null, 2)}\n`);
   io.line();
-  for (const line of verdictText(reproduction, verdict)) for (const part of wrap('', line)) io.line(part);
+  for (const { label, text } of verdictText(reproduction, verdict)) for (const part of wrap(label, text)) io.line(part.trimEnd());
   io.line(`\npage  ${join(out, `${slug}.html`)}`);
   return kept;
 }

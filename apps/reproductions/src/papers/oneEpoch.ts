@@ -9,7 +9,7 @@ import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.
 import { meanLoss, trainArm, type ArmResult } from '../trainArm.ts';
 
 const EPOCHS = 10;
-const sizesOf = (quick: boolean) => ({ depth: 3, dim: quick ? 32 : 48, numHeads: 4, contextLength: 64, batchSize: 16, steps: quick ? 200 : 490 });
+const sizesOf = (quick: boolean) => ({ depth: 3, dim: quick ? 32 : 64, numHeads: 4, contextLength: 64, batchSize: 16, steps: quick ? 200 : 900 });
 const RATE = 2e-3;
 const n = (numbers: Numbers, name: string): number => numbers[name] as number;
 

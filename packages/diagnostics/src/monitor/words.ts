@@ -1,5 +1,8 @@
-/** inWords — a number for people: three digits, no exponent where it can be avoided. */
-export const inWords = (value: number): string => (Number.isInteger(value) && Math.abs(value) < 1e6 ? String(value) : String(Number(value.toPrecision(3))));
+/** inWords — a number for people: three digits, four or more where they are whole, and no exponent where it can be avoided. */
+export function inWords(value: number): string {
+  if (Math.abs(value) >= 1e7) return value.toExponential(2).replace('e+', 'e');
+  return String(Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(3)));
+}
 
 /** inPercent — a share for people. */
 export const inPercent = (share: number): string => `${inWords(Number((100 * share).toPrecision(2)))} %`;

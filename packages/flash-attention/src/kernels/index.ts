@@ -14,11 +14,11 @@ const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attention
 /**
  * plainKernels, packedKernels, varlenKernels, generalKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
  *
- *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
- *     evenkeel/attentionStats, attentionPackedStats, attentionGeneral   → [out, lse, rowMax, entropy]
- *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad → [dq, dk, dv]
- *     evenkeel/attentionPackedGrad                                      → [dqkv]
- *     evenkeel/attentionBiasGrad                                        → dbias
+ *     evenkeel/attention, attentionPacked, attentionGeneral, attentionVarlen → [out, lse]
+ *     evenkeel/attentionStats, attentionPackedStats, attentionGeneralStats   → [out, lse, rowMax, entropy]
+ *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad      → [dq, dk, dv]
+ *     evenkeel/attentionPackedGrad                                           → [dqkv]
+ *     evenkeel/attentionBiasGrad                                             → dbias
  *
  * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
  * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
@@ -34,7 +34,8 @@ export const packedKernels: readonly GpuKernel[] = [
 ];
 export const varlenKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionVarlen', run: attention }, { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad }];
 export const generalKernels: readonly GpuKernel[] = [
-  { name: 'evenkeel/attentionGeneral', run: attentionStats }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
+  { name: 'evenkeel/attentionGeneral', run: attention }, { name: 'evenkeel/attentionGeneralStats', run: attentionStats },
+  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
 ];
 
 function attention(kernelCall: GpuKernelCall): TensorInfo[] {

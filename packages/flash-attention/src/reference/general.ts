@@ -12,7 +12,7 @@ export function referenceGeneral(inputs: GeneralInputs, attrs: GeneralAttrs): Te
   return outAndLse(inputs, attrs, attentionScores(inputs, attrs, mask), mask);
 }
 
-/** referenceGeneralStats — the same, and [rowMax, entropy]: what a kernel for `evenkeel/attentionGeneral` returns. */
+/** referenceGeneralStats — the same, and [rowMax, entropy]: what a kernel for `evenkeel/attentionGeneralStats` returns. */
 export function referenceGeneralStats(inputs: GeneralInputs, attrs: GeneralAttrs): Tensor[] {
   const mask = maskOf(inputs, attrs);
   const scores = attentionScores(inputs, attrs, mask); // b h t s

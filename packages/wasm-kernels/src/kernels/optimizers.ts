@@ -9,7 +9,7 @@ import { listSumKernels } from './listSums.ts';
  *
  * `evenkeel/adamw`: param, grad, mu, nu → updates; mu and nu are written over.
  * `evenkeel/momentum`: param, grad, mu, optionally `factor.0` and `outFactor.0` (one number per tensor) → updates; mu is written over.
- * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y.
+ * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y, with attrs a, as?, b?, bs?: for all and for each.
  * `evenkeel/addScaled`: x, y → none; x becomes a·x + b·y.
  */
 export const optimizerKernels: readonly WasmKernel[] = [
@@ -56,14 +56,14 @@ function momentum(call: KernelCall): TensorInfo[] {
 }
 
 function scaledSums(call: KernelCall): TensorInfo[] {
-  const { attrs: { a, as, bs }, backend } = call;
+  const { attrs: { a, as, b = 1, bs }, backend } = call;
   const xs = listOf(call, 'scaledSums', 'x');
   const ys = bs === undefined ? xs : listOf(call, 'scaledSums', 'y', xs);
   const factor = optionalFloats(call, 'scaledSums', 'factor.0')['factor.0'];
   const factors = factor !== undefined && sizeOf(factor) !== 1 ? numbersOf(call, 'scaledSums', 'factor', xs) : backend.pointerOrZero(factor);
   const sums = xs.map(({ shape }) => backend.allocate(shape));
   const { table, chunks } = chunkTable(backend, [xs, ys, sums], perTensor(bs, xs, 0), perTensor(as, xs, 1), indicesOf(xs));
-  backend.run('scaledSums', chunks, table.pointer, a as number, factors, factor === undefined ? 0 : sizeOf(factor));
+  backend.run('scaledSums', chunks, table.pointer, a as number, factors, factor === undefined ? 0 : sizeOf(factor), b as number);
   backend.release(table);
   return sums;
 }
@@ -72,8 +72,8 @@ function addScaled(call: KernelCall): TensorInfo[] {
   const { attrs: { a, b }, backend } = call;
   const xs = writableListOf(call, 'addScaled', 'x');
   const ys = listOf(call, 'addScaled', 'y', xs);
-  const { table, chunks } = chunkTable(backend, [xs, ys, xs], perTensor(undefined, xs, b as number), perTensor(undefined, xs, 1), indicesOf(xs));
-  backend.run('scaledSums', chunks, table.pointer, a as number, 0, 0);
+  const { table, chunks } = chunkTable(backend, [xs, ys, xs], perTensor(undefined, xs, 1), perTensor(undefined, xs, 1), indicesOf(xs));
+  backend.run('scaledSums', chunks, table.pointer, a as number, 0, 0, b as number);
   backend.release(table);
   return [];
 }

@@ -2,7 +2,6 @@ import { util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { gemm } from '../gemm.ts';
 import type { WasmBackend } from '../wasmBackend.ts';
 import { chunksFor, floats, rowChunks, type KernelCall, type WasmKernel } from './kernel.ts';
-import { chunkTable } from './lists.ts';
 
 /**
  * Layers with a spectral norm of their own (arXiv:2303.06296). A weight `o …` is read as a matrix of o rows.
@@ -42,26 +41,29 @@ function sigmaReparam(call: KernelCall): TensorInfo[] {
   const [left, right] = [numbersOf(backend, u), numbersOf(backend, image)];
   const norm = numbersOf(backend, sigma);
   norm[0] = left.reduce((sum, value, i) => sum + value * (right[i] as number), 0);
-  const { table, chunks } = chunkTable(backend, [[weight], [weight], [y]]);
-  backend.run('scaledSums', chunks, table.pointer, first(backend, gamma) / norm[0], 0);
-  backend.release(table);
+  scaledWithoutOuter(backend, { x: weight, u, v, y, scale: first(backend, gamma) / norm[0], along: 0 });
   return [y, sigma];
 }
 
 function sigmaReparamGrad(call: KernelCall): TensorInfo[] {
   const { backend } = call;
   const { weight, gamma, u, v, sigma, dy } = floats(call, 'sigmaReparamGrad', 'weight', 'gamma', 'u', 'v', 'sigma', 'dy');
-  const { rows, columns } = sizesOf(weight);
   const [dweight, dgamma] = [backend.allocate(weight.shape), backend.allocate([1])];
   const norm = first(backend, sigma);
   const along = innerProduct(backend, dy, weight) / norm;
   numbersOf(backend, dgamma)[0] = along;
-  const scale = first(backend, gamma) / norm;
-  const { chunks, perChunk } = rowChunks(rows, columns);
-  backend.run(
-    'scaledWithoutOuter', chunks, backend.pointer(dy), backend.pointer(u), backend.pointer(v), backend.pointer(dweight), rows, columns, scale, scale * along, perChunk,
-  );
+  scaledWithoutOuter(backend, { x: dy, u, v, y: dweight, scale: first(backend, gamma) / norm, along });
   return [dweight, dgamma];
+}
+
+type Scaled = { readonly x: TensorInfo; readonly u: TensorInfo; readonly v: TensorInfo; readonly y: TensorInfo; readonly scale: number; readonly along: number };
+
+/** y = scale · (x − along · u vᵀ) */
+function scaledWithoutOuter(backend: WasmBackend, { x, u, v, y, scale, along }: Scaled): void {
+  const { rows, columns } = sizesOf(x);
+  const { chunks, perChunk } = rowChunks(rows, columns);
+  const [from, left, right, to] = [x, u, v, y].map((each) => backend.pointer(each)) as [number, number, number, number];
+  backend.run('scaledWithoutOuter', chunks, from, left, right, to, rows, columns, scale, scale * along, perChunk);
 }
 
 /** y = W v, W read once where it lies. */

@@ -100,24 +100,28 @@ const products: Row[] = [
 
 const ATTENTION = { scale: 0.35, causal: true, windowLeft: -1, windowRight: -1 };
 const WINDOW = { scale: 0.35, causal: false, windowLeft: 5, windowRight: 2 };
+const GENERAL = { ...WINDOW, windowLeft: 90, softcap: 0.8, blockQ: 7, blockK: 20 };
 const queries = (draw: Draw, n: number) => ({ q: draw.floats(2, n, 4, 8), k: draw.floats(2, n, 2, 8), v: draw.floats(2, n, 2, 8) });
-const attentionOf = (attrs: typeof ATTENTION): Row['inputs'] => (draw, n) => {
-  const { q, k, v } = queries(draw, n);
-  const { out, lse } = attention64(q.data, k.data, v.data, {
-    batchSize: 2, seqLen: n, kvLen: n, numHeads: 4, numKvHeads: 2, headDim: 8, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
-  });
+/** With a block mask that hides a third of the blocks. */
+const general = (draw: Draw, n: number) => ({ ...queries(draw, n), blockMask: draw.integers(3, Math.ceil(n / GENERAL.blockQ), Math.ceil(n / GENERAL.blockK)) });
+const attentionOf = (attrs: typeof ATTENTION, draws: (draw: Draw, n: number) => ReturnType<typeof queries> & { blockMask?: Values } = queries): Row['inputs'] => (draw, n) => {
+  const given = draws(draw, n);
+  const { q, k, v, blockMask } = given;
+  const { out, lse } = attention64(q.data, k.data, v.data, reference.attentionSizes(q.shape, k.shape, attrs, blockMask?.data));
   const floats = (shape: number[], data: Float64Array): Values => ({ shape, dtype: 'float32', data: Float32Array.from(data) });
-  return { q, k, v, out: floats(q.shape, out), lse: floats([2, 4, n], lse), dy: draw.floats(2, n, 4, 8) };
+  return { ...given, out: floats(q.shape, out), lse: floats([2, 4, n], lse), dy: draw.floats(2, n, 4, 8) };
 };
 
-const attention: Row[] = ([['that is causal', ATTENTION], ['with a window', WINDOW]] as const).flatMap(([form, attrs]): Row[] => [
-  { kernel: 'evenkeel/attention', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attention, specials: 'spread', slowDenormals: true },
-  { kernel: 'evenkeel/attentionStats', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attentionStats, specials: 'spread', slowDenormals: true },
-  {
-    kernel: 'evenkeel/attentionGrad', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs),
-    reference: reference.attentionGrad, specials: 'spread', slowDenormals: true,
-  },
-]);
+const attention: Row[] = ([
+  ['evenkeel/attention', 'that is causal', ATTENTION, queries], ['evenkeel/attention', 'with a window', WINDOW, queries], ['evenkeel/attentionGeneral', undefined, GENERAL, general],
+] as const).flatMap(([kernel, form, attrs, inputs]): Row[] => {
+  const row = { ...(form && { form }), attrs, large: 200, specials: 'spread', slowDenormals: true } as const;
+  return [
+    { ...row, kernel, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs, reference: reference.attention },
+    { ...row, kernel: `${kernel}Stats`, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs, reference: reference.attentionStats },
+    { ...row, kernel: `${kernel}Grad`, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs, inputs), reference: reference.attentionGrad },
+  ];
+});
 
 const PACKED = { ...ATTENTION, numHeads: 4, numKvHeads: 2 };
 const packed: Row[] = [
@@ -280,7 +284,7 @@ const optimizers: Row[] = [
   },
   { kernel: 'evenkeel/scaledSums', attrs: { a: 0.5 }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums, inputs: (draw, n) => pair('x', draw.floats, n) },
   {
-    kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
+    kernel: 'evenkeel/scaledSums', form: 'with a factor and a second list', attrs: { a: 0.5, b: 0.7, bs: [-3, 0] }, large: ELEMENTS, slowDenormals: true, reference: reference.scaledSums,
     inputs: (draw, n) => ({ ...pair('x', draw.floats, n), ...pair('y', draw.floats, n), 'factor.0': draw.floats() }),
   },
   {

@@ -11,10 +11,10 @@ import { momentumKernels } from './momentum.ts';
  * `param.1`, …) are float32 tensors of equal shapes.
  *
  * `evenkeel/adamw`: param, grad, mu, nu → updates; mu and nu are written over.
- * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y.
+ * `evenkeel/scaledSums`: x, optionally y and `factor.0` (one number, or one per tensor) → factor·a·x + b·y, with attrs a, as?, b?, bs?: for all and for each.
  * `evenkeel/addScaled`: x, y → none; x becomes a·x + b·y.
  *
- * `learningRate`, `correction1`, `correction2`, `a` and addScaled's `b` may be StepNumbers.
+ * `learningRate`, `correction1`, `correction2`, `a` and `b` may be StepNumbers.
  */
 export const optimizerKernels: readonly GpuKernel[] = [
   { name: 'evenkeel/adamw', run: adamw },
@@ -102,7 +102,7 @@ const scaledSumsProgram = memoised((count: number, inPlace: boolean, hasY: boole
     ...(hasFactor && { factors: 'read f32' }),
   },
   uniforms: {
-    a: 'f32',
+    a: 'f32', ...(hasY && { b: 'f32' }),
     ...numbered<GpuScalar>(count, (i) => ({
       [`end${i}`]: 'u32', [`vectors${i}`]: 'u32', [`a${i}`]: 'f32', ...(hasY && { [`b${i}`]: 'f32' }), ...(perTensor && { [`place${i}`]: 'u32' }),
     })),
@@ -113,7 +113,7 @@ const scaledSumsProgram = memoised((count: number, inPlace: boolean, hasY: boole
       if (at < u.vectors${i}) {
         let a = u.a * u.a${i}${hasFactor ? ` * factors[${perTensor ? `u.place${i}` : '0'}]` : ''};
         var sum = a * ${inPlace ? 'out' : 'x'}${i}[at];
-        ${hasY ? `if (u.b${i} != 0.0) { sum += u.b${i} * y${i}[at]; }` : ''}
+        ${hasY ? `if (u.b${i} != 0.0) { sum += u.b * u.b${i} * y${i}[at]; }` : ''}
         out${i}[at] = sum;
       }`),
 }));
@@ -123,25 +123,26 @@ type Sums = {
   readonly as?: readonly number[] | undefined;
   readonly xs?: readonly TensorInfo[];
   readonly ys?: readonly TensorInfo[] | undefined;
-  readonly b?: (place: number) => Live;
+  readonly b?: Live;
+  readonly bs?: readonly number[] | undefined;
   readonly factor?: TensorInfo | undefined;
   readonly outs: readonly TensorInfo[];
 };
 
 /** Without `xs` the sums are written over the first summand. */
-function launchSums(call: GpuKernelCall, { a, as, xs, ys, b = () => 0, factor, outs }: Sums): void {
+function launchSums(call: GpuKernelCall, { a, as, xs, ys, b = 1, bs, factor, outs }: Sums): void {
   const { backend } = call;
   const each = 1 + (xs === undefined ? 0 : 1) + (ys === undefined ? 0 : 1);
   const perTensor = factor !== undefined && sizeOf(factor) !== 1;
   for (const { places, ends, groups } of partsOf(outs, tensorsPerLaunch(call, each, factor === undefined ? 0 : 1))) {
     const tensors: Record<string, TensorInfo> = factor === undefined ? {} : { factors: factor };
-    const uniforms: Record<string, Live> = { a };
+    const uniforms: Record<string, Live> = { a, b };
     places.forEach((place, i) => {
       if (xs !== undefined) tensors[`x${i}`] = xs[place] as TensorInfo;
       if (ys !== undefined) tensors[`y${i}`] = ys[place] as TensorInfo;
       tensors[`out${i}`] = outs[place] as TensorInfo;
       Object.assign(uniforms, {
-        [`end${i}`]: ends[i], [`vectors${i}`]: vectorsOf(outs[place] as TensorInfo), [`a${i}`]: as?.[place] ?? 1, [`b${i}`]: b(place), [`place${i}`]: place,
+        [`end${i}`]: ends[i], [`vectors${i}`]: vectorsOf(outs[place] as TensorInfo), [`a${i}`]: as?.[place] ?? 1, [`b${i}`]: bs?.[place] ?? 1, [`place${i}`]: place,
       });
     });
     const program = scaledSumsProgram(places.length, xs === undefined, ys !== undefined, factor !== undefined, perTensor);
@@ -150,19 +151,19 @@ function launchSums(call: GpuKernelCall, { a, as, xs, ys, b = () => 0, factor, o
 }
 
 function scaledSums(call: GpuKernelCall): TensorInfo[] {
-  const { a, as, bs } = call.attrs as { a: Live; as?: readonly number[]; bs?: readonly number[] };
+  const { a, as, b, bs } = call.attrs as Pick<Sums, 'a' | 'as' | 'b' | 'bs'>;
   const xs = listOf(call, 'scaledSums', 'x');
   const ys = bs === undefined ? undefined : listOf(call, 'scaledSums', 'y', xs);
   const [factor] = listOf(call, 'scaledSums', 'factor');
   if (factor !== undefined && sizeOf(factor) !== 1) numbersOf(call, 'scaledSums', 'factor', xs);
   const outs = xs.map(({ shape }) => call.backend.allocate(shape));
-  launchSums(call, { a, as, xs, ys, b: (place) => bs?.[place] ?? 0, factor, outs });
+  launchSums(call, { a, as, xs, ys, b, bs, factor, outs });
   return outs;
 }
 
 function addScaled(call: GpuKernelCall): TensorInfo[] {
   const { a, b } = call.attrs as { a: Live; b: Live };
   const outs = writableListOf(call, 'addScaled', 'x');
-  launchSums(call, { a, ys: listOf(call, 'addScaled', 'y', outs), b: () => b, outs });
+  launchSums(call, { a, ys: listOf(call, 'addScaled', 'y', outs), b, outs });
   return [];
 }

@@ -7,8 +7,8 @@ import { inWords } from '../words.ts';
 
 /** Readings that the growth is fitted to, and how many there must be. */
 const [SPAN, FEWEST] = [12, 6];
-/** Logits below this share of the limit are no reason to worry, however they grow. */
-const WORRYING = 1 / 100;
+/** Shares of the limit: below the first logits are no reason to worry, however they grow; below the second they have another law. */
+const [WORRYING, GROWING] = [1 / 100, 1 / 1000];
 /** How far ahead is looked: to so many times the present step. */
 const HORIZON = 3;
 /** Share of the growth that its law must explain. */
@@ -33,29 +33,30 @@ function alarmOf(name: string, readings: readonly Reading[], limit: number): Ala
       message: `The largest attention logit of ${where} (head ${head}) has passed ${inWords(limit)}, where training breaks down: ${inWords(largest)} in step ${step}. Norms of queries and keys keep it bounded.`,
     }];
   }
-  const predicted = predictedStep(readings.slice(-SPAN).flatMap((reading) => pointOf(reading, name)), limit);
+  const predicted = predictedStep(readings.slice(-SPAN).flatMap((reading) => pointOf(reading, name, GROWING * limit)), { x: step, y: largest }, limit);
   if (predicted === undefined || predicted > HORIZON * step) return [];
   return [{
     key: `logitGrowth predicted ${name}`, kind: 'logitGrowth', where,
-    message: `The largest attention logit of ${where} (head ${head}) is ${inWords(largest)} in step ${step} and grows: it will reach ${inWords(limit)}, where training breaks down, around step ${Math.round(predicted)}. `
+    message: `The largest attention logit of ${where} (head ${head}) is ${inWords(largest)} in step ${step} and grows: it will reach ${inWords(limit)}, where training breaks down, around step ${Math.max(step + 1, Math.round(predicted))}. `
       + 'Norms of queries and keys or a lower learning rate prevent it.',
   }];
 }
 
-function pointOf({ step, values }: Reading, name: string): Point[] {
+function pointOf({ step, values }: Reading, name: string, atLeast: number): Point[] {
   const y = largestOf(values[name] ?? []);
-  return y > 0 ? [{ x: step, y }] : [];
+  return y >= atLeast ? [{ x: step, y }] : [];
 }
 
 /** Of the finite ones: others are found by `nonFinite`. */
 const largestOf = (perHead: readonly number[]): number => Math.max(...perHead.filter(Number.isFinite));
 
-/** Where a power law of the steps reaches the limit; sooner where the growth is speeding up, as a quadratic in the logarithms shows. */
-function predictedStep(points: readonly Point[], limit: number): number | undefined {
+/** Where a power law of the steps reaches the limit from here; sooner where growth is speeding up, as a quadratic in the logarithms shows. */
+function predictedStep(points: readonly Point[], here: Point, limit: number): number | undefined {
   if (points.length < FEWEST) return undefined;
-  const { a, b, r2 } = fitPowerLaw(points);
+  const { b, r2 } = fitPowerLaw(points);
   if (b >= 0 || r2 < R2) return undefined;
-  const steady = (limit / a) ** (-1 / b);
+  const steady = here.x * (limit / here.y) ** (-1 / b);
   const { coefficients: [, , bend], reaches } = fitLogLogQuadratic(points);
-  return bend > 0 ? Math.min(steady, reaches(limit) ?? Infinity) : steady;
+  const sooner = bend > 0 ? reaches(limit) ?? Infinity : Infinity;
+  return sooner > here.x ? Math.min(steady, sooner) : steady;
 }
