@@ -3,7 +3,7 @@ import { treeEntries, xavier, type NormFactory, type ParamSpec, type Tree } from
 import { gatedMlpLayer, layerNormScaling, linearLayer, placementRule, type KvCache, type PlacementName } from '@evenkeel/layers';
 import { rmsNormLayer } from '@evenkeel/norms';
 import { checkOpGrad, expectClose, expectNoLeak, forEachBackend, randomTensor } from '@evenkeel/testing';
-import { concat, dispose, slice, type Tensor } from '@tensorflow/tfjs-core';
+import { concat, dispose, profile, slice, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { block64, initialised, makeBlock, makeParams, nest, PLACED_NAMES, type BlockSizes, type Placed } from './blockOracle.ts';
 
@@ -87,6 +87,18 @@ forEachBackend(() => {
       await expectNoLeak(() => block.applyCached(x, nest(block, flat), null));
       dispose([x, flat]);
     }
+  });
+});
+
+forEachBackend(['evenkeel-wasm'], () => {
+  it.each([['pre', 1], ['lns', 1], ['peri', 1], ['output', 0], ['post', 0]] as const)('placement %s takes the sum before its second norm on the way: %i kernels of both', async (placed, both) => {
+    const block = makeBlock({ ...base, placed });
+    const flat = makeParams(block);
+    const x = randomTensor([2, 3, 8]);
+    const { kernels } = await profile(() => tidy(() => { block.apply(x, nest(block, flat)); }));
+    const count = (name: string): number => kernels.filter((kernel) => kernel.name === name).length;
+    expect([count('evenkeel/addLayerNorm'), count('Add')]).toEqual([both, 2 - both]);
+    dispose([x, flat]);
   });
 });
 
