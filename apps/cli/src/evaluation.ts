@@ -1,4 +1,5 @@
-import { dispose, tensor2d } from '@tensorflow/tfjs-core';
+import { dispose, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
+import type { Tree } from '@evenkeel/core-tensor';
 import { sequentialBatches, type Batch, type Tokens } from '@evenkeel/data';
 import type { Gpt, GptParams } from '@evenkeel/models-gpt';
 
@@ -28,22 +29,23 @@ export function tensorsOf({ inputs, targets, shape: [rows, length] }: Batch) {
 /**
  * meanLossOf — mean next-token cross-entropy of a model over all targets of some batches, without dropout.
  *
+ * @param state  its untrained values, where it has any.
  * @returns  the loss in nats, summed in float64 in the order of the batches, and the number of targets; NaN over none.
  */
-export async function meanLossOf(model: Gpt, params: GptParams, batches: Iterable<Batch>): Promise<MeanLoss> {
+export async function meanLossOf(model: Gpt, params: GptParams, batches: Iterable<Batch>, state?: Tree<Tensor>): Promise<MeanLoss> {
   let sum = 0;
   let tokens = 0;
   for (const batch of batches) {
-    sum += batch.targets.length * await lossOf(model, params, batch);
+    sum += batch.targets.length * await lossOf(model, params, batch, state);
     tokens += batch.targets.length;
   }
   return { loss: sum / tokens, tokens };
 }
 
-async function lossOf(model: Gpt, params: GptParams, batch: Batch): Promise<number> {
+async function lossOf(model: Gpt, params: GptParams, batch: Batch, state: Tree<Tensor> | undefined): Promise<number> {
   const tensors = tensorsOf(batch);
   try {
-    const loss = model.loss(tensors, params);
+    const loss = model.loss(tensors, params, { state });
     const [value] = await loss.data();
     loss.dispose();
     return value as number;

@@ -35,6 +35,27 @@ export function wholeNumbers(flag: string, bounds: Bounds = { min: 1 }): (text: 
   return (text) => text.split(',').map((item) => parsed(flag, 'whole numbers with commas between', item.trim(), bounds, Number.isSafeInteger));
 }
 
+/** realNumbers — a parser for flags that take a comma-separated list of numbers that differ; in rising order. */
+export function realNumbers(flag: string, bounds: Bounds = {}): (text: string) => number[] {
+  return (text) => risingOf(flag, text.split(',').map((item) => parsed(flag, 'numbers with commas between', item.trim(), bounds, Number.isFinite)));
+}
+
+/** differingNumbers — the same for integers. */
+export function differingNumbers(flag: string, bounds: Bounds = { min: 1 }): (text: string) => number[] {
+  return (text) => risingOf(flag, wholeNumbers(flag, bounds)(text));
+}
+
+function risingOf(flag: string, values: readonly number[]): number[] {
+  const twice = values.find((value, i) => values.indexOf(value) !== i);
+  if (twice !== undefined) throw new UsageError(`${flag} must be numbers that differ, got ${twice} twice`);
+  return values.toSorted((a, b) => a - b);
+}
+
+/** flagOf — `numHeads` to `--num-heads`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 function parsed(flag: string, what: string, text: string, bounds: Bounds, accepts: (value: number) => boolean): number {
   const value = text.trim() === '' ? NaN : Number(text);
   const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = bounds;

@@ -3,18 +3,20 @@ import { Command, CommanderError } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { terminalIo, writeResult, written, type Io } from './output.ts';
+import { sweepFlags } from './sweep/sweepFlags.ts';
+import { checkpointFlag, dataFlags, deviceFlag, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
 import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { EvalOptions } from './commands/eval.ts';
 import type { GenerateOptions } from './commands/generate.ts';
+import type { ReproOptions } from './commands/repro.ts';
+import type { SweepOptions } from './commands/sweep.ts';
 import type { TrainGptOptions } from './commands/trainGpt.ts';
 
 /** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
 type Action<O> = () => Promise<(options: O, io: Io) => Promise<object>>;
 
-const DEVICES = ['auto', 'wasm', 'webgpu', 'cpu'] as const;
-const PRECISIONS = ['f32', 'f16'] as const;
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
 
@@ -53,11 +55,13 @@ function program(): Command {
     .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
     .exitOverride();
   trainGptFlags(child(root, 'train', 'train a model').command('gpt'));
+  sweepCommand(root.command('sweep'));
   evalFlags(root.command('eval'));
   generateFlags(root.command('generate'));
   const bench = child(root, 'bench', 'measure speed on this machine');
   benchGptStepFlags(bench.command('gpt-step'));
   benchMatmulFlags(bench.command('matmul'));
+  reproFlags(root.command('repro'));
   doctorFlags(root.command('doctor'));
   return root;
 }
@@ -71,31 +75,20 @@ function child(root: Command, name: string, description: string): Command {
 }
 
 function trainGptFlags(command: Command): void {
-  const positive = { above: 0 };
-  command.description('train a GPT on text')
-    .option('--data <path>', "a text file, or a directory of them (default: TypeScript's library declarations)", nonEmpty('--data', 'a path'))
-    .option('--tokenizer <kind>', 'char, bpe, or the path of a tokenizer.json', nonEmpty('--tokenizer', 'char, bpe or a path'), 'char')
-    .option('--vocab-size <n>', 'tokens of a bpe tokenizer that is trained (default: 1024)', wholeNumber('--vocab-size', { min: 257, max: 1 << 20 }))
-    .option('--depth <n>', 'transformer blocks', wholeNumber('--depth', ANY_SIZE), 4)
-    .option('--dim <n>', 'channels', wholeNumber('--dim', ANY_SIZE), 128)
-    .option('--num-heads <n>', 'attention heads; divides --dim', wholeNumber('--num-heads', ANY_SIZE), 4)
-    .option('--context <n>', 'tokens the model sees at once', wholeNumber('--context', ANY_SIZE), 64)
-    .option('--batch-size <n>', 'sequences per step', wholeNumber('--batch-size', ANY_SIZE), 12)
-    .option('--steps <n>', 'training steps (default: 2000; without --data about a minute)', wholeNumber('--steps', ANY_SIZE))
-    .option('--learning-rate <x>', 'highest learning rate', realNumber('--learning-rate', positive), 1e-3)
-    .option('--warmup <n>', 'steps of linear warm-up', wholeNumber('--warmup', { min: 0 }), 100)
-    .option('--schedule <name>', 'cosine, wsd or constant, after warm-up', oneOf('--schedule', ['cosine', 'wsd', 'constant']), 'cosine')
-    .option('--weight-decay <x>', 'decay of weights with two or more axes', realNumber('--weight-decay', { min: 0 }), 0.1)
-    .option('--clip <x>', 'largest norm of the gradient; 0 for no limit', realNumber('--clip', { min: 0 }), 1)
-    .option('--dropout <p>', 'probability of dropping', realNumber('--dropout', { min: 0, below: 1 }), 0)
-    .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1)
-    .option('--precision <name>', 'of products on webgpu: f32, or f16 with a loss scale', oneOf('--precision', PRECISIONS), 'f32')
-    .option('--val-fraction <x>', 'share of the data kept for validation', realNumber('--val-fraction', { min: 0, below: 1 }), 0.1)
-    .option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'))
-    .option('--checkpoint-every <n>', 'steps between checkpoints (default: as --eval-every)', wholeNumber('--checkpoint-every'))
+  command.description('train a GPT on text');
+  sizeFlags(dataFlags(command), '2000; without --data about a minute');
+  techniqueFlags(learningRateFlag(command));
+  command.option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'));
+  checkpointFlag(command, 'as --eval-every');
+  monitorFlag(command, 'never')
     .option('--out <dir>', 'run directory (default: runs/gpt-<date>-<time>)', nonEmpty('--out', 'a path'))
     .option('--resume', 'go on with the run in --out');
-  finish<TrainGptOptions>(withDevice(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
+  finish<TrainGptOptions>(deviceFlag(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
+}
+
+function sweepCommand(command: Command): void {
+  sweepFlags(command.description('train GPTs over learning rates, techniques and sizes, and compare them'));
+  finish<SweepOptions>(command, async () => (await import('./commands/sweep.ts')).sweep);
 }
 
 function evalFlags(command: Command): void {
@@ -104,7 +97,7 @@ function evalFlags(command: Command): void {
     .option('--data <path>', 'a text file, or a directory of them', nonEmpty('--data', 'a path'))
     .option('--tokens <file>', 'JSON: arrays of token ids, all of one length', nonEmpty('--tokens', 'a path'))
     .option('--batch-size <n>', 'sequences at once', wholeNumber('--batch-size', ANY_SIZE), 12);
-  finish<EvalOptions>(withDevice(command), async () => (await import('./commands/eval.ts')).evaluateCheckpoint, ['checkpoint']);
+  finish<EvalOptions>(deviceFlag(command), async () => (await import('./commands/eval.ts')).evaluateCheckpoint, ['checkpoint']);
 }
 
 function generateFlags(command: Command): void {
@@ -116,7 +109,7 @@ function generateFlags(command: Command): void {
     .option('--top-k <n>', 'draw from the k likeliest tokens only', wholeNumber('--top-k'))
     .option('--top-p <x>', 'draw from the likeliest tokens that reach this probability', realNumber('--top-p', { above: 0, max: 1 }), 1)
     .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1);
-  finish<GenerateOptions>(withDevice(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
+  finish<GenerateOptions>(deviceFlag(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
 }
 
 function benchGptStepFlags(command: Command): void {
@@ -125,23 +118,30 @@ function benchGptStepFlags(command: Command): void {
     .option('--profile', 'show where the time goes, kernel by kernel (wasm, webgpu)')
     .option('--precision <name>', 'of products on webgpu: f32 or f16', oneOf('--precision', PRECISIONS), 'f32')
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
-  finish<BenchGptStepOptions>(withDevice(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
+  finish<BenchGptStepOptions>(deviceFlag(command), async () => (await import('./commands/benchGptStep.ts')).benchGptStep);
 }
 
 function benchMatmulFlags(command: Command): void {
   command.description('GFLOP/s of square matrix products')
     .option('--sizes <list>', 'sizes, with commas between', wholeNumbers('--sizes', { min: 1, max: 16384 }), [256, 512, 1024])
     .option('--threads <n>', 'threads of the wasm device (default: all cores)', wholeNumber('--threads', { min: 1, max: 256 }));
-  finish<BenchMatmulOptions>(withDevice(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
+  finish<BenchMatmulOptions>(deviceFlag(command), async () => (await import('./commands/benchMatmul.ts')).benchMatmul);
+}
+
+function reproFlags(command: Command): void {
+  command.description("measure a paper's claim, with and without its technique")
+    .argument('<slug>', 'which paper, such as sigma-reparam; all for all of them')
+    .option('--seeds <n>', 'how many seeds', wholeNumber('--seeds', { min: 1, max: 100 }), 1)
+    .option('--first-seed <n>', 'the first of them', wholeNumber('--first-seed', SEED), 1)
+    .option('--quick', 'half a minute instead of minutes: shows the direction only')
+    .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
+    .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');
+  finish<ReproOptions>(deviceFlag(command), async () => (await import('./commands/repro.ts')).repro);
 }
 
 function doctorFlags(command: Command): void {
   command.description('show what this machine offers, and which device would be used');
   finish<DoctorOptions>(command, async () => (await import('./commands/doctor.ts')).doctor);
-}
-
-function withDevice(command: Command): Command {
-  return command.option('--device <name>', `where to compute: ${DEVICES.join(', ')}`, oneOf('--device', DEVICES), 'auto');
 }
 
 /** The flags of every command, and its action: `given` names the flags that the user wrote, by their option's name. */
@@ -150,7 +150,8 @@ function finish<O>(command: Command, load: Action<O>, required: readonly string[
     .option('--json', 'print one JSON object as the last line of standard output')
     .option('--debug', 'print stack traces')
     .allowExcessArguments(false)
-    .action(async (flags: Record<string, unknown>) => {
+    .action(async () => {
+      const flags: Record<string, unknown> = { ...command.opts(), ...Object.fromEntries(command.registeredArguments.map((each, i) => [each.name(), command.processedArgs[i]])) };
       const given = new Set(Object.keys(flags).filter((name) => command.getOptionValueSource(name) === 'cli'));
       const missing = required.find((name) => flags[name] === undefined);
       if (missing !== undefined) throw new UsageError(`evenkeel ${command.name()} needs --${missing}; see evenkeel ${command.name()} --help`);

@@ -7,12 +7,15 @@ export type ProgressOptions = {
   /** Steps done before this process began. */
   readonly start: number;
   readonly tokensPerStep: number;
+  /** About how many lines are written where there is no bar; default 20. */
+  readonly lines?: number;
   /** Milliseconds on a clock that only goes forward; for tests. */
   readonly now?: () => number;
 };
 
-/** Progress — told after each step; `evaluated` after each evaluation; `stop` before anything else is printed. */
+/** Progress — told after each step; `evaluated` after each evaluation; `say` prints lines meanwhile; `stop` before anything else is printed. */
 export type Progress = {
+  say(lines: readonly string[]): void;
   step(step: number, loss: number): void;
   evaluated(step: number, valLoss: number): void;
   stop(): void;
@@ -81,22 +84,24 @@ export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStr
       track.evaluated(valLoss);
       bar.update(shown);
     },
+    say: (lines) => void stream.write(`\r\u001B[K${lines.join('\n')}\n`), // the next drawing of the bar is below them
     stop: () => bar.stop(),
   };
 }
 
 const LINES = 20;
 
-/** progressLines — about twenty lines in all, and one for each evaluation, for logs and pipes. */
+/** progressLines — about twenty lines in all (or `lines`), and one for each evaluation, for logs and pipes. */
 export function progressLines(options: ProgressOptions, write: (line: string) => void): Progress {
   const { shown, ...track } = tracker(options);
-  const { total, start } = options;
-  const every = Math.max(1, Math.ceil((total - start) / LINES));
+  const { total, start, lines = LINES } = options;
+  const every = Math.max(1, Math.ceil((total - start) / lines));
   const width = String(total).length;
   const place = (step: number): string => `step ${String(step).padStart(width)}/${total}`;
   return {
     step(step, loss) {
       track.step(step, loss);
+      if (lines === 0) return;
       if (step % every !== 0 && step !== total && step !== start + 1) return;
       write(`${place(step)}  loss ${shown.loss}  ${shown.rate.padStart(4)} tokens/s  ${shown.left} left`);
     },
@@ -104,6 +109,7 @@ export function progressLines(options: ProgressOptions, write: (line: string) =>
       track.evaluated(valLoss);
       write(`${place(step)}  validation loss ${shown.val}`);
     },
+    say: (lines) => lines.forEach(write),
     stop() {},
   };
 }

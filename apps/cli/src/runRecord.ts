@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { UsageError } from './errors.ts';
-import type { RunSettings } from './runSettings.ts';
+import { isBoolean, isCount, isDevice, isNatural, isNumber, isObject, isOneOf, isShare, isText, orNull, wrongField, type Fields, type Test } from './fields.ts';
+import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
+import { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS, SCHEDULES } from './techniqueNames.ts';
 
 /** RunRecord — `run.json`: what the run is, so that `--resume` needs no other flag. */
 export type RunRecord = {
@@ -31,32 +33,26 @@ export async function readRecord(directory: string): Promise<RunRecord> {
     throw new UsageError(`${path} must be the record of a run in format 1, got ${JSON.stringify((isObject(record) ? record['format'] : undefined) ?? 'something else')}`);
   }
   checkFields(path, '', record, { device: isDevice, vocabSize: isCount, settings: isObject });
-  const settings: Fields = { precision: 'f32', ...record['settings'] as Fields }; // runs from before there was a choice
-  checkFields(path, 'settings.', settings, SETTINGS);
-  return { ...record, settings } as unknown as RunRecord;
+  return { ...record, settings: checkedSettings(path, 'settings.', record['settings'] as Fields) } as unknown as RunRecord;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-type Test = (value: unknown) => boolean;
-
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isText: Test = (value) => typeof value === 'string' && value !== '';
-const isCount: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 1;
-const isNatural: Test = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
-const isNumber: Test = (value) => Number.isFinite(value) && (value as number) >= 0;
-const isShare: Test = (value) => isNumber(value) && (value as number) < 1;
-const isDevice: Test = (value) => ['wasm', 'webgpu', 'cpu'].includes(value as string);
-const orNull = (test: Test): Test => (value) => value === null || test(value);
+/** checkedSettings — settings as a file has them, every field checked, with what older runs lack. */
+export function checkedSettings(path: string, prefix: string, found: Fields): RunSettings {
+  const missing = Object.entries(LATER_SETTINGS).filter(([name]) => !(name in found));
+  const settings: Fields = { ...found, ...Object.fromEntries(missing) };
+  checkFields(path, prefix, settings, SETTINGS);
+  return settings as unknown as RunSettings;
+}
 
 const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
   data: orNull(isText), tokenizer: isText, vocabSize: orNull(isCount),
   depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
-  steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: (value) => ['cosine', 'wsd', 'constant'].includes(value as string),
-  weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: (value) => ['f32', 'f16'].includes(value as string), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount,
+  steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: isOneOf(SCHEDULES),
+  weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: isOneOf(['f32', 'f16']), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount, monitor: isNatural,
+  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, sigmaReparam: isOneOf(GAMMAS), untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES), mup: isNatural,
 };
 
 function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {
-  for (const [name, test] of Object.entries(tests)) {
-    if (!test(object[name])) throw new UsageError(`${path} must be the record of a run, got ${JSON.stringify(object[name]) ?? 'nothing'} for ${prefix}${name}`);
-  }
+  const wrong = wrongField(object, tests, prefix);
+  if (wrong !== undefined) throw new UsageError(`${path} must be the record of a run, ${wrong}`);
 }

@@ -1,10 +1,13 @@
 import { resolve } from 'node:path';
 import type { Precision } from './devices.ts';
 import { UsageError } from './errors.ts';
-import { warmupLimit, type OptimizerSettings, type ScheduleName } from './optimizer.ts';
+import { flagOf } from './flags.ts';
+import { DEFAULTS, INDEPENDENT_DECAY, type OptimizerSettings } from './optimizer.ts';
+import { warmupLimit, type ScheduleName } from './schedule.ts';
+import { PLAIN, type TechniqueSettings } from './techniques.ts';
 
 /** RunSettings — what decides the numbers of a training run; kept in its `run.json`. */
-export type RunSettings = OptimizerSettings & {
+export type RunSettings = OptimizerSettings & TechniqueSettings & {
   /** Absolute path of the text, or null for the default corpus. */
   readonly data: string | null;
   /** `char`, `bpe`, or the absolute path of a tokenizer.json. */
@@ -22,17 +25,22 @@ export type RunSettings = OptimizerSettings & {
   readonly valFraction: number;
   readonly evalEvery: number;
   readonly checkpointEvery: number;
+  /** Steps from one reading of the monitor to the next; 0 for none. */
+  readonly monitor: number;
 };
 
+/** LATER_SETTINGS — settings that were not always there, and what runs without them had. */
+export const LATER_SETTINGS = { precision: 'f32', monitor: 0, ...PLAIN } as const satisfies Partial<RunSettings>;
+
 /** TrainGptFlags — the flags of `train gpt` that become settings, as parsed; `given` holds the names of those the user wrote. */
-export type TrainGptFlags = Omit<RunSettings, 'data' | 'vocabSize' | 'steps' | 'evalEvery' | 'checkpointEvery'> & {
+export type TrainGptFlags = Omit<RunSettings, 'data' | 'vocabSize' | WithoutFlag> & Partial<Pick<RunSettings, WithoutFlag>> & {
   readonly data?: string;
   readonly vocabSize?: number;
-  readonly steps?: number;
-  readonly evalEvery?: number;
-  readonly checkpointEvery?: number;
   readonly given: ReadonlySet<string>;
 };
+
+/** Settings whose default depends on others, or is that of GPT-2. */
+type WithoutFlag = 'steps' | 'learningRate' | 'weightDecay' | 'evalEvery' | 'checkpointEvery' | 'monitor' | keyof TechniqueSettings;
 
 const STEPS = 2000;
 const VOCAB_SIZE = 1024;
@@ -50,32 +58,41 @@ export function newSettings(flags: TrainGptFlags): RunSettings {
   const steps = flags.steps ?? (flags.data === undefined ? STEPS_WITHOUT_DATA : STEPS);
   const fits = flags.warmup <= warmupLimit(flags.schedule, steps);
   const evalEvery = flags.evalEvery ?? Math.min(250, Math.ceil(steps / 10));
+  const techniques = techniquesIn(flags);
+  const { optimizer, weightDecayMode } = techniques;
   const settings: RunSettings = {
+    ...techniques,
     data: flags.data === undefined ? null : resolve(flags.data),
     tokenizer: ['char', 'bpe'].includes(flags.tokenizer) ? flags.tokenizer : resolve(flags.tokenizer),
     vocabSize: flags.tokenizer === 'bpe' ? flags.vocabSize ?? VOCAB_SIZE : null, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
-    batchSize: flags.batchSize, steps, learningRate: flags.learningRate,
+    batchSize: flags.batchSize, steps, learningRate: flags.learningRate ?? DEFAULTS[optimizer].learningRate,
     warmup: fits || flags.given.has('warmup') ? flags.warmup : Math.floor(steps / 10),
-    schedule: flags.schedule, weightDecay: flags.weightDecay, clip: flags.clip, dropout: flags.dropout, seed: flags.seed, precision: flags.precision,
-    valFraction: flags.valFraction, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery,
+    schedule: flags.schedule, weightDecay: flags.weightDecay ?? (weightDecayMode === 'independent' ? INDEPENDENT_DECAY : DEFAULTS[optimizer].weightDecay), clip: flags.clip, dropout: flags.dropout, seed: flags.seed, precision: flags.precision,
+    valFraction: flags.valFraction, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery, monitor: flags.monitor ?? 0,
   };
   checkSettings(settings);
   return settings;
 }
 
-function checkSettings({ dim, numHeads, schedule, warmup, steps }: RunSettings): void {
+function techniquesIn(flags: Partial<TechniqueSettings>): TechniqueSettings {
+  const given = Object.entries(flags).filter(([name, value]) => name in PLAIN && value !== undefined);
+  return { ...PLAIN, ...Object.fromEntries(given) };
+}
+
+function checkSettings({ dim, numHeads, schedule, warmup, steps, optimizer, weightDecayMode }: RunSettings): void {
   if (dim % numHeads !== 0) throw new UsageError(`--dim must be divisible by --num-heads, got ${dim} and ${numHeads}`);
+  if (weightDecayMode === 'independent' && optimizer !== 'adamw') throw new UsageError(`--weight-decay-mode independent must be used with --optimizer adamw, got ${optimizer}`);
   const limit = warmupLimit(schedule, steps);
   if (warmup > limit) throw new UsageError(`--warmup must be ≤ ${limit} with --schedule ${schedule} and --steps ${steps}, got ${warmup}`);
 }
 
 /** Flags that change what is written down and when, but no step. */
-const FREE: ReadonlySet<string> = new Set(['evalEvery', 'checkpointEvery']);
+const FREE: ReadonlySet<string> = new Set(['evalEvery', 'checkpointEvery', 'monitor']);
 
 /**
  * resumedSettings — the settings of the run being resumed; flags that were not given are the run's own.
  *
- * `--eval-every` and `--checkpoint-every` may change, and so may `--steps` with the constant schedule, the only one that does
+ * `--eval-every`, `--checkpoint-every` and `--monitor` may change, and so may `--steps` with the constant schedule, the only one that does
  * not depend on it. The run keeps its text, encoded: `--data` is not read again.
  * @throws UsageError  if another flag was given with another value; the message names all of them.
  */
@@ -99,9 +116,4 @@ function givenSettings(saved: RunSettings, flags: TrainGptFlags): Partial<RunSet
   if (typeof given.data === 'string') given.data = resolve(given.data);
   if (given.tokenizer !== undefined && !['char', 'bpe'].includes(given.tokenizer)) given.tokenizer = resolve(given.tokenizer);
   return given;
-}
-
-/** flagOf — `numHeads` to `--num-heads`. */
-export function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -1,25 +1,26 @@
 import { join } from 'node:path';
-import type { Device, Params } from '@evenkeel/core-tensor';
-import { saveGpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
-import { directoryStore, readMetrics, train, writeReport, type TrainCallbacks, type TrainResult, type StepContext } from '@evenkeel/training';
+import { treeLeaves, type Device } from '@evenkeel/core-tensor';
+import { monitor, type Watch } from '@evenkeel/diagnostics';
+import type { GptParams } from '@evenkeel/models-gpt';
+import { directoryStore, readMetrics, train, writeReport, type RunStore, type StepContext, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
 import { InterruptedError } from './errors.ts';
 import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
+import { wrap } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
 import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
 import type { RunData } from './runData.ts';
-import type { RunSettings } from './runSettings.ts';
+import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
+import { saveModel, type TrainedModel } from './savedModel.ts';
 
 /** TrainingRun — everything that training needs, ready. */
-export type TrainingRun = {
+export type TrainingRun = TrainedModel & {
   readonly directory: string;
   readonly settings: RunSettings;
   readonly data: RunData;
   readonly device: Device;
-  readonly model: Gpt;
-  readonly params: Params & GptParams;
   /** Records settings that were changed on resuming, once the checkpoint has accepted them. */
   readonly accepted?: () => Promise<void>;
 };
@@ -43,8 +44,9 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
     io.line('\nStopping after this step, with a checkpoint …');
   });
   try {
-    const result = await train({ ...trainOptions(run), resume, signal: interrupt.signal, callbacks: watch.callbacks });
-    if (watch.modelStep() !== result.steps) await saveGpt(directory, run.model, run.params); // stopped between state and model the last time
+    const { evalEvery, checkpointEvery } = run.settings;
+    const result = await train({ ...trainOptions(run, directoryStore(directory)), evalEvery, checkpointEvery, resume, signal: interrupt.signal, callbacks: watch.callbacks });
+    if (watch.modelStep() !== result.steps) await saveModel(directory, run); // stopped between state and model the last time
     if (!result.interrupted) return result;
     await writeRunReport(run, { result });
     throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} train gpt --out ${shellWord(directory)} --resume`, interrupt.received() ?? 'SIGINT');
@@ -59,28 +61,37 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
   }
 }
 
-function trainOptions({ directory, settings, data, model, params }: TrainingRun) {
-  const { steps, seed, batchSize, context, evalEvery, checkpointEvery } = settings;
+/**
+ * trainOptions — what `train()` needs of a run: all that decides its numbers.
+ *
+ * @param watch  what the monitor watches, if there is one; default all.
+ */
+export function trainOptions({ settings, data, model, params, state }: Pick<TrainingRun, 'settings' | 'data' | 'model' | 'params' | 'state'>, store: RunStore, watch: Watch = {}) {
+  const { steps, seed, batchSize, context } = settings;
   const { optimizer, schedule } = optimizerFor(settings, model.specs);
   const valBatches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: EVAL_TOKENS });
   return {
-    params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, evalEvery, checkpointEvery,
+    params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, store,
     ...(settings.precision === 'f16' && { lossScale: 'dynamic' as const }),
-    store: directoryStore(directory),
+    ...(treeLeaves(state).length > 0 && { modelState: { values: state, update: model.state.update } }),
+    monitor: settings.monitor === 0 ? undefined : monitor({ every: settings.monitor, watch }),
     config: decisive(settings, data),
     batches: data.batch,
     loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: StepContext) => model.loss(batch, leaves, call),
-    evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches)).loss,
+    evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches, state)).loss,
   };
 }
 
-/** What train() compares on resuming: all settings but those that may change. */
-function decisive({ evalEvery, checkpointEvery, data, steps, precision, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
-  return { ...settings, ...(precision === 'f16' && { precision }), vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
+/** What train() compares on resuming: all settings but those that may change, and those that older runs lack and that are as there. */
+function decisive({ evalEvery, checkpointEvery, monitor: _, data, steps, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
+  const isAsBefore = ([name, value]: readonly [string, unknown]): boolean => name in LATER_SETTINGS && LATER_SETTINGS[name as keyof typeof LATER_SETTINGS] === value;
+  const deciding = Object.entries(settings).filter((entry) => !isAsBefore(entry));
+  return { ...Object.fromEntries(deciding), vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
 }
 
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
-function watcher({ directory, settings: { steps, batchSize, context }, model, params, accepted }: TrainingRun, io: Io) {
+function watcher(run: TrainingRun, io: Io) {
+  const { directory, settings: { steps, batchSize, context }, accepted } = run;
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
@@ -99,10 +110,14 @@ function watcher({ directory, settings: { steps, batchSize, context }, model, pa
       progress ??= io.progress({ total: steps, start: step - 1, tokensPerStep: batchSize * context });
       progress.step(step, loss);
     },
+    onReading: ({ findings }) => {
+      const lines = findings.flatMap(({ message }) => wrap('monitor  ', message));
+      if (lines.length > 0) progress?.say(lines);
+    },
     onEval: ({ step, valLoss }) => progress?.evaluated(step, valLoss),
     onCheckpoint: async ({ step }) => {
       checkpointStep = step;
-      await saveGpt(directory, model, params);
+      await saveModel(directory, run);
       modelStep = step;
     },
   };
@@ -127,9 +142,9 @@ async function unusedCheckpoints(directory: string): Promise<string> {
 }
 
 /** finalLoss — the validation loss over all of the split, or over 131,072 tokens spread over it; undefined without a split. */
-export async function finalLoss({ model, params, data, settings: { context, batchSize } }: TrainingRun): Promise<MeanLoss | undefined> {
+export async function finalLoss({ model, params, state, data, settings: { context, batchSize } }: TrainingRun): Promise<MeanLoss | undefined> {
   const batches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: FINAL_TOKENS });
-  return batches.length === 0 ? undefined : meanLossOf(model, params, batches);
+  return batches.length === 0 ? undefined : meanLossOf(model, params, batches, state);
 }
 
 /** writeRunReport — `report.html` of a run, from its metrics so far. */

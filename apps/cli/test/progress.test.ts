@@ -48,6 +48,14 @@ describe('progressLines', () => {
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
+  it('progressLines({ lines: 0 }) writes what it is told to say, and nothing of steps', () => {
+    const lines: string[] = [];
+    const progress = progressLines({ total: 3, start: 0, tokensPerStep: 1, lines: 0 }, (line) => lines.push(line));
+    for (let step = 1; step <= 3; step++) progress.step(step, 2);
+    progress.say(['one', 'two']);
+    expect(lines).toEqual(['one', 'two']);
+  });
+
   it('progressLines says each validation loss', () => {
     const lines: string[] = [];
     progressLines({ total: 10, start: 0, tokensPerStep: 1 }, (line) => lines.push(line)).evaluated(5, 1.98765);
@@ -65,8 +73,10 @@ describe('progressBar', () => {
       tick(1000);
       progress.step(step, 10.123);
     }
+    progress.say(['a finding', 'and more of it']);
     progress.stop();
     const drawn = (stream.read() as Buffer).toString();
+    expect(drawn).toContain('\r\u001B[Ka finding\nand more of it\n');
     const last = drawn.slice(drawn.lastIndexOf('%') - 3).replaceAll('\n', '');
     expect(last).toContain('12345/20000  loss 10.123  val 4.200  768 tok/s  2h07m');
     expect(last.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, '').length).toBeLessThanOrEqual(79);

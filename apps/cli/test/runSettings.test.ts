@@ -1,10 +1,12 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { flagOf, newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
+import { flagOf } from '../src/flags.ts';
+import { newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
+import { PLAIN } from '../src/techniques.ts';
 
 const DEFAULTS = {
   data: 'corpus.txt', tokenizer: 'char', depth: 4, dim: 128, numHeads: 4, context: 64, batchSize: 12, learningRate: 1e-3,
-  warmup: 100, schedule: 'cosine', weightDecay: 0.1, clip: 1, dropout: 0, seed: 1, precision: 'f32', valFraction: 0.1,
+  warmup: 100, schedule: 'cosine', clip: 1, dropout: 0, seed: 1, precision: 'f32', valFraction: 0.1,
 } as const;
 
 /** Flags as the parser gives them: `given` ones over the defaults. */
@@ -12,7 +14,9 @@ const flags = (given: Partial<TrainGptFlags> = {}): TrainGptFlags => ({ ...DEFAU
 
 describe('newSettings', () => {
   it("newSettings() fills in nanoGPT's run: 2000 steps, evaluation and checkpoint every 200", () => {
-    expect(newSettings(flags())).toEqual({ ...DEFAULTS, data: resolve('corpus.txt'), vocabSize: null, steps: 2000, evalEvery: 200, checkpointEvery: 200 });
+    expect(newSettings(flags())).toEqual({
+      ...DEFAULTS, ...PLAIN, weightDecay: 0.1, monitor: 0, data: resolve('corpus.txt'), vocabSize: null, steps: 2000, evalEvery: 200, checkpointEvery: 200,
+    });
   });
 
   it('newSettings() without data is a shorter run on the default corpus', () => {
@@ -45,6 +49,23 @@ describe('newSettings', () => {
   });
 });
 
+describe('newSettings with techniques', () => {
+  it('newSettings({ placement, qkNorm, … }) keeps what was given beside the plain rest', () => {
+    const techniques = { placement: 'peri', norm: 'rms', qkNorm: true, sigmaReparam: 'spectral', zLoss: 1e-4, untiedHead: true } as const;
+    expect(newSettings(flags({ ...techniques, monitor: 5 }))).toMatchObject({ ...PLAIN, ...techniques, monitor: 5 });
+  });
+
+  it('newSettings({ optimizer, weightDecayMode }) has a learning rate and a decay that go with them, unless they are given', () => {
+    const { learningRate: _, ...rest } = DEFAULTS;
+    const settings = (given: Partial<TrainGptFlags>) => newSettings({ ...rest, ...given, given: new Set(Object.keys(given)) });
+    expect(settings({})).toMatchObject({ learningRate: 1e-3, weightDecay: 0.1 });
+    expect(settings({ weightDecayMode: 'independent' })).toMatchObject({ learningRate: 1e-3, weightDecay: 1e-4 });
+    expect(settings({ optimizer: 'lion' })).toMatchObject({ learningRate: 5e-4, weightDecay: 0.2 });
+    expect(settings({ optimizer: 'sgd', learningRate: 2, weightDecay: 3 })).toMatchObject({ learningRate: 2, weightDecay: 3 });
+    expect(() => settings({ optimizer: 'lion', weightDecayMode: 'independent' })).toThrow('--weight-decay-mode independent must be used with --optimizer adamw, got lion');
+  });
+});
+
 describe('resumedSettings', () => {
   const saved = newSettings(flags({ seed: 7, learningRate: 3e-4 }));
 
@@ -62,8 +83,14 @@ describe('resumedSettings', () => {
     expect(() => resumedSettings(saved, flags({ data: 'other.txt' }))).toThrow('--data');
   });
 
-  it('resumedSettings() lets evaluations and checkpoints be moved', () => {
-    expect(resumedSettings(saved, flags({ evalEvery: 5, checkpointEvery: 9 }))).toEqual({ ...saved, evalEvery: 5, checkpointEvery: 9 });
+  it('resumedSettings() refuses techniques that the run does not have', () => {
+    expect(() => resumedSettings(saved, flags({ qkNorm: true, placement: 'post' }))).toThrow(
+      '--resume must keep what decides the run, got --placement post (the run has pre), --qk-norm true (the run has false).');
+    expect(resumedSettings({ ...saved, qkNorm: true }, flags({ qkNorm: true })).qkNorm).toBe(true);
+  });
+
+  it('resumedSettings() lets evaluations, checkpoints and readings be moved', () => {
+    expect(resumedSettings(saved, flags({ evalEvery: 5, checkpointEvery: 9, monitor: 3 }))).toEqual({ ...saved, evalEvery: 5, checkpointEvery: 9, monitor: 3 });
   });
 
   it('resumedSettings({ steps }) prolongs a constant schedule only', () => {

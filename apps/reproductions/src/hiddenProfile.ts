@@ -1,4 +1,3 @@
-// eslint-disable-next-line no-restricted-imports -- streams are looked at after the model's own scopes have ended
 import { acos, clipByValue, clone, dispose, div, keep, mean, moments, mul, norm, sum, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import type { Params, Tree } from '@evenkeel/core-tensor';
 import type { Gpt, GptParams } from '@evenkeel/models-gpt';

@@ -4,5 +4,5 @@ export { CALIBRATION_SEEDS, type Chart, type Check, type Measurement, type Numbe
 export type { Verdict } from './verdict.ts';
 export type { Lab } from './lab.ts';
 export { renderVerdict } from './renderVerdict.ts';
-export { verdictText } from './verdictText.ts';
+export { verdictText, type VerdictLine } from './verdictText.ts';
 export { verdictsMarkdown, type Kept } from './verdictsMarkdown.ts';

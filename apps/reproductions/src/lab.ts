@@ -20,7 +20,9 @@ export type TextTask = {
   readonly vocabSize: number;
   readonly train: Tokens;
   readonly val: Tokens;
-  /** Random windows of a step: a function of seed and step. The caller's. */
+  /** Random windows of a step: a function of seed and step. */
+  arrays(options: { seed: number; batchSize: number; contextLength: number }): (step: number) => Batch;
+  /** The same as tensors, which are the caller's. */
   batches(options: { seed: number; batchSize: number; contextLength: number }): (step: number) => TokenBatch;
   /** Windows spread over the validation part, the same at every call, as arrays. */
   valBatches(options: { batchSize: number; contextLength: number; count: number }): readonly Batch[];
@@ -31,11 +33,12 @@ export async function textTask(lab: Lab, name = 'tinyshakespeare'): Promise<Text
   const text = await lab.text(name);
   const tokenizer = charTokenizer([text]);
   const { train, val } = splitTokens(tokenizer.encode(text), 0.1);
+  const arrays: TextTask['arrays'] = ({ seed, ...sizes }) => randomBatches(train, { ...sizes, seed: foldSeed(seed, 'data') as number }).batch;
   return {
-    vocabSize: tokenizer.vocabSize, train, val,
-    batches: ({ seed, ...sizes }) => {
-      const windows = randomBatches(train, { ...sizes, seed: foldSeed(seed, 'data') as number });
-      return (step) => tensorsOf(windows.batch(step));
+    vocabSize: tokenizer.vocabSize, train, val, arrays,
+    batches: (options) => {
+      const windows = arrays(options);
+      return (step) => tensorsOf(windows(step));
     },
     valBatches: ({ count, ...sizes }) => {
       const all = sequentialBatches(val, sizes);
@@ -47,4 +50,15 @@ export async function textTask(lab: Lab, name = 'tinyshakespeare'): Promise<Text
 /** tensorsOf — a batch as tensors, which are the caller's. */
 export function tensorsOf({ inputs, targets, shape: [rows, length] }: Batch): TokenBatch {
   return { inputs: tensor2d(inputs, [rows, length], 'int32'), targets: tensor2d(targets, [rows, length], 'int32') };
+}
+
+/** withFirstToken — the same task with a token of its own, the last of the vocabulary, in the place of each window's first input. */
+export function withFirstToken({ vocabSize, valBatches, ...task }: TextTask): TextTask {
+  const marked = ({ inputs, targets, shape }: Batch): Batch => ({ inputs: inputs.map((id, i) => (i % shape[1] === 0 ? vocabSize : id)), targets, shape });
+  return {
+    ...task, vocabSize: vocabSize + 1,
+    arrays: (options) => { const arrays = task.arrays(options); return (step) => marked(arrays(step)); },
+    batches: (options) => { const arrays = task.arrays(options); return (step) => tensorsOf(marked(arrays(step))); },
+    valBatches: (options) => valBatches(options).map(marked),
+  };
 }

@@ -15,9 +15,14 @@ export type ArmOptions = {
   readonly monitor?: Monitor;
   /** For `valLoss`; without them it is NaN. */
   readonly valBatches?: readonly Batch[];
+  /** Is called after each step, and before the first with 0. */
+  readonly onStep?: (step: number, trained: Trained) => Promise<void>;
   /** Is called with the trained model before its values are freed. */
-  readonly afterwards?: (trained: { model: Gpt; params: Params & GptParams; state: Tree<Tensor> }) => Promise<void>;
+  readonly afterwards?: (trained: Trained) => Promise<void>;
 };
+
+/** Trained — a model and its values as they are now; borrowed. */
+export type Trained = { readonly model: Gpt; readonly params: Params & GptParams; readonly state: Tree<Tensor> };
 
 /** ArmResult — one training run. */
 export type ArmResult = {
@@ -32,19 +37,24 @@ export type ArmResult = {
 };
 
 /** trainArm — trains a fresh model; a run that diverges is a result. */
-export async function trainArm({ model, optimizer, batches, steps, seed, monitor, valBatches, afterwards }: ArmOptions): Promise<ArmResult> {
+export async function trainArm({ model, optimizer, batches, steps, seed, monitor, valBatches, onStep, afterwards }: ArmOptions): Promise<ArmResult> {
   const params = model.init({ seed });
   const state = model.state.init(params);
   const [losses, gradNorms, readings]: [number[], number[], Reading[]] = [[], [], []];
   let diverged = false;
   let valLoss = NaN;
   try {
+    await onStep?.(0, { model, params, state });
     await train<Params & GptParams, TokenBatch>({
       params, modelState: { values: state, update: model.state.update }, batches, steps, seed, monitor,
       loss: (leaves, batch, context) => model.loss(batch, leaves, context),
       optimizer: optimizer(model.specs),
       callbacks: {
-        onStep: ({ loss, gradNorm }) => { losses.push(loss); gradNorms.push(gradNorm); },
+        onStep: async ({ step, loss, gradNorm }) => {
+          losses.push(loss);
+          gradNorms.push(gradNorm);
+          await onStep?.(step, { model, params, state });
+        },
         onReading: ({ step, values }) => { readings.push({ step, loss: losses.at(-1) as number, gradNorm: gradNorms.at(-1) as number, values }); },
       },
     });

@@ -1,18 +1,22 @@
 import type { Numbers, Reproduction } from './reproduction.ts';
 import type { Verdict } from './verdict.ts';
 
+/** VerdictLine — a line for a terminal: where it is too long, `text` is to be broken, and indented by the length of `label`. */
+export type VerdictLine = { readonly label: string; readonly text: string };
+
 /** verdictText — a verdict as lines for a terminal. */
-export function verdictText({ paper, meanings, notes = [] }: Reproduction, verdict: Verdict): string[] {
+export function verdictText({ paper, meanings, notes = [] }: Reproduction, verdict: Verdict): VerdictLine[] {
   const { claim, baseline, technique, checks, seeds, seconds, holds, quick } = verdict;
   const names = [...new Set([...Object.keys(baseline), ...Object.keys(technique)])];
   const rows = names.map((name) => [meanings[name] ?? name, formatted(baseline, name), formatted(technique, name)] as const);
+  const line = (text: string, label = ''): VerdictLine => ({ label, text });
   return [
-    `${paper.title} (arXiv:${paper.arxiv})`, '', claim, '',
-    `${'baseline'.padStart(12)}${'technique'.padStart(12)}`,
-    ...rows.map(([meaning, a, b]) => `${a.padStart(12)}${b.padStart(12)}  ${meaning}`), '',
-    ...checks.map((check) => `${check.holds ? '✓' : '✗'} ${check.says} (${check.inSeeds} of ${seeds.length} seed${seeds.length === 1 ? '' : 's'})`), '',
-    `${holds ? 'The claim holds' : 'The claim does not hold'} here${quick ? ', in a quick run that looks at the direction only' : ''}: seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}, ${seconds.toFixed(0)} s.`,
-    ...notes.map((note) => `Note: ${note}`),
+    line(`${paper.title} (arXiv:${paper.arxiv})`), line(''), line(claim), line(''),
+    line('', `${'baseline'.padStart(12)}${'technique'.padStart(12)}`),
+    ...rows.map(([meaning, a, b]) => line(meaning, `${a.padStart(12)}${b.padStart(12)}  `)), line(''),
+    ...checks.map((check) => line(`${check.says} (${check.inSeeds} of ${seeds.length} seed${seeds.length === 1 ? '' : 's'})`, check.holds ? '✓ ' : '✗ ')), line(''),
+    line(`${holds ? 'The claim holds' : 'The claim does not hold'} here${quick ? ', in a quick run that looks at the direction only' : ''}: seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}, ${seconds.toFixed(0)} s.`),
+    ...notes.map((note) => line(note, 'Note: ')),
   ];
 }
 

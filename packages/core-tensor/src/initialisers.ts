@@ -2,11 +2,14 @@ import { ones as onesTensor, tensor, zeros as zerosTensor, type Tensor } from '@
 import { checkInteger, checkPositive } from './check.ts';
 import { ConfigError } from './errors.ts';
 import type { ParamSpec } from './paramSpec.ts';
-import { randomNormal, randomUniform, truncatedNormalValues } from './random.ts';
-import type { Seed } from './seed.ts';
+import { randomNormal, truncatedNormalValues, uniformValues } from './random.ts';
+import { foldSeed, type Seed } from './seed.ts';
 
-/** Initialiser — the first values of a parameter, from its spec and its seed. */
-export type Initialiser = (spec: ParamSpec, seed: Seed) => Tensor;
+/**
+ * Initialiser — the first values of a parameter, from its spec and its seed; and, where they follow from others of its layer, from its
+ * `siblings`: the parameters of the same node that stand before it in the specs, by name.
+ */
+export type Initialiser = (spec: ParamSpec, seed: Seed, siblings?: Readonly<Record<string, Tensor>>) => Tensor;
 
 /** zeros — all 0. */
 export const zeros: Initialiser = ({ shape }) => zerosTensor([...shape]);
@@ -30,17 +33,25 @@ export function truncatedNormal({ std = 0.02 }: { std?: number } = {}): Initiali
 }
 
 /**
- * xavier — uniform in ±√(6 / (fanIn + fanOut)), for `out in` weights.
+ * xavier — uniform in ±√(6 / (fanIn + fanOut)), for `out in` weights; each of the spec's `parts` has a fan-out of its own.
  * Source: Glorot & Bengio 2010.
  * @throws ConfigError  if the parameter has no two axes to take the fans from.
  */
-export const xavier: Initialiser = ({ shape, fanIn }, seed) => {
-  const [out, inner] = [shape[0], fanIn ?? shape[1]];
-  if (shape.length < 2 || out === undefined || inner === undefined) {
+export const xavier: Initialiser = ({ shape, fanIn, parts }, seed) => {
+  const [out, ...rest] = shape;
+  const inner = fanIn ?? rest[0];
+  if (out === undefined || rest.length === 0 || inner === undefined) {
     throw new ConfigError(`xavier: spec must have two axes or more, got [${shape.join(', ')}]`);
   }
-  const bound = Math.sqrt(6 / (inner + out));
-  return randomUniform(shape, { seed, min: -bound, max: bound });
+  const perRow = rest.reduce((product, length) => product * length, 1);
+  const values = new Float32Array(out * perRow);
+  let done = 0;
+  for (const [i, rows] of (parts ?? [out]).entries()) {
+    const bound = Math.sqrt(6 / (inner + rows));
+    values.set(uniformValues(rows * perRow, i === 0 ? seed : foldSeed(seed, 'part', i), -bound, bound), done * perRow);
+    done += rows;
+  }
+  return tensor(values, [...shape], 'float32');
 };
 
 /** scaledResidual — N(0, (std/√(2·depth))²): the projections that write to the residual stream in GPT-2. */

@@ -32,6 +32,8 @@ export type Monitor = {
   observe(...value: Parameters<Observe>): Readonly<Record<string, Tensor>> | undefined;
   /** Of the parameters before the update, their gradients, and the updates that will be added: the same. */
   measure?(step: { readonly params: Tree<Variable>; readonly grads: Tree<Tensor>; readonly updates: Tree<Tensor> }): Readonly<Record<string, Tensor>>;
+  /** What was read, as it is to be kept: for a monitor that reads many numbers as one tensor. Default as it is. */
+  unpack?(values: Reading['values']): Reading['values'];
   /** What a reading shows, given the earlier ones of the run, oldest first. */
   judge?(reading: Reading, earlier: readonly Reading[]): readonly Finding[];
 };

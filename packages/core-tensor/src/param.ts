@@ -18,8 +18,15 @@ export const stateVariable = (init: () => Tensor): Variable => param(init, { tra
 
 /**
  * initParams — one variable per spec, each from its own seed `foldSeed(seed, path)`: a parameter's first values do not depend
- * on which other parameters the model has.
+ * on which other parameters the model has, unless its initialiser reads those beside it.
  */
 export function initParams(specs: Tree<ParamSpec>, seed: Seed, initialiserOf: (spec: ParamSpec, path: string) => Initialiser): Params {
-  return treeMap((spec, path) => param(() => initialiserOf(spec, path)(spec, foldSeed(seed, path))), specs);
+  const nodes = new Map<string, Record<string, Variable>>();
+  return treeMap((spec, path) => {
+    const dot = path.lastIndexOf('.');
+    const [node, name] = [path.slice(0, Math.max(0, dot)), path.slice(dot + 1)];
+    const siblings = nodes.get(node) ?? {};
+    nodes.set(node, siblings);
+    return (siblings[name] = param(() => initialiserOf(spec, path)(spec, foldSeed(seed, path), siblings)));
+  }, specs);
 }

@@ -29,6 +29,16 @@ describe.each([...TABLE])('%s', (name, initialiser, std) => {
   });
 });
 
+describe('xavier', () => {
+  it('xavier(spec) gives each of the parts of an axis its own fan-out, and other values', async () => {
+    const parts = [65, 130, 65];
+    const { data } = await readValues(xavier({ shape: [260, 65], axes: 'qkv dim', role: 'hidden', fanIn: 65, parts }, 1));
+    const pieces = [data.slice(0, 65 * 65), data.slice(65 * 65, 195 * 65), data.slice(195 * 65)];
+    pieces.forEach((piece, i) => expect(Math.abs(Math.hypot(...piece) / Math.sqrt(piece.length) / Math.sqrt(2 / (65 + parts[i]!)) - 1)).toBeLessThan(0.04));
+    expect(pieces[0]).not.toEqual(pieces[2]);
+  });
+});
+
 describe('constant initialisers', () => {
   it('zeros and ones fill the shape of the spec', async () => {
     await expectClose(zeros({ shape: [2, 3], axes: 'out in', role: 'bias' }, 1), [[0, 0, 0], [0, 0, 0]]);

@@ -1,4 +1,4 @@
-import { dispose, memory, square, tensor, tidy, Variable, zeros as zerosTensor } from '@tensorflow/tfjs-core';
+import { dispose, memory, reshape, square, sum, tensor, tidy, Variable, zeros as zerosTensor } from '@tensorflow/tfjs-core';
 import { foldSeed, initParams, normal, param, stateVariable, treeLeaves, zeros, type ParamSpec } from '@evenkeel/core-tensor';
 import { expectClose, expectNoLeak } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
@@ -47,5 +47,17 @@ describe('initParams(specs, seed, initialiserOf)', () => {
     await expectClose(all['b']!.weight, one['b']!.weight, { rtol: 0, atol: 0 });
     await expectClose(all['a']!.weight, normal()(weight(2), foldSeed(5, 'a.weight')), { rtol: 0, atol: 0 });
     expect(await all['a']!.weight.data()).not.toEqual(await all['b']!.weight.data());
+  });
+
+  it('initParams(specs, …) shows an initialiser what has been made beside it, and nothing else', async () => {
+    const scalar: ParamSpec = { shape: [1], axes: 'one', role: 'scalar' };
+    const seen: string[] = [];
+    const params = initParams({ a: { weight: weight(2), gain: scalar, bias }, b: { bias }, gain: scalar }, 5, ({ role }, path) => {
+      if (role !== 'scalar') return normal();
+      return (_, __, siblings = {}) => (seen.push(`${path}: ${Object.keys(siblings).join(', ')}`), reshape(sum(siblings['weight'] ?? [7]), [1]));
+    }) as { a: Record<string, Variable>; gain: Variable };
+    expect(seen).toEqual(['a.gain: weight', 'gain: ']);
+    await expectClose(params.a['gain']!, reshape(sum(params.a['weight']!), [1]));
+    await expectClose(params.gain, [7]);
   });
 });

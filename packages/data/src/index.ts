@@ -7,5 +7,12 @@ export type { AddedToken, EncodeOptions, TextOrigin, Tokenizer, TokenizerJson, T
 export { tokenizeText } from './tokenizeText.ts';
 export { openTokens, writeTokens, type OpenTokensOptions, type TokenFile, type WriteTokensOptions } from './tokenFile.ts';
 export { splitTokens, type Tokens, type TokenSource } from './tokenSource.ts';
-export { randomBatches, type Batch, type BatchOptions, type RandomBatches } from './randomBatches.ts';
+export { randomBatches, type Batch, type BatchOptions, type RandomBatches, type RandomBatchOptions } from './randomBatches.ts';
 export { sequentialBatches, type SequentialBatches } from './sequentialBatches.ts';
+export { epochBatches, type EpochBatches, type EpochOptions } from './epochBatches.ts';
+export { oneEpochSampler, type OneEpochOptions, type OneEpochSampler } from './oneEpochSampler.ts';
+export { dataset, type Dataset, type DatasetOptions } from './dataset.ts';
+export type { DatasetFile, DatasetName } from './datasetTable.ts';
+export { readIdx, type IdxArray, type IdxValues } from './readIdx.ts';
+export { CIFAR10_CLASSES, readCifar10, type Cifar10, type Cifar10Options } from './readCifar10.ts';
+export type { BinarySource } from './binaryFile.ts';

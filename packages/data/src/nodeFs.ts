@@ -1,8 +1,9 @@
 import type * as Fs from 'node:fs';
+import type * as Os from 'node:os';
 import type * as Path from 'node:path';
 import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 
-type Modules = { readonly fs: typeof Fs; readonly path: typeof Path };
+type Modules = { readonly fs: typeof Fs; readonly os: typeof Os; readonly path: typeof Path };
 
 /**
  * nodeModules — Node's file system, asked for when it is needed, so that this package also loads in a browser.
@@ -12,7 +13,7 @@ type Modules = { readonly fs: typeof Fs; readonly path: typeof Path };
 export function nodeModules(fn: string): Modules {
   const load = globalThis.process?.getBuiltinModule;
   if (load === undefined) throw new UnsupportedError(`${fn}: needs Node's file system, got a browser. Pass the text or JSON itself.`);
-  return { fs: load('node:fs'), path: load('node:path') };
+  return { fs: load('node:fs'), os: load('node:os'), path: load('node:path') };
 }
 
 /** onFile — runs a file operation; a failure becomes one line that names the path and the reason. */
@@ -36,8 +37,24 @@ export function unlessGone<T>(work: () => T): T | undefined {
   }
 }
 
-/** Why a file operation failed, in words: `no space left on device (ENOSPC)`. */
-function reasonOf(error: unknown): string {
+/** writeAtomically — a file in full or not at all, with the folders above it. */
+export function writeAtomically(fn: string, path: string, bytes: Uint8Array): void {
+  const { fs, path: paths } = nodeModules(fn);
+  const temporary = `${path}.tmp-${process.pid}-${Math.random().toString(36).slice(2)}`; // two calls of one process may write the same file
+  onFile(fn, path, 'writable', () => {
+    try {
+      fs.mkdirSync(paths.dirname(path), { recursive: true });
+      fs.writeFileSync(temporary, bytes, { flush: true });
+      fs.renameSync(temporary, path);
+    } catch (error) {
+      fs.rmSync(temporary, { force: true });
+      throw error;
+    }
+  });
+}
+
+/** reasonOf — why a file operation failed, in words: `no space left on device (ENOSPC)`. */
+export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const words = /^[A-Z0-9_]+: ([^,\n]+)/.exec(message ?? '')?.[1];
   return words === undefined ? String(message ?? error).replace(/\s+/g, ' ').slice(0, 200) : `${words} (${code})`;

@@ -10,9 +10,9 @@ import { resolveOptions } from './resolveOptions.ts';
 /** Wanted — what a call returns: `out`; `{ out, lse }`, both with gradients; or `{ out, lse, rowMax, entropy }`. */
 export type Wanted = 'out' | 'lse' | 'stats';
 
-/** AttentionOps — what computes [out, lse, …]: `plain` where it can, `general` where there is a softcap, a block mask or a wish for statistics. */
+/** AttentionOps — what computes [out, lse] and, where `stats` are wanted, [out, lse, rowMax, entropy]: `plain` where it can, `general` where there is a softcap or a block mask. */
 export type AttentionOps = {
-  plain: (terms: AttentionTerms, attrs: AttentionAttrs, wanted: 'out' | 'lse') => readonly Tensor[];
+  plain: (terms: AttentionTerms, attrs: AttentionAttrs, wanted: Wanted) => readonly Tensor[];
   general: (terms: GeneralTerms, attrs: GeneralAttrs, wanted: Wanted) => readonly Tensor[];
 };
 
@@ -26,7 +26,7 @@ export function attend(fn: string, sizes: AttentionSizes, options: FlashAttentio
   const { blockMask, ...plainTerms } = terms;
   const { softcap, blockQ: _, blockK: __, ...plainAttrs } = attrs;
   const isPlain = softcap === 0 && blockMask === undefined;
-  const computed = isPlain && computes !== 'stats' ? plain(plainTerms, plainAttrs, computes) : general(terms, attrs, computes);
+  const computed = isPlain ? plain(plainTerms, plainAttrs, computes) : general(terms, attrs, computes);
   const [out, lse, rowMax, entropy] = (options.keyPaddingMask === undefined ? computed : hidePaddedRows(computed)) as [Tensor, Tensor, Tensor, Tensor];
   if (computes === 'stats') {
     options.observe?.('entropy', entropy);

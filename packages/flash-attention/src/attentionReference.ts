@@ -2,8 +2,8 @@ import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { attend, type AttentionResult } from './attend.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
 import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
-import { referenceAttention } from './reference/attention.ts';
-import { referenceGeneral, referenceStats } from './reference/general.ts';
+import { referenceAttention, referenceStats } from './reference/attention.ts';
+import { referenceGeneral, referenceGeneralStats } from './reference/general.ts';
 
 /**
  * attentionReference — `flashAttention` with the whole t×s score matrix written out: the slow truth, on every backend.
@@ -21,7 +21,7 @@ export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: Fla
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('attentionReference', q, k, v);
   return tidy('attentionReference', (): AttentionResult => attend('attentionReference', sizesOf(q, k), options, {
-    plain: (terms, attrs) => referenceAttention({ q, k, v, ...terms }, attrs),
-    general: (terms, attrs, wanted) => (wanted === 'stats' ? referenceStats : referenceGeneral)({ q, k, v, ...terms }, attrs),
+    plain: (terms, attrs, wanted) => (wanted === 'stats' ? referenceStats : referenceAttention)({ q, k, v, ...terms }, attrs),
+    general: (terms, attrs, wanted) => (wanted === 'stats' ? referenceGeneralStats : referenceGeneral)({ q, k, v, ...terms }, attrs),
   }));
 }

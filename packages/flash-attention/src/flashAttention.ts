@@ -1,7 +1,7 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { attend, type AttentionResult } from './attend.ts';
 import { flashAttentionPacked } from './flashAttentionPacked.ts';
-import { fusedAttention, fusedAttentionWithLse } from './fusedAttention.ts';
+import { fusedAttention } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
 import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
@@ -44,7 +44,7 @@ type FlashAttention = {
 export const flashAttention = /* @__PURE__ */ Object.assign(function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('flashAttention', q, k, v);
   return tidy('flashAttention', (): AttentionResult => attend('flashAttention', sizesOf(q, k), options, {
-    plain: (terms, attrs, wanted) => (wanted === 'lse' ? fusedAttentionWithLse : fusedAttention)({ q, k, v, ...terms }, attrs),
+    plain: (terms, attrs, wanted) => fusedAttention[wanted]({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => fusedGeneral[wanted]({ q, k, v, ...terms }, attrs),
   }));
 } as FlashAttention, { packed: flashAttentionPacked });

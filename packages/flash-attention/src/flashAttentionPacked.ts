@@ -1,7 +1,7 @@
 import { checkDivisible, checkInteger, ShapeError, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { attend, type AttentionResult } from './attend.ts';
-import { fusedAttentionPacked, fusedAttentionWithLse } from './fusedAttention.ts';
+import { fusedAttention, fusedAttentionPacked } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkFloats } from './inputs.ts';
 import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions, ReturnStats } from './options.ts';
@@ -12,7 +12,7 @@ import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions,
  *     q, k, v = split(qkv, [h·d, g·d, g·d])        flashAttention(q, k, v, options)
  *
  * Where the backend has the kernel, q, k and v are read where they lie, and the gradient is written as one tensor; with `returnLse`,
- * `returnStats`, `softcap` or `blockMask` they are taken apart first.
+ * `softcap` or `blockMask` they are taken apart first.
  *
  * @param qkv      `b t (h+2g)·d` — float32; each row holds the h heads of q, then the g heads of k, then those of v.
  * @param options  `numHeads` = h; `numKvHeads` = g, divides h (default h); the others as `flashAttention`, with s = t.
@@ -30,9 +30,9 @@ export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHe
   const [batchSize, seqLen] = qkv.shape as [number, number, number];
   const heads = { numHeads, numKvHeads };
   return tidy('flashAttentionPacked', (): AttentionResult => attend('flashAttentionPacked', { batchSize, seqLen, kvLen: seqLen, numHeads, headDim }, options, {
-    plain: (terms, attrs, wanted) => (wanted === 'out'
-      ? fusedAttentionPacked({ qkv, ...terms }, { ...attrs, ...heads })
-      : fusedAttentionWithLse({ ...splitHeads(qkv, heads), ...terms }, attrs)),
+    plain: (terms, attrs, wanted) => (wanted === 'lse'
+      ? fusedAttention.lse({ ...splitHeads(qkv, heads), ...terms }, attrs)
+      : fusedAttentionPacked[wanted]({ qkv, ...terms }, { ...attrs, ...heads })),
     general: (terms, attrs, wanted) => fusedGeneral[wanted]({ ...splitHeads(qkv, heads), ...terms }, attrs),
   }));
 }

@@ -4,18 +4,9 @@ import type { Wanted } from './attend.ts';
 import { gradsOfTerms } from './fusedAttention.ts';
 import { generalKernels } from './kernels/index.ts';
 import type { GeneralAttrs, GeneralInputs } from './options.ts';
-import { referenceGeneral, referenceStats } from './reference/general.ts';
+import { referenceGeneral, referenceGeneralStats } from './reference/general.ts';
 
-/**
- * `evenkeel/attentionGeneral` → [out, lse, rowMax, entropy], `evenkeel/attentionGeneralGrad` → [dq, dk, dv]: attention with a soft cap,
- * a block mask and statistics of the rows. Inputs q, k, v, alibiSlopes?, bias?, blockMask? (int32), and for the gradient out, lse, dy;
- * attrs are `GeneralAttrs`. Tiles of the mask count from query 0 and key 0. A query that sees no key has out 0, lse +Infinity, rowMax
- * −Infinity, entropy 0, and no gradient. The cap multiplies the error of tanh: reference/softcap.ts says what to do about it. The bias's
- * gradient is `evenkeel/attentionBiasGrad`'s: a backend that has the kernels here has one of it that knows cap and mask.
- */
-const name = 'evenkeel/attentionGeneral';
-
-/** The kernel's backward pass knows the gradient of `out` only: nobody can ask for that of the others. */
+/** Of `out` alone: for when nobody can ask for that of the others. */
 const gradient: FusedGradient<GeneralInputs, GeneralAttrs> = {
   kernels: ['evenkeel/attentionGeneralGrad', 'evenkeel/attentionBiasGrad'],
   saveOutputs: [0, 1],
@@ -28,9 +19,17 @@ const gradient: FusedGradient<GeneralInputs, GeneralAttrs> = {
 
 const differentiable = 'once';
 
-const out = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, gpuKernels: generalKernels, gradient, differentiable });
-const lse = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceGeneral, results: 2, differentiable });
-const stats = fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name, reference: referenceStats, gradient, differentiable });
-
-/** fusedGeneral — by what is wanted of it; the gradients of `lse` go through the reference. */
-export const fusedGeneral: Record<Wanted, (inputs: GeneralInputs, attrs: GeneralAttrs) => Tensor[]> = { out, lse, stats };
+/**
+ * fusedGeneral — `fusedAttention` with a soft cap and a block mask, by `evenkeel/attentionGeneral` → [out, lse], `attentionGeneralStats` →
+ * [out, lse, rowMax, entropy] and `attentionGeneralGrad` → [dq, dk, dv].
+ *
+ * Inputs q, k, v, alibiSlopes?, bias?, blockMask? (int32), and for the gradient out, lse, dy; attrs are `GeneralAttrs`. Tiles of the mask
+ * count from query 0 and key 0. A query that sees no key has out 0, lse +Infinity, rowMax −Infinity, entropy 0, and no gradient. The cap
+ * multiplies the error of tanh: reference/softcap.ts says what to do about it. The bias's gradient is `evenkeel/attentionBiasGrad`'s: a
+ * backend that has the kernels here has one of it that knows cap and mask.
+ */
+export const fusedGeneral: Record<Wanted, (inputs: GeneralInputs, attrs: GeneralAttrs) => Tensor[]> = {
+  out: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name: 'evenkeel/attentionGeneral', reference: referenceGeneral, gpuKernels: generalKernels, gradient, differentiable }),
+  lse: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name: 'evenkeel/attentionGeneral', reference: referenceGeneral, differentiable }),
+  stats: fusedOp<GeneralInputs, GeneralAttrs, Tensor[]>({ name: 'evenkeel/attentionGeneralStats', reference: referenceGeneralStats, gradient, differentiable }),
+};

@@ -22,7 +22,7 @@ const CASES: GpuCase[] = [
 vi.setConfig({ testTimeout: 300_000 }); // compiling for a CPU takes seconds per program
 
 forEachBackend([GPU_BACKEND], () => {
-  it.each(CASES)('results, statistics and gradients of attentionGeneral agree with float64: $title', async (each) => {
+  it.each(CASES)('results, statistics and gradients of attentionGeneralStats agree with float64: $title', async (each) => {
     const given = makeGiven(each);
     const results = runAll(given);
     for (const [name, result] of Object.entries(results) as [keyof Results64, Tensor][]) {
@@ -34,7 +34,7 @@ forEachBackend([GPU_BACKEND], () => {
   });
 
   it('attention does not depend on the tiles, and is the same bit by bit when it is run again', async () => {
-    const tiles = [{ threads: 32, rows: 1, keys: 8 }, { lanes: false, rows: 1, split: 1, keys: 16 }, { threads: 64, rows: 1, split: 2, keys: 4, lanes: false }, { rows: 2, keys: 32 }];
+    const tiles = [{ threads: 32, rows: 1, keys: 8 }, { lanes: false, rows: 1, split: 1, keys: 16 }, { threads: 64, rows: 1, split: 2, keys: 4, lanes: false }, { rows: 2, keys: 32 }, { threads: 128, keys: 64 }];
     const given = makeGiven({ title: '', slopes: 'h', bias: [false, true, true, true], sizes: { seqLen: 130, kvLen: 130, causal: true } });
     const first = runAll(given);
     const again = runAll(given);
@@ -100,17 +100,17 @@ forEachBackend([GPU_BACKEND], () => {
   it('a query whose scores are all −Infinity has row maximum −Infinity and NaN otherwise; scores of 1e4 have a right entropy', async () => {
     const given = makeGiven({ title: '', bias: [false, false, false, true], sizes: { seqLen: 3, kvLen: 5 } });
     const nothing = tensor(new Float32Array(5).fill(-Infinity), [1, 1, 1, 5]);
-    const results = runKernel<Tensor[]>('evenkeel/attentionGeneral', { ...given.inputs, bias: nothing }, given.attrs);
+    const results = runKernel<Tensor[]>('evenkeel/attentionGeneralStats', { ...given.inputs, bias: nothing }, given.attrs);
     expect((await results[2]!.data()).every((x) => x === -Infinity)).toBe(true);
     for (const i of [0, 1, 3]) expect((await results[i]!.data()).every(Number.isNaN)).toBe(true);
     const large = tensor(Float32Array.from([1e4, 1e4, 0, -1e4, 1e4]), [1, 1, 1, 5]);
-    const even = runKernel<Tensor[]>('evenkeel/attentionGeneral', { ...given.inputs, q: zeros(given.inputs.q!.shape), bias: large }, given.attrs);
+    const even = runKernel<Tensor[]>('evenkeel/attentionGeneralStats', { ...given.inputs, q: zeros(given.inputs.q!.shape), bias: large }, given.attrs);
     await expectClose(even[3]!, new Float32Array(12).fill(Math.log(3)), { rtol: 1e-6 });
     dispose([given.inputs, given.dy, nothing, results, large, even] as never);
   });
 
   it('the kernels are there, leave nothing behind, and refuse heads that are too wide by the limit', async () => {
-    for (const name of ['', 'Grad', 'Packed', 'PackedGrad', 'General', 'GeneralGrad', 'Varlen', 'VarlenGrad', 'BiasGrad']) expect(hasKernel(`evenkeel/attention${name}`), name).toBe(true);
+    for (const name of ['', 'Stats', 'Grad', 'Packed', 'PackedStats', 'PackedGrad', 'General', 'GeneralStats', 'GeneralGrad', 'Varlen', 'VarlenGrad', 'BiasGrad']) expect(hasKernel(`evenkeel/attention${name}`), name).toBe(true);
     const given = makeGiven({ title: '', slopes: 'h', bias: [false, true, true, true], sizes: { seqLen: 5, kvLen: 5, softcap: 2, ...maskOf(5, 5, 2, 2) } });
     await expectNoLeak(() => runAll(given));
     const wide = randomTensor([1, 3, 1, 260]);

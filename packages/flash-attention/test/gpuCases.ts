@@ -33,7 +33,7 @@ export function makeGiven({ sizes: extra, tile, title: _, ...terms }: GpuCase, r
 
 /** runAll — all results of the general kernels, in the order of `Results64`. */
 export function runAll({ inputs, attrs, dy }: Pick<GpuGiven, 'inputs' | 'attrs' | 'dy'>): Partial<Record<keyof Results64, Tensor>> {
-  const [out, lse, rowMax, entropy] = runKernel<Tensor[]>('evenkeel/attentionGeneral', inputs, attrs) as [Tensor, Tensor, Tensor, Tensor];
+  const [out, lse, rowMax, entropy] = runKernel<Tensor[]>('evenkeel/attentionGeneralStats', inputs, attrs) as [Tensor, Tensor, Tensor, Tensor];
   const given = { ...inputs, out, lse, dy };
   const [dq, dk, dv] = runKernel<Tensor[]>('evenkeel/attentionGeneralGrad', given, attrs) as [Tensor, Tensor, Tensor];
   return { out, lse, rowMax, entropy, dq, dk, dv, ...(inputs.bias && { dbias: runKernel('evenkeel/attentionBiasGrad', given, attrs) }) };

@@ -4,7 +4,7 @@ import { backwardKeyValueProgram } from '../src/kernels/backwardKeyValue.ts';
 import { backwardQueryProgram } from '../src/kernels/backwardQuery.ts';
 import { biasGradProgram } from '../src/kernels/biasGrad.ts';
 import { forwardProgram } from '../src/kernels/forward.ts';
-import { blockRows, chooseTile, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
+import { blockRows, candidateTiles, chooseTile, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
 import type { Variant } from '../src/kernels/variant.ts';
 
 const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 16384 };
@@ -17,7 +17,7 @@ const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+:
 
 const plain: Variant = {
   headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false, half: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
-  statistics: false, packed: false, queryAxis: true,
+  statistics: 'none', packed: false, queryAxis: true,
 };
 const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
 
@@ -43,13 +43,32 @@ describe.each(passes)('in the pass %s', (pass) => {
     expect(() => chooseTile(pass, 256, 3, { ...limits, maxComputeWorkgroupStorageSize: 1024 })).toThrow('must fit 1024 bytes of workgroup memory');
   });
 
+  it.each([limits, { ...limits, maxComputeInvocationsPerWorkgroup: 64 }, { ...limits, isNarrow: true }, { ...limits, half: true, maxComputeWorkgroupStorageSize: 8192 }])('candidateTiles are the usual tile first, then others that keep to the limits, each by a name of its own: %j', (given) => {
+    for (const headDim of widths.filter((width) => width <= 128)) {
+      for (const length of [1, 16, 17, 256, 257, 5000]) {
+        const tiles = candidateTiles(pass, headDim, length, given);
+        expect([...tiles.values()][0]).toEqual(chooseTile(pass, headDim, length, given));
+        expect(tiles).toEqual(candidateTiles(pass, headDim, Math.min(rangeOf(length), 1e6), given));
+        if (headDim > 8) expect(tiles.size).toBeGreaterThan(1);
+        for (const [name, tile] of tiles) {
+          expect(name).toBe(tileName(tile));
+          expect(tile.threads).toBeLessThanOrEqual(Math.min(128, given.maxComputeInvocationsPerWorkgroup));
+          expect([tile.threads % tile.split, tile.keys % 4, tile.rows > 2, pass === 'bias' && tile.rows > 1]).toEqual([0, 0, false, false]);
+          expect(Number.isInteger(tile.split) && tile.split <= Math.max(1, headDim / 4)).toBe(true);
+          expect(workgroupBytes(pass, headDim, tile)).toBeLessThanOrEqual(given.maxComputeWorkgroupStorageSize);
+        }
+      }
+    }
+  });
+
   it('no combination of options binds more than 8 tensors, and every one that the pass has makes another text', () => {
-    const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' };
-    for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
+    const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' ? 'joined' : 'none' };
+    const apart = pass === 'forward' ? [{ ...full, bias: false, statistics: 'apart' as const }, { ...full, slopes: false, mask: 'none' as const, statistics: 'apart' as const }] : [];
+    for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }, ...apart]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
     const others: Partial<Variant>[] = [
       {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
       ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } }, { tile: { ...plain.tile, half: true } },
-      ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: true }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
+      ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: 'apart' as const }, { statistics: 'joined' as const }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
     ];
     const texts = others.filter(({ tile }) => pass !== 'bias' || tile === undefined || tile.rows === 2).map((other) => programs[pass]({ ...plain, bias: pass === 'bias', ...other }).code);
     expect(new Set(texts).size).toBe(texts.length);

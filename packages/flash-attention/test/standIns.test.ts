@@ -1,6 +1,6 @@
 import { valueAndGrad, vjp } from '@evenkeel/core-tensor';
-import { attentionReference, flashAttention, flashAttentionVarlen } from '@evenkeel/flash-attention';
-import { expectClose, expectNoLeak } from '@evenkeel/testing';
+import { attentionReference, flashAttention, flashAttentionPacked, flashAttentionVarlen } from '@evenkeel/flash-attention';
+import { expectClose, expectNoLeak, randomTensor } from '@evenkeel/testing';
 import {
   add, cast, dispose, fill, ones, registerKernel, reshape, setBackend, slice, sum, tensor, tensor1d, unregisterKernel, type NamedTensorMap, type Tensor, type TensorInfo,
 } from '@tensorflow/tfjs-core';
@@ -43,13 +43,19 @@ describe('evenkeel/attentionGeneral', () => {
   const sizes = { batchSize: 2, seqLen: 5, kvLen: 6, numHeads: 4, numKvHeads: 2, headDim: 3 };
 
   const general = (): void => {
-    register('evenkeel/attentionGeneral', ({ q, k, v, blockMask, bias, alibiSlopes }, attrs) => {
+    const stats = ({ q, k, v, blockMask, bias, alibiSlopes }: NamedTensorMap, attrs: Record<string, unknown>): Tensor[] => {
       const { scale, causal, windowLeft, windowRight, dropout, seed, softcap, blockQ, blockK } = attrs as Record<string, number>;
       const { out, lse, rowMax, entropy } = attentionReference(q!, k!, v!, {
         scale, causal: Boolean(causal), window: [windowLeft!, windowRight!], dropout, seed, train: true, softcap, blockSize: [blockQ!, blockK!],
         ...(blockMask && { blockMask }), ...(bias && { bias }), ...(alibiSlopes && { alibiSlopes }), returnStats: true,
       });
       return [out, lse, rowMax, entropy];
+    };
+    register('evenkeel/attentionGeneralStats', stats);
+    register('evenkeel/attentionGeneral', (inputs, attrs) => {
+      const [out, lse, ...rest] = stats(inputs, attrs) as [Tensor, Tensor, Tensor, Tensor];
+      dispose(rest);
+      return [out, lse];
     });
     register('evenkeel/attentionGeneralGrad', markers);
     register('evenkeel/attentionBiasGrad', ({ bias: given }) => fill(given!.shape, 4));
@@ -66,7 +72,7 @@ describe('evenkeel/attentionGeneral', () => {
     await expectClose(fused, bare, { rtol: 0, atol: 0 });
     await expectClose(lse, stats.lse, { rtol: 0, atol: 0 });
     for (const name of ['out', 'lse', 'rowMax', 'entropy'] as const) await expectClose(fusedStats[name], stats[name], { rtol: 0, atol: 0 });
-    expect(called()).toEqual(Array.from({ length: 3 }, () => 'evenkeel/attentionGeneral'));
+    expect(called()).toEqual(['evenkeel/attentionGeneral', 'evenkeel/attentionGeneralStats', 'evenkeel/attentionGeneral']);
     expect(Object.keys(calls[0]!.inputs).sort()).toEqual(['alibiSlopes', 'bias', 'blockMask', 'k', 'q', 'v']);
     expect(calls[0]!.inputs.blockMask!.dtype).toBe('int32');
     expect(calls[0]!.attrs).toEqual({
@@ -78,15 +84,19 @@ describe('evenkeel/attentionGeneral', () => {
   it('is left alone where plain attention will do, and is told of no cap by 0', () => {
     general();
     const { q, k, v } = makeCase(sizes);
-    dispose([flashAttention(q, k, v, { softcap: 0, causal: true }), flashAttention(q, k, v, { returnLse: true })] as never);
+    dispose([
+      flashAttention(q, k, v, { softcap: 0, causal: true }), flashAttention(q, k, v, { returnLse: true }), flashAttention(q, k, v, { returnStats: true }),
+      flashAttention(q, k, v, { observe: () => {} }),
+    ] as never);
     expect(called()).toEqual([]);
-    dispose(flashAttention(q, k, v, { returnStats: true }));
+    const blockMask = ones([1, 1], 'int32');
+    dispose(flashAttention(q, k, v, { blockMask }));
     expect(calls[0]!.attrs).toMatchObject({ softcap: 0, blockQ: 64, blockK: 64 });
-    expect(Object.keys(calls[0]!.inputs).sort()).toEqual(['k', 'q', 'v']);
-    dispose([q, k, v]);
+    expect(Object.keys(calls[0]!.inputs).sort()).toEqual(['blockMask', 'k', 'q', 'v']);
+    dispose([q, k, v, blockMask]);
   });
 
-  it.each([{ softcap: 2 }, { returnStats: true }])('evenkeel/attentionGeneralGrad makes the gradients in q, k and v: %j', async (options) => {
+  it.each([{ softcap: 2 }, { softcap: 2, returnStats: true }, { softcap: 2, observe: () => {} }])('evenkeel/attentionGeneralGrad makes the gradients in q, k and v: %j', async (options) => {
     general();
     const { q, k, v } = makeCase(sizes);
     const { value, grads } = valueAndGrad((p: { q: Tensor; k: Tensor; v: Tensor }) => {
@@ -140,6 +150,35 @@ describe('evenkeel/attentionGeneral', () => {
     await expectNoLeak(() => flashAttention(q, k, v, { keyPaddingMask, returnStats: true }));
     await expectNoLeak(() => valueAndGrad((p: { q: Tensor }) => sum(flashAttention(p.q, k, v, { softcap: 2 })), { q }));
     dispose([q, k, v, keyPaddingMask]);
+  });
+});
+
+describe('evenkeel/attentionStats', () => {
+  it('a backend that has plain attention only gets the statistics from the reference, packed or not', async () => {
+    const qkv = randomTensor([2, 5, 24]);
+    const stats = () => flashAttentionPacked(qkv, { numHeads: 2, numKvHeads: 1, causal: true, returnStats: true });
+    const before = stats();
+    register('evenkeel/attention', ({ q }) => [fill(q!.shape, 5), fill([2, 2, 5], 6)]);
+    register('evenkeel/attentionPacked', () => [fill([2, 5, 2, 6], 5), fill([2, 2, 5], 6)]);
+    const after = stats();
+    for (const name of ['out', 'lse', 'rowMax', 'entropy'] as const) await expectClose(after[name], before[name], { rtol: 0, atol: 0 });
+    expect(called()).toEqual([]);
+    dispose([qkv, before, after] as never);
+  });
+
+  it('its gradient is that of plain attention', async () => {
+    const { q, k, v } = makeCase({ batchSize: 2, seqLen: 5, kvLen: 6, numHeads: 4, numKvHeads: 2, headDim: 3 });
+    register('evenkeel/attentionStats', ({ q: given }) => [fill(given!.shape, 5), ...[6, 7, 8].map((value) => fill([2, 4, 5], value))]);
+    register('evenkeel/attentionGrad', markers);
+    register('evenkeel/attentionBiasGrad', ({ bias }) => fill(bias!.shape, 4));
+    const told: [string, number][] = [];
+    const observe = (name: string, value: Tensor): void => { told.push([name, value.dataSync()[0]!]); };
+    const { value, grads } = valueAndGrad((p: { q: Tensor; k: Tensor; v: Tensor }) => sum(flashAttention(p.q, p.k, p.v, { causal: true, observe })), { q, k, v });
+    for (const [i, grad] of [grads.q, grads.k, grads.v].entries()) await everyValueIs(grad, i + 1);
+    expect(told).toEqual([['entropy', 8], ['rowMax', 7]]);
+    expect(called()).toEqual(['evenkeel/attentionStats', 'evenkeel/attentionGrad']);
+    expect(Object.keys(calls[1]!.inputs).sort()).toEqual(['dy', 'k', 'lse', 'out', 'q', 'v']);
+    dispose([q, k, v, value, grads] as never);
   });
 });
 

@@ -2,7 +2,7 @@ import { vjp } from '@evenkeel/core-tensor';
 import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
 import { randomTensor } from '@evenkeel/testing';
 import { createWasmBackend, type WasmOptions } from '@evenkeel/wasm-kernels';
-import { dispose, setBackend, type Tensor } from '@tensorflow/tfjs-core';
+import { dispose, setBackend, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { makeCase, withTerms } from './cases.ts';
 
@@ -27,6 +27,17 @@ const everything = (batchSize: number, numKvHeads: number) => (): Tensor[] => {
   return [value, ...grads];
 };
 
+/** The same with a soft cap and a block mask, and statistics. */
+const general = (): Tensor[] => {
+  const { q, k, v, options, terms } = withTerms(makeCase({ batchSize: 1, seqLen: 200, kvLen: 333, numHeads: 2, numKvHeads: 1, headDim: 16 }), { bias: [false, true, true, true] });
+  const [dy, blockMask] = [randomTensor(q.shape as [number], { seed: 7 }), tensor(Array.from({ length: 10 * 7 }, (_, i) => i % 3 > 0), [10, 7], 'bool')];
+  const all = { ...options, softcap: 2, blockMask, blockSize: [20, 48] } as const;
+  const { value, grads } = vjp(() => flashAttention(q, k, v, all), [q, k, v, terms.bias!], dy);
+  const { out, lse, rowMax, entropy } = flashAttention(q, k, v, { ...all, returnStats: true });
+  dispose([q, k, v, terms, dy, blockMask]);
+  return [value, ...grads, out, lse, rowMax, entropy];
+};
+
 const packed = (): Tensor[] => {
   const [qkv, dy] = [randomTensor([1, 200, 4 * 16], { seed: 1 }), randomTensor([1, 200, 2, 16], { seed: 2 })];
   const { value, grads } = vjp(() => flashAttentionPacked(qkv, { numHeads: 2, numKvHeads: 1, causal: true }), [qkv], dy);
@@ -34,8 +45,16 @@ const packed = (): Tensor[] => {
   return [value, ...grads];
 };
 
+const statistics = (): Tensor[] => {
+  const { q, k, v, options, terms } = withTerms(makeCase({ batchSize: 2, seqLen: 200, kvLen: 333, numHeads: 4, numKvHeads: 2, headDim: 16, causal: true }), { slopes: 'h', dropout: 0.2 });
+  const qkv = randomTensor([1, 200, 4 * 16], { seed: 1 });
+  const made = [flashAttention(q, k, v, { ...options, returnStats: true }), flashAttentionPacked(qkv, { numHeads: 2, numKvHeads: 1, returnStats: true })];
+  dispose([q, k, v, terms, qkv]);
+  return made.flatMap(({ out, lse, rowMax, entropy }) => [out, lse, rowMax, entropy]);
+};
+
 describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
-  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed]] as const)(
+  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed], ['statistics', statistics], ['a soft cap and a block mask', general]] as const)(
     'flashAttention and its gradients are bit-identical on 1, 2 and 4 threads: %s', async (_, fn) => {
       const one = await on({ threads: 1, simd }, fn);
       for (const threads of [2, 4]) {

@@ -1,5 +1,6 @@
-import { foldSeed, partOptions, splitHeads, type ApplyOptions, type AttentionFn, type Layer, type Tree } from '@evenkeel/core-tensor';
+import { splitHeads, type ApplyOptions, type AttentionFn, type Layer, type Tree } from '@evenkeel/core-tensor';
 import { concat, reshape, type Tensor } from '@tensorflow/tfjs-core';
+import { ofPart, withSeed } from './ofPart.ts';
 
 /** KvCache — the keys and values of all positions so far, `b s g d` each; keys as they are after their norm, if they have one. */
 export type KvCache = { k: Tensor; v: Tensor };
@@ -20,15 +21,14 @@ export type AttentionBranch = {
 export function attentionBranch({ dim, numHeads, numKvHeads, attention, causal, block }: AttentionBranchConfig, layers: AttentionLayers): AttentionBranch {
   const heads = { numHeads, numKvHeads };
   const isPackable = attention.packed !== undefined && layers.qNorm === undefined;
-  const optionsOf = (options: ApplyOptions, name: string): ApplyOptions => withSeed(partOptions(options, name), name, block);
-  const project = (x: Tensor, params: AttentionParams, options: ApplyOptions): Tensor => layers.qkv.apply(x, params.qkv, optionsOf(options, 'qkv')); // b t (h + 2g)·d
+  const project = (x: Tensor, params: AttentionParams, options: ApplyOptions): Tensor => layers.qkv.apply(x, params.qkv, ofPart(options, 'qkv', block)); // b t (h + 2g)·d
   const projectBack = (mixed: Tensor, params: AttentionParams, options: ApplyOptions): Tensor => {
     const [B, T] = mixed.shape as [number, number];
-    return layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, optionsOf(options, 'proj')); // b t c
+    return layers.proj.apply(reshape(mixed, [B, T, dim]), params.proj, ofPart(options, 'proj', block)); // b t c
   };
   const split = (projected: Tensor, params: AttentionParams, options: ApplyOptions): { q: Tensor; k: Tensor; v: Tensor } => {
     const { q, k, v } = splitHeads(projected, heads); // b t h d, b t g d, b t g d
-    const normed = (x: Tensor, name: 'qNorm' | 'kNorm'): Tensor => layers[name]?.apply(x, params[name] as Tree<Tensor>, optionsOf(options, name)) ?? x;
+    const normed = (x: Tensor, name: 'qNorm' | 'kNorm'): Tensor => layers[name]?.apply(x, params[name] as Tree<Tensor>, ofPart(options, name, block)) ?? x;
     return { q: normed(q, 'qNorm'), k: normed(k, 'kNorm'), v };
   };
   return {
@@ -47,9 +47,4 @@ export function attentionBranch({ dim, numHeads, numKvHeads, attention, causal, 
       return { y: projectBack(mixed, params, options), cache };
     },
   };
-}
-
-/** withSeed — the options for one part of a block, with a seed of its own. */
-export function withSeed({ train = false, seed, ...rest }: ApplyOptions, name: string, block: number): ApplyOptions {
-  return { ...rest, train, ...(seed !== undefined && { seed: foldSeed(seed, name, block) }) };
 }

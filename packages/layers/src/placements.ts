@@ -1,4 +1,4 @@
-import { checkOneOf, ConfigError } from '@evenkeel/core-tensor';
+import { checkFunction, checkOneOf, ConfigError } from '@evenkeel/core-tensor';
 
 /** PlacementName — the placements that have a name; `peri` is also known as sandwich norm. */
 export type PlacementName = 'pre' | 'post' | 'peri' | 'output' | 'lns' | 'deepnorm' | 'none';
@@ -9,11 +9,11 @@ export type BlockPlace = { readonly block: number; readonly depth: number };
 /**
  * PlacementRule — where the norms of a block stand, and what is scaled. For each of its two sub-layers f:
  *
- *     z = inputScale · norm(x)        if `input`, else x
- *     b = norm(outputScale · f(z))    if `output`, else outputScale · f(z)
- *     y = norm(residualScale · x + b) if `sum`, else residualScale · x + b
+ *     z = inputScale · norm_input(x)
+ *     b = drop(norm_output(outputScale · f(z)))
+ *     y = norm_sum(residualScale · x + b)
  *
- * Each factor is 1 where it is absent.
+ * with the norms that `input`, `output` and `sum` ask for, and each factor 1 where it is absent.
  */
 export type PlacementRule = {
   readonly input?: boolean;
@@ -26,7 +26,7 @@ export type PlacementRule = {
   readonly residualScale?: (at: BlockPlace) => number;
   /** Whether the projections into the residual stream start smaller by 1/√(2·depth), as in GPT-2. */
   readonly shrinkInit?: boolean;
-  /** Factor of the first values of the MLP, of the attention's output projection and of its value rows. */
+  /** Factor of the first values of the MLP, of the attention's output projection and of its value rows, whatever the linears start with. */
   readonly initScale?: (at: BlockPlace) => number;
 };
 
@@ -62,16 +62,21 @@ const PLACEMENTS: Readonly<Record<PlacementName, PlacementRule>> = {
   peri: { input: true, output: true, final: true }, // Kim et al. 2025, arXiv:2502.02732
   output: { output: true, final: true }, // OLMo 2, 2024, arXiv:2501.00656
   lns: layerNormScaling(),
-  deepnorm: { // Wang et al. 2022, arXiv:2203.00555, for a decoder or an encoder alone
+  // Wang et al. 2022, arXiv:2203.00555, §3, for a decoder or an encoder alone. Departs from the paper where linears start otherwise than by Xavier.
+  deepnorm: {
     sum: true, residualScale: ({ depth }) => (2 * depth) ** 0.25, initScale: ({ depth }) => (8 * depth) ** -0.25,
   },
   none: { shrinkInit: true },
 };
 
+const FLAGS = ['input', 'output', 'sum', 'final', 'shrinkInit'] as const satisfies (keyof PlacementRule)[];
+const SCALES = ['inputScale', 'outputScale', 'residualScale', 'initScale'] as const satisfies (keyof PlacementRule)[];
+
 /**
- * placementRule — the rule of a placement.
+ * placementRule — the rule of a placement, checked.
  *
- * @throws ConfigError  if the name is unknown or the rule is no object.
+ * @param fn  whose argument it is, for errors.
+ * @throws ConfigError  if the name is unknown, or a rule has other properties than PlacementRule or such of another type.
  */
 export function placementRule(fn: string, placement: Placement): PlacementRule {
   if (typeof placement === 'string') {
@@ -79,5 +84,18 @@ export function placementRule(fn: string, placement: Placement): PlacementRule {
     return PLACEMENTS[placement];
   }
   if (typeof placement !== 'object' || placement === null) throw new ConfigError(`${fn}: placement must be a name or a PlacementRule, got ${String(placement)}`);
+  for (const [name, value] of Object.entries(placement)) {
+    checkOneOf(fn, "placement's properties", name, [...FLAGS, ...SCALES]);
+    if (value === undefined) continue;
+    if ((SCALES as readonly string[]).includes(name)) checkFunction(fn, `placement.${name}`, value, '({ block, depth }) => number');
+    else if (typeof value !== 'boolean') throw new ConfigError(`${fn}: placement.${name} must be a boolean, got ${String(value)}`);
+  }
   return placement;
+}
+
+/** factorAt — one of the factors of a rule for a block. */
+export function factorAt(rule: PlacementRule, name: (typeof SCALES)[number], at: BlockPlace): number {
+  const factor = rule[name]?.(at) ?? 1;
+  if (!Number.isFinite(factor)) throw new ConfigError(`transformerBlock: placement.${name} must give a finite number, got ${String(factor)} for block ${at.block} of ${at.depth}`);
+  return factor;
 }

@@ -1,66 +1,72 @@
-import type { ApplyOptions, Layer, NormFactory, Tree } from '@evenkeel/core-tensor';
+import type { ApplyOptions, Layer, Tree } from '@evenkeel/core-tensor';
 import { add, mul, type Tensor } from '@tensorflow/tfjs-core';
-import type { BlockPlace, PlacementRule } from './placements.ts';
+import { factorAt, type BlockPlace, type PlacementRule } from './placements.ts';
 
-/** ResidualNorms — the norms around a sub-layer, as its placement wants them. */
-export type ResidualNorms = { readonly input?: Layer; readonly output?: Layer; readonly sum?: Layer };
-
-/** residualNorms — makes them. */
-export function residualNorms({ input, output, sum }: PlacementRule, norm: NormFactory, dim: number, block: number): ResidualNorms {
-  const make = (): Layer => norm(dim, { block });
-  return { ...(input && { input: make() }), ...(output && { output: make() }), ...(sum && { sum: make() }) };
-}
-
-/**
- * normNames — what the norms of sub-layer `name` (`norm1`) are called among the parameters: the only one, or the one of the input, has the
- * plain name.
- */
-export function normNames(name: string, norms: ResidualNorms): Readonly<Record<keyof ResidualNorms, string>> {
-  return { input: name, output: `${name}Out`, sum: norms.input === undefined ? name : `${name}Sum` };
-}
-
-/** SubLayer — a sub-layer with all it takes: `run` is the sub-layer itself, `drop` dropout of what it gives. */
-export type SubLayer = {
-  readonly norms: ResidualNorms;
-  readonly names: Readonly<Record<keyof ResidualNorms, string>>;
-  readonly run: (z: Tensor) => Tensor;
-  readonly drop: (branch: Tensor) => Tensor;
-};
-
-/** Given — what a sub-layer needs of a call of the block. */
-type Given = { readonly rule: PlacementRule; readonly at: BlockPlace; readonly params: Readonly<Record<string, Tree<Tensor>>>; readonly optionsOf: (name: string) => ApplyOptions };
-
-/** Stream — the residual stream, as a sum that was not taken yet where a norm can take it on its way. */
+/** Stream — the residual stream, as a sum that is not taken yet: the next norm can take it on its way. */
 export type Stream = { readonly x: Tensor; readonly branch?: Tensor };
 
 /** sumOf — the stream as one tensor. */
 export const sumOf = ({ x, branch }: Stream): Tensor => (branch === undefined ? x : add(x, branch));
 
-/** throughSubLayer — the stream after a sub-layer. */
-export function throughSubLayer(stream: Stream, { norms, names, run, drop }: SubLayer, { rule, at, params, optionsOf }: Given, observe: (branch: Tensor) => void): Stream {
-  const normed = (kind: keyof ResidualNorms, z: Tensor): Tensor => {
-    const norm = norms[kind];
-    return norm === undefined ? z : norm.apply(z, params[names[kind]] as Tree<Tensor>, optionsOf(names[kind]));
+/** ResidualCall — what a residual connection needs of a call of its block. */
+export type ResidualCall = {
+  readonly params: Readonly<Record<string, Tree<Tensor>>>;
+  /** The options for its norm of that name. */
+  readonly optionsOf: (name: string) => ApplyOptions;
+  /** Dropout of what is added to the stream. */
+  readonly drop: (branch: Tensor) => Tensor;
+  /** Is told what is added to the stream. */
+  readonly observe: (branch: Tensor) => void;
+};
+
+/** Residual — a residual connection with its norms; `layers` are these by name, in the order in which they are used. */
+export type Residual = {
+  readonly layers: Readonly<Record<string, Layer>>;
+  /** The stream after the sub-layer `f`. */
+  apply(stream: Stream, f: (z: Tensor) => Tensor, call: ResidualCall): Stream;
+};
+
+/**
+ * residual — the residual connection that a placement wants (see PlacementRule).
+ *
+ * @param name  what its norm is called among the parameters (`norm1`). With several that is the input's; that of the output is always
+ *              `norm1Out`, that of the sum beside one of the input `norm1Sum`.
+ */
+export function residual(name: string, rule: PlacementRule, at: BlockPlace, makeNorm: () => Layer): Residual {
+  const names = { input: name, output: `${name}Out`, sum: rule.input === true ? `${name}Sum` : name };
+  const kinds = (['input', 'output', 'sum'] as const).filter((kind) => rule[kind] === true);
+  const layers = Object.fromEntries(kinds.map((kind) => [names[kind], makeNorm()]));
+  const [scaleInput, scaleOutput, scaleKept] = (['inputScale', 'outputScale', 'residualScale'] as const).map((name) => times(factorAt(rule, name, at))) as [Map, Map, Map];
+  return {
+    layers,
+    apply(stream, f, { params, optionsOf, drop, observe }) {
+      const bound = (kind: keyof typeof names): BoundNorm | undefined => {
+        const layer = rule[kind] === true ? layers[names[kind]] : undefined;
+        return layer && { layer, params: params[names[kind]] as Tree<Tensor>, options: optionsOf(names[kind]) };
+      };
+      const { x, normed } = enter(stream, bound('input'));
+      const branch = drop(norm(scaleOutput(f(scaleInput(normed))), bound('output')));
+      observe(branch);
+      const kept = scaleKept(x);
+      const sum = bound('sum');
+      return sum === undefined ? { x: kept, branch } : { x: norm(add(kept, branch), sum) }; // the sum itself is not needed: no applyToSum
+    },
   };
-  const scaled = (z: Tensor, scale: PlacementRule['inputScale']): Tensor => (scale === undefined ? z : mul(z, scale(at)));
-  const { x, input } = norms.input === undefined ? unnormed(stream) : normOfStream(stream, norms.input, params[names.input] as Tree<Tensor>, optionsOf(names.input));
-  const branch = drop(normed('output', scaled(run(scaled(input, rule.inputScale)), rule.outputScale)));
-  observe(branch);
-  const kept = scaled(x, rule.residualScale);
-  return norms.sum === undefined ? { x: kept, branch } : { x: normed('sum', add(kept, branch)) };
 }
 
-function unnormed(stream: Stream): { x: Tensor; input: Tensor } {
-  const x = sumOf(stream);
-  return { x, input: x };
-}
+type Map = (z: Tensor) => Tensor;
+type BoundNorm = { readonly layer: Layer; readonly params: Tree<Tensor>; readonly options: ApplyOptions };
 
-/** The stream and its norm; in one pass where the norm has one. */
-function normOfStream(stream: Stream, norm: Layer, params: Tree<Tensor>, options: ApplyOptions): { x: Tensor; input: Tensor } {
-  if (stream.branch !== undefined && norm.applyToSum !== undefined) {
-    const { y, sum } = norm.applyToSum(stream.branch, stream.x, params, options);
-    return { x: sum, input: y };
+const times = (factor: number): Map => (z) => (factor === 1 ? z : mul(z, factor));
+
+const norm = (z: Tensor, bound: BoundNorm | undefined): Tensor => (bound === undefined ? z : bound.layer.apply(z, bound.params, bound.options));
+
+/** The stream as one tensor and its norm; in one pass where there is one. */
+function enter(stream: Stream, bound: BoundNorm | undefined): { x: Tensor; normed: Tensor } {
+  if (stream.branch !== undefined && bound?.layer.applyToSum !== undefined) {
+    const { y, sum } = bound.layer.applyToSum(stream.branch, stream.x, bound.params, bound.options);
+    return { x: sum, normed: y };
   }
   const x = sumOf(stream);
-  return { x, input: norm.apply(x, params, options) };
+  return { x, normed: norm(x, bound) };
 }

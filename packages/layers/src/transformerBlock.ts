@@ -3,13 +3,14 @@ import {
   type ApplyOptions, type AttentionFn, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Tree,
 } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attentionBranch, withSeed, type AttentionLayers, type AttentionParams, type KvCache } from './attentionBranch.ts';
+import { attentionBranch, type AttentionLayers, type AttentionParams, type KvCache } from './attentionBranch.ts';
 import { dropout as dropoutOp } from './dropout.ts';
-import { initialiserOfLayers, specsOfLayers, stateOfLayers, type LayerTree } from './layerTree.ts';
+import { initialiserOfLayers, specsOfLayers, stateOfLayers } from './layerTree.ts';
 import { linearLayer } from './linear.ts';
 import { mlpLayer } from './mlp.ts';
-import { placementRule, type Placement, type PlacementRule } from './placements.ts';
-import { normNames, residualNorms, sumOf, throughSubLayer, type ResidualNorms, type SubLayer } from './residual.ts';
+import { ofPart, withSeed } from './ofPart.ts';
+import { factorAt, placementRule, type Placement, type PlacementRule } from './placements.ts';
+import { residual, sumOf, type Residual, type ResidualCall } from './residual.ts';
 import { scaledInitialiser } from './scaledInitialiser.ts';
 
 export type TransformerBlockConfig = {
@@ -49,7 +50,7 @@ export type TransformerBlock = Layer & {
 };
 
 type BlockParams = Readonly<Record<string, Tree<Tensor>>>;
-type BlockLayers = { readonly norms: readonly [ResidualNorms, ResidualNorms]; readonly attn: AttentionLayers; readonly mlp: Layer };
+type BlockLayers = { readonly residuals: readonly [Residual, Residual]; readonly attn: AttentionLayers; readonly mlp: Layer };
 
 /**
  * transformerBlock — attention, then an MLP, each with norms, a residual connection and dropout; all techniques are values.
@@ -58,8 +59,8 @@ type BlockLayers = { readonly norms: readonly [ResidualNorms, ResidualNorms]; re
  *     post:    h = norm1(x + drop(attn(x)));             y = norm2(h + drop(mlp(h)))
  *     peri:    h = x + drop(norm1Out(attn(norm1(x))));   y = h + drop(norm2Out(mlp(norm2(h))))
  *
- * and so on: see PlacementRule. Params: `{ norm1, attn: { qkv, qNorm?, kNorm?, proj }, norm2, mlp }`, with the norms that the placement has
- * (`norm1Out`, `norm2Out` where the output has one); `qkv` maps c to (h + 2g)·d, its rows in the order q, k, v.
+ * and so on: see PlacementRule. Params: `{ norm1, attn: { qkv, qNorm?, kNorm?, proj }, norm2, mlp }`, with the norms that the placement has:
+ * none, `norm1`, or `norm1` and `norm1Out` where norms stand on both sides. `qkv` maps c to (h + 2g)·d, its rows in the order q, k, v.
  *
  * Observed: `attn.out` and `mlp.out`, what each adds to the residual stream; `attn.entropy` and `attn.rowMax` from the attention; `out`.
  *
@@ -74,13 +75,14 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
   checkConfig(config);
   const rule = placementRule('transformerBlock', config.placement ?? 'pre');
   const layers = makeLayers(config, rule);
-  const tree = layerTree(layers);
+  const { residuals: [first, second], attn, mlp } = layers;
+  const tree = { ...first.layers, attn, ...second.layers, mlp }; // as in the parameters
   const { attend, attendCached } = attentionBranch({ dim, numHeads, numKvHeads, attention, causal, block }, layers.attn);
-  const run = bothBranches(config, rule, layers);
+  const run = bothBranches(config, layers);
   const initialiserOf = initialiserOfLayers(tree);
   return {
     specs: specsOfLayers(tree),
-    initialiserOf: rule.initScale === undefined ? initialiserOf : scaledInitialiser(initialiserOf, rule.initScale({ block, depth })),
+    initialiserOf: rule.initScale === undefined ? initialiserOf : scaledInitialiser(initialiserOf, factorAt(rule, 'initScale', { block, depth })),
     ...stateOfLayers(tree),
     apply: (x, params, options = {}) => {
       checkInput(x, dim);
@@ -91,10 +93,11 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
       checkInput(x, dim);
       if (!causal) throw new ConfigError('transformerBlock: causal must be true for applyCached, got false');
       const blockParams = params as BlockParams;
+      const evaluation = { ...options, train: false };
       return tidy('transformerBlock', () => {
         const extended: { cache?: KvCache } = {};
-        const y = run(x, blockParams, options, (z) => {
-          const attended = attendCached(z, attnOf(blockParams), cache, partOptions(options, 'attn'));
+        const y = run(x, blockParams, evaluation, (z) => {
+          const attended = attendCached(z, attnOf(blockParams), cache, partOptions(evaluation, 'attn'));
           extended.cache = attended.cache;
           return attended.y;
         });
@@ -106,14 +109,15 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
 
 const attnOf = (params: BlockParams): AttentionParams => params['attn'] as unknown as AttentionParams;
 
-function makeLayers(config: TransformerBlockConfig, { shrinkInit, ...rule }: PlacementRule): BlockLayers {
+function makeLayers(config: TransformerBlockConfig, rule: PlacementRule): BlockLayers {
   const { dim, numHeads, numKvHeads = numHeads, norm, qkNorm, linear = linearLayer(), mlp = mlpLayer(), block, depth } = config;
   const headDim = dim / numHeads;
   const kvDim = numKvHeads * headDim;
-  const intoResidual = { block, ...(shrinkInit && { residualDepth: depth }) };
+  const intoResidual = { block, ...(rule.shrinkInit === true && { residualDepth: depth }) };
   const ofHeads = { block, outAxis: 'headDim' };
+  const around = (name: string): Residual => residual(name, rule, { block, depth }, () => norm(dim, { block }));
   return {
-    norms: [residualNorms(rule, norm, dim, block), residualNorms(rule, norm, dim, block)],
+    residuals: [around('norm1'), around('norm2')],
     attn: {
       qkv: linear(dim, dim + 2 * kvDim, { block, outAxis: 'qkv', inAxis: 'dim', parts: [dim, kvDim, kvDim], headDim }),
       ...(qkNorm && { qNorm: qkNorm(headDim, ofHeads), kNorm: qkNorm(headDim, ofHeads) }),
@@ -123,29 +127,17 @@ function makeLayers(config: TransformerBlockConfig, { shrinkInit, ...rule }: Pla
   };
 }
 
-/** The layers by their names among the parameters, in the order in which they are used. */
-function layerTree({ norms, attn, mlp }: BlockLayers): LayerTree {
-  const named = (index: 0 | 1): LayerTree => {
-    const names = normNames(NORMS[index], norms[index]);
-    return Object.fromEntries(Object.entries(norms[index]).map(([kind, norm]) => [names[kind as keyof ResidualNorms], norm]));
-  };
-  return { ...named(0), attn, ...named(1), mlp };
-}
-
-const NORMS = ['norm1', 'norm2'] as const;
-
-/** The block around its attention: norms, residual connections, dropout and MLP as the placement says. */
-function bothBranches({ dropout: rate = 0, block, depth }: TransformerBlockConfig, rule: PlacementRule, { norms, mlp }: BlockLayers) {
+/** The block around its attention: norms, residual connections, dropout and MLP. */
+function bothBranches({ dropout: rate = 0, block }: TransformerBlockConfig, { residuals, mlp }: BlockLayers) {
   return (x: Tensor, params: BlockParams, options: ApplyOptions, attention: (z: Tensor) => Tensor): Tensor => {
-    const optionsOf = (name: string): ApplyOptions => withSeed(partOptions(options, name), name, block);
-    const given = { rule, at: { block, depth }, params, optionsOf };
-    const subLayer = (index: 0 | 1, run: (z: Tensor) => Tensor): SubLayer => ({
-      norms: norms[index], names: normNames(NORMS[index], norms[index]), run,
-      drop: (branch) => dropoutOp(branch, { rate, ...withSeed(options, `residual${index + 1}`, block) }),
+    const optionsOf = (name: string): ApplyOptions => ofPart(options, name, block);
+    const call = (drawn: string, observed: string): ResidualCall => ({
+      params, optionsOf,
+      drop: (branch) => dropoutOp(branch, { rate, ...withSeed(options, drawn, block) }),
+      observe: (branch) => options.observe?.(observed, branch),
     });
-    const observe = (name: string) => (value: Tensor): void => options.observe?.(name, value);
-    const attended = throughSubLayer({ x }, subLayer(0, attention), given, observe('attn.out'));
-    const y = sumOf(throughSubLayer(attended, subLayer(1, (z) => mlp.apply(z, params['mlp'] as Tree<Tensor>, optionsOf('mlp'))), given, observe('mlp.out')));
+    const attended = residuals[0].apply({ x }, attention, call('residual1', 'attn.out'));
+    const y = sumOf(residuals[1].apply(attended, (z) => mlp.apply(z, params['mlp'] as Tree<Tensor>, optionsOf('mlp')), call('residual2', 'mlp.out')));
     options.observe?.('out', y);
     return y; // b t c
   };

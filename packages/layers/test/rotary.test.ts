@@ -121,7 +121,7 @@ forEachBackend(() => {
   });
 
   it('a transformerBlock with rotaryAttention gives with a cache, piece by piece, what it gives at once', async () => {
-    const block = makeBlock({ dim: 8, numHeads: 2, numKvHeads: 1, causal: true, placement: 'pre' }, { attention: rotaryAttention(flashAttention) });
+    const block = makeBlock({ dim: 8, numHeads: 2, numKvHeads: 1, causal: true, placed: 'pre' }, { attention: rotaryAttention(flashAttention) });
     const flat = makeParams(block);
     const params = nest(block, flat);
     const x = randomTensor([2, 9, 8], { seed: 99 });

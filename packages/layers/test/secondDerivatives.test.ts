@@ -11,7 +11,7 @@ type Numbers = Record<string, Float64Array>;
 type Case = { title: string; op: (p: Tensors) => Tensor; oracle64: (p: Numbers) => Float64Array; inputs: () => Tensors };
 
 const targets = Int32Array.of(0, 4, -100, 2);
-const sizes: BlockSizes = { dim: 4, numHeads: 2, numKvHeads: 1, causal: true, placement: 'pre' };
+const sizes: BlockSizes = { dim: 4, numHeads: 2, numKvHeads: 1, causal: true, placed: 'pre' };
 const block = makeBlock(sizes);
 
 const CASES: Case[] = [

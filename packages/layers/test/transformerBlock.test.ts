@@ -9,11 +9,11 @@ import { block64, initialised, makeBlock, makeParams, nest, slowAttention, type 
 
 type ValueAndGrads = { value: Tensor; grads: Record<string, Tensor> };
 
-const base: BlockSizes = { dim: 8, numHeads: 2, numKvHeads: 2, causal: true, placement: 'pre' };
+const base: BlockSizes = { dim: 8, numHeads: 2, numKvHeads: 2, causal: true, placed: 'pre' };
 
 const CASES: (Partial<BlockSizes> & { title: string })[] = [
   { title: 'pre-norm, causal' },
-  { title: 'post-norm, causal', placement: 'post' },
+  { title: 'post-norm, causal', placed: 'post' },
   { title: 'pre-norm, full', causal: false },
   { title: 'one key head for two query heads', numKvHeads: 1 },
   { title: 'one head of width 6', dim: 6, numHeads: 1, numKvHeads: 1 },
@@ -211,7 +211,7 @@ describe('transformerBlock', () => {
     [{ norm: undefined as never }, 'transformerBlock: norm must be a function such as layerNormLayer(), got undefined'],
     [{ attention: 3 as never }, 'transformerBlock: attention must be a function such as flashAttention, got number'],
   ])('transformerBlock(%j) says what is wrong', (wrong, message) => {
-    const config = { ...base, norm: layerNormLayer(), attention: slowAttention, block: 0, depth: 2 };
+    const config = { dim: 8, numHeads: 2, causal: true, norm: layerNormLayer(), attention: slowAttention, block: 0, depth: 2 };
     expect(() => transformerBlock({ ...config, ...wrong })).toThrow(message);
   });
 

@@ -1,6 +1,6 @@
 import { add, mul, reshape, slice, tidy, type Tensor, type Tensor1D, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import {
-  checkDtype, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
+  checkDtype, checkFunction, checkRange, checkRank, ConfigError, foldSeed, initParams, normal, partOptions, rematerialise, ShapeError,
   type ApplyOptions, type AttentionFn, type Initialiser, type Layer, type LayerState, type LinearFactory, type MlpFactory, type NormFactory, type Params,
   type ParamSpec, type Seed, type Tree,
 } from '@evenkeel/core-tensor';
@@ -76,6 +76,7 @@ export function gpt(options: GptSizes & GptTechniques): Gpt {
   const config = gptConfig(options);
   const { zLoss = 0 } = options;
   checkRange('gpt', 'zLoss', zLoss, 0, Number.MAX_VALUE);
+  checkTechniques(options);
   const layers = makeLayers(config, options);
   const { blocks } = layers;
   const tree: LayerTree = { ...(layers.embeddingNorm && { embeddingNorm: layers.embeddingNorm }), blocks: Object.fromEntries(blocks.entries()), ...(layers.norm && { norm: layers.norm }), ...(layers.head && { head: layers.head }) };
@@ -156,6 +157,17 @@ function makeLayers(config: GptConfig, techniques: GptTechniques): GptLayers {
     ...(final && { norm: norm(dim) }),
     ...(!tiedHead && { head: head(dim, vocabSize, { role: 'head', outAxis: 'vocab', inAxis: 'dim' }) }),
   };
+}
+
+/** What each technique that is a function looks like. */
+const FACTORIES = {
+  norm: 'layerNormLayer()', linear: 'linearLayer()', attention: 'flashAttention', mlp: 'mlpLayer()', qkNorm: 'qkNorm()', embeddingNorm: 'rmsNormLayer()', head: 'linearLayer()',
+} as const satisfies { [name in keyof GptTechniques]: string };
+
+function checkTechniques(techniques: GptTechniques): void {
+  for (const [name, help] of Object.entries(FACTORIES) as [keyof typeof FACTORIES, string][]) {
+    if (techniques[name] !== undefined) checkFunction('gpt', name, techniques[name], help);
+  }
 }
 
 function makeBlocks(config: GptConfig, techniques: GptTechniques, norm: NormFactory): TransformerBlock[] {

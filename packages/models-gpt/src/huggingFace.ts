@@ -1,6 +1,6 @@
 import { clone, dispose, tidy, transpose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import {
-  ConfigError, describeShape, param, treeEntries, treeFromEntries, UnsupportedError, type Params, type ParamSpec, type Tree,
+  ConfigError, describeShape, param, treeEntries, treeFromEntries, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree,
 } from '@evenkeel/core-tensor';
 import {
   atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors,
@@ -19,7 +19,8 @@ const PREFIX = 'transformer.';
  * @param directory   as `transformers` or `saveGpt` write it; names with and without the `transformer.` prefix are accepted.
  * @param techniques  how to compute: any that keep GPT-2's parameters, such as another attention.
  * @returns           the model and its parameters, which are the caller's.
- * @throws ConfigError  if a file is missing or damaged, or names or shapes disagree with `config.json`; the message lists them.
+ * @throws ConfigError  if a file is missing or damaged, names or shapes disagree with `config.json` (the message lists them), or a technique
+ *                      has other parameters than GPT-2.
  */
 export async function loadGpt(directory: string, techniques: GptTechniques = {}): Promise<{ model: Gpt; params: Params & GptParams }> {
   const config = await readJsonFile(`${directory}/config.json`);
@@ -38,6 +39,7 @@ export async function gptFromFile(
   const config = configFromHuggingFace(configJson);
   checkDepth(config, file, where);
   const model = gpt({ ...config, ...techniques });
+  checkTechniques(model, where);
   const names = file.names.filter((name) => !isIgnorable(withoutPrefix(name), model.config));
   const fileName = new Map(names.map((name) => [withoutPrefix(name), name]));
   const shapes = new Map(treeEntries<ParamSpec>(model.specs).map(([path, spec]) => [path, spec.shape]));
@@ -60,6 +62,15 @@ export async function gptFromFile(
     throw error;
   }
   return { model, params: treeFromEntries(model.specs, variables) as Params & GptParams };
+}
+
+/** A technique may compute otherwise than GPT-2's, but with its parameters. */
+function checkTechniques({ specs, config }: Gpt, where: string): void {
+  const [own, gpt2] = [treePaths(specs), gpt2Names(config).map(({ path }) => path)];
+  const extra = own.find((path) => !gpt2.includes(path));
+  const missing = gpt2.find((path) => !own.includes(path));
+  if (extra === undefined && missing === undefined) return;
+  throw new ConfigError(`${where}: techniques must keep GPT-2's parameters, got ${extra === undefined ? `none called ${missing}` : `also ${extra}`}`);
 }
 
 /** Before anything is built: a `config.json` may claim any number of blocks. */

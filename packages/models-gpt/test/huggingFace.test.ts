@@ -2,14 +2,14 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { memory, tensor2d, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, memory, tensor2d, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadStateDict, writeSafetensors } from '@evenkeel/checkpoint';
 import { treeEntries, type AttentionFn, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
-import { linearLayer, mlpLayer } from '@evenkeel/layers';
-import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt, type GptTechniques } from '@evenkeel/models-gpt';
-import { rmsNormLayer } from '@evenkeel/norms';
+import { linearLayer, mlpLayer, type Placement } from '@evenkeel/layers';
+import { configFromHuggingFace, configToHuggingFace, gpt, gpt2Names, gptConfig, loadGpt, saveGpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
+import { qkNorm, rmsNormLayer } from '@evenkeel/norms';
 import { useBackend } from '@evenkeel/testing';
 
 const golden = `${import.meta.dirname}/golden/gpt2-tiny`;
@@ -66,9 +66,12 @@ describe('saveGpt and loadGpt', () => {
 
   it('saveGpt refuses a model that GPT-2\'s layout cannot describe, and writes nothing', async () => {
     const windowed: AttentionFn = (q, k, v, call) => flashAttention(q, k, v, { ...call, window: [4, 0] });
-    const techniques: [string, GptTechniques][] = [
+    const techniques: [string, GptTechniques & Partial<GptSizes>][] = [
       ['placement', { placement: 'post' }], ['attention', { attention: windowed }], ['mlp', { mlp: mlpLayer({ activation: 'silu' }) }],
       ['mlp', { mlp: mlpLayer({ hiddenDim: 16 }) }], ['norm', { norm: rmsNormLayer() }], ['linear', { linear: linearLayer({ bias: false }) }],
+      ['logitScale', { logitScale: 2 }], ['qkNorm', { qkNorm: qkNorm() }], ['embeddingNorm', { embeddingNorm: rmsNormLayer() }],
+      ['head', { head: linearLayer(), tiedHead: false }],
+      ...(['peri', 'output', 'lns', 'deepnorm', 'none', { input: true, final: true }] as Placement[]).map((placement) => ['placement', { placement }] as [string, GptTechniques]),
     ];
     for (const [name, technique] of techniques) {
       const model = gpt({ ...sizes, ...technique });
@@ -78,10 +81,26 @@ describe('saveGpt and loadGpt', () => {
     await expect(saveGpt(directory, other, other.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow(/mlp\.up\.weight must have shape \[64, 16\] in GPT-2's layout, got \[16, 16\]/);
     const bare = gpt({ ...sizes, norm: rmsNormLayer() });
     await expect(saveGpt(directory, bare, bare.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow(/norm1\.bias must have shape \[16\] .* got \[none\]/);
+    const named = gpt({ ...sizes, qkNorm: qkNorm() });
+    await expect(saveGpt(directory, named, named.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow("gptEntries: params must be the 28 tensors of GPT-2's layout, got 32");
+    const post = gpt({ ...sizes, placement: 'post' });
+    await expect(saveGpt(directory, post, post.init({ seed: 1 }), { weightsOnly: true })).rejects.toThrow(/norm\.weight must have shape \[16\] .* got \[none\]/);
     expect(readdirSync(directory)).toEqual([]);
     const model = gpt({ ...sizes, attention: windowed });
     await saveGpt(directory, model, model.init({ seed: 1 }), { weightsOnly: true });
     expect(readdirSync(directory).sort()).toEqual(['config.json', 'model.safetensors']);
+  });
+
+  it('loadGpt takes techniques that have GPT-2\'s parameters, and names the first parameter of one that has not', async () => {
+    const where = `loadGpt: ${golden}: techniques must keep GPT-2's parameters, got`;
+    const refused: [GptTechniques, string][] = [
+      [{ placement: 'peri' }, 'also blocks.0.norm1Out.weight'], [{ placement: 'post' }, 'none called norm.weight'], [{ qkNorm: qkNorm() }, 'also blocks.0.attn.qNorm.weight'],
+      [{ norm: rmsNormLayer() }, 'none called blocks.0.norm1.bias'], [{ embeddingNorm: rmsNormLayer() }, 'also embeddingNorm.weight'],
+    ];
+    for (const [techniques, what] of refused) await expect(loadGpt(golden, techniques)).rejects.toThrow(`${where} ${what}`);
+    const { model, params } = await loadGpt(golden, { placement: 'lns' });
+    expect(model.departures).toEqual(['placement']);
+    dispose(params as never);
   });
 
   it('loadGpt refuses a config.json that claims another number of blocks, at once', async () => {

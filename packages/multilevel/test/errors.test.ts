@@ -2,7 +2,7 @@ import { ones, type Tensor } from '@tensorflow/tfjs-core';
 import { treeMap, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { gatedMlpLayer } from '@evenkeel/layers';
 import { gpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
-import { coalesce, decoalesce, type MapOptions } from '@evenkeel/multilevel';
+import { checkMaps, coalesce, decoalesce, type MapOptions } from '@evenkeel/multilevel';
 import { qkNorm } from '@evenkeel/norms';
 import { describe, expect, it } from 'vitest';
 
@@ -15,6 +15,7 @@ const one = (spec: Partial<ParamSpec> & { shape: number[] }): Tree<ParamSpec> =>
 
 /** Both directions check the same, before anything is computed. */
 function refuses(small: Tree<ParamSpec>, large: Tree<ParamSpec>, message: string, options?: MapOptions): void {
+  expect(() => checkMaps(large, small, options)).toThrow(`checkMaps: ${message}`);
   expect(() => coalesce({}, large, small, options)).toThrow(`coalesce: ${message}`);
   expect(() => decoalesce({}, small, large, options)).toThrow(`decoalesce: ${message}`);
 }

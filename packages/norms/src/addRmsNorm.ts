@@ -2,7 +2,7 @@ import { fusedOp, runKernel } from '@evenkeel/core-tensor';
 import { add, clone, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { checkNorm, checkResidual } from './checkNorm.ts';
 import { referenceRmsNorm } from './reference/rmsNorm.ts';
-import type { RmsNormOptions, RmsNormParams } from './rmsNorm.ts';
+import { checkGainOffset, gainOf, type RmsNormOptions, type RmsNormParams } from './rmsNorm.ts';
 
 type Inputs = { x: Tensor; residual: Tensor; weight?: Tensor };
 
@@ -38,13 +38,16 @@ const fusedAddRmsNorm = fusedOp<Inputs, { eps: number }, Tensor[]>({
  * @returns         `y: ... c` and `sum: ... c` — new tensors owned by the caller. Its gradient is made for both being used; where `y`
  *                  alone is, `rmsNorm(add(x, residual))` costs less.
  * @throws ShapeError   as `rmsNorm`, and if `residual` is not float32 of the shape of `x`.
- * @throws ConfigError  if `eps` is not positive.
+ * @throws ConfigError  as `rmsNorm`.
  *
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, §4, on the sum of Xiong et al. 2020, arXiv:2002.04745.
  */
-export function addRmsNorm<T extends Tensor>(x: T, residual: T, { weight }: RmsNormParams, { eps = 1e-6 }: RmsNormOptions = {}): { y: T; sum: T } {
+export function addRmsNorm<T extends Tensor>(
+  x: T, residual: T, { weight }: RmsNormParams, { eps = 1e-6, gainOffset = 0 }: RmsNormOptions = {},
+): { y: T; sum: T } {
   checkNorm('addRmsNorm', x, { weight }, eps);
+  checkGainOffset('addRmsNorm', gainOffset);
   checkResidual('addRmsNorm', x, residual);
-  const [y, sum] = tidy('addRmsNorm', () => fusedAddRmsNorm({ x, residual, weight }, { eps })) as [T, T];
+  const [y, sum] = tidy('addRmsNorm', () => fusedAddRmsNorm({ x, residual, weight: gainOf(weight, gainOffset) }, { eps })) as [T, T];
   return { y, sum };
 }

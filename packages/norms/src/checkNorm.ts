@@ -1,8 +1,14 @@
 import { checkDtype, checkLastDim, checkMinRank, checkPositive, checkRank, checkShape } from '@evenkeel/core-tensor';
 import type { Tensor } from '@tensorflow/tfjs-core';
 
-/** checkNorm — x is float32 of rank ≥ 1, each vector float32 and as long as its rows, `eps` positive. */
+/** checkNorm — as `checkRows`, and `eps` is positive. */
 export function checkNorm(fn: string, x: Tensor, vectors: { weight?: Tensor; bias?: Tensor }, eps: number): void {
+  checkRows(fn, x, vectors);
+  checkPositive(fn, 'eps', eps);
+}
+
+/** checkRows — x is float32 of rank ≥ 1, each vector float32 and as long as its rows. */
+export function checkRows(fn: string, x: Tensor, vectors: { weight?: Tensor; bias?: Tensor }): void {
   checkDtype(fn, 'x', x, 'float32');
   checkMinRank(fn, 'x', x, 1);
   for (const [name, vector] of Object.entries(vectors)) {
@@ -11,7 +17,6 @@ export function checkNorm(fn: string, x: Tensor, vectors: { weight?: Tensor; bia
     checkRank(fn, name, vector, 1);
     checkLastDim(fn, 'x', x, vector.size);
   }
-  checkPositive(fn, 'eps', eps);
 }
 
 /** checkResidual — float32 of the shape of x. */

@@ -1,5 +1,5 @@
 import { vjp } from '@evenkeel/core-tensor';
-import { layerNorm, rmsNorm } from '@evenkeel/norms';
+import { adaLayerNorm, dynamicTanh, layerNorm, rmsNorm } from '@evenkeel/norms';
 import { expectClose, forEachBackend } from '@evenkeel/testing';
 import { dispose, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { readFileSync } from 'node:fs';
@@ -10,6 +10,16 @@ type Case = { name: string; op: 'layerNorm' | 'rmsNorm'; eps: number; y: Stored;
 
 /** Written by PyTorch; tools/golden/README.md says how. */
 const { cases } = JSON.parse(readFileSync(new URL('./golden/norms.json', import.meta.url), 'utf8')) as { cases: Case[] };
+
+type DynamicOp = (inputs: Record<string, Tensor>, eps: number) => Tensor;
+type DynamicCase = { name: string; op: string; eps: number | null; inputs: Record<string, Stored>; dy: Stored; y: Stored; grads: Record<string, Stored> };
+const { cases: dynamicCases } = JSON.parse(readFileSync(new URL('./golden/dynamicNorms.json', import.meta.url), 'utf8')) as { cases: DynamicCase[] };
+
+const DYNAMIC_OPS: Record<string, DynamicOp> = {
+  adaLayerNorm: ({ x, shift, scale }, eps) => adaLayerNorm(x!, { shift: shift!, scale: scale! }, { eps }),
+  dynamicTanh: ({ x, alpha, weight, bias }) => dynamicTanh(x!, { alpha: alpha!, weight: weight!, bias: bias! }),
+  gemmaRmsNorm: ({ x, weight }, eps) => rmsNorm(x!, { weight: weight! }, { eps, gainOffset: 1 }),
+};
 
 const load = ({ shape, values }: Stored): Tensor => tensor(Float32Array.from(values), shape);
 
@@ -27,5 +37,14 @@ forEachBackend(() => {
     await expectClose(value, Float64Array.from(golden.y.values), { rtol, atol });
     for (const [i, name] of names.entries()) await expectClose(grads[i]!, Float64Array.from(golden[`d${name}`]!.values), { rtol, atol: 4 * atol });
     dispose([inputs as Record<string, Tensor>, dy, value, grads]);
+  });
+
+  it.each(dynamicCases)("$op(x) and its gradients match PyTorch's golden values: $name", async ({ op, eps, inputs, dy, y, grads: expected }) => {
+    const [names, given, weights] = [Object.keys(inputs), Object.fromEntries(Object.entries(inputs).map(([name, each]) => [name, load(each)])), load(dy)];
+    const { value, grads } = vjp(() => DYNAMIC_OPS[op]!(given, eps ?? 0), names.map((name) => given[name]!), weights);
+    expect(names.length).toBeGreaterThan(1);
+    await expectClose(value, Float64Array.from(y.values), { atol: 5e-6 });
+    for (const [i, name] of names.entries()) await expectClose(grads[i]!, Float64Array.from(expected[name]!.values), { atol: 2e-5 });
+    dispose([given, weights, value, grads]);
   });
 });

@@ -1,6 +1,7 @@
-import { initRmsNorm, rmsNorm, rmsNormLayer } from '@evenkeel/norms';
-import { expectClose, expectNoLeak, forEachBackend, randomArray } from '@evenkeel/testing';
-import { dispose, tensor, zeros } from '@tensorflow/tfjs-core';
+import { valueAndGrad } from '@evenkeel/core-tensor';
+import { addRmsNorm, initRmsNorm, rmsNorm, rmsNormLayer } from '@evenkeel/norms';
+import { expectClose, expectNoLeak, forEachBackend, randomArray, randomTensor } from '@evenkeel/testing';
+import { add, dispose, square, sum, tensor, zeros, type Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -29,6 +30,21 @@ forEachBackend(() => {
     await expectClose(z, (await y.data()).map((value) => -value), { rtol: 0, atol: 0 });
     dispose([x, mirrored, y, z]);
   });
+
+  it('rmsNorm(x, { weight }, { gainOffset: 1 }) and addRmsNorm give what a weight greater by 1 gives, gradients included', async () => {
+    const [x, residual, weight] = [randomTensor([3, 17]), randomTensor([3, 17], { seed: 2 }), randomTensor([17], { seed: 3, std: 0.3 })] as [Tensor, Tensor, Tensor];
+    const loss = (gainOffset: 0 | 1) => ({ weight: w }: { weight: Tensor }) => {
+      const { y, sum: total } = addRmsNorm(x, residual, { weight: w }, { gainOffset });
+      return sum(add(add(square(y), square(rmsNorm(x, { weight: w }, { gainOffset }))), total));
+    };
+    const gain = add(weight, 1);
+    const [offset, plain] = [valueAndGrad(loss(1), { weight }), valueAndGrad(loss(0), { weight: gain })];
+    await expectClose(offset.value, plain.value, { rtol: 1e-6 });
+    const [ofLayer, expected] = [rmsNormLayer({ gainOffset: 1 })(17).applyToSum!(x, residual, { weight }), addRmsNorm(x, residual, { weight: gain })];
+    await expectClose(ofLayer.y, expected.y, { rtol: 1e-6 });
+    await expectClose(offset.grads.weight, plain.grads.weight, { rtol: 1e-6 });
+    dispose([x, residual, weight, gain, offset, plain, ofLayer, expected] as never);
+  });
 });
 
 describe('rmsNorm', () => {
@@ -51,5 +67,16 @@ describe('rmsNorm', () => {
     expect(() => initRmsNorm(0)).toThrow('initRmsNorm: dim must be an integer ≥ 1, got 0');
     expect(() => rmsNormLayer({ eps: 0 })).toThrow('rmsNormLayer: eps must be a positive number, got 0');
     dispose(params);
+  });
+
+  it('initRmsNorm(dim, { gainOffset: 1 }) makes a weight of 0; other offsets are refused', async () => {
+    const params = initRmsNorm(2, { gainOffset: 1 });
+    await expectClose(params.weight, [0, 0]);
+    expect(() => initRmsNorm(2, { gainOffset: 2 as never })).toThrow('initRmsNorm: gainOffset must be 0 or 1, got 2');
+    expect(() => rmsNormLayer({ gainOffset: true as never })).toThrow('rmsNormLayer: gainOffset must be 0 or 1, got true');
+    const x = zeros([2, 3]);
+    expect(() => rmsNorm(x, {}, { gainOffset: 0.5 as never })).toThrow('rmsNorm: gainOffset must be 0 or 1, got 0.5');
+    expect(() => addRmsNorm(x, x, {}, { gainOffset: -1 as never })).toThrow('addRmsNorm: gainOffset must be 0 or 1, got -1');
+    dispose([params, x] as never);
   });
 });

@@ -1,11 +1,12 @@
 import type { Reading } from '@evenkeel/core-tensor';
+import type { MonitorFindings } from './explainFailure.ts';
 import type { Metrics } from './metrics.ts';
 import { spreadOf, type Spread } from './spread.ts';
 
 const AVERAGED_LOSSES = 20;
 
 /** History — what of a run's metrics its result is made of. */
-export type History = { losses: number[]; durations: number[]; valLoss: number | undefined; readings: Reading[] };
+export type History = { losses: number[]; durations: number[]; valLoss: number | undefined; readings: Reading[]; found?: MonitorFindings };
 
 /** historyOf — the history that some metrics leave. */
 export function historyOf(metrics: readonly Metrics[]): History {
@@ -25,7 +26,10 @@ export function remember(history: History, metrics: Metrics): void {
     history.valLoss = metrics.valLoss;
     return;
   }
-  if (metrics.kind === 'monitor') return;
+  if (metrics.kind === 'monitor') {
+    if (metrics.findings.length > 0) history.found = metrics;
+    return;
+  }
   history.durations.push(metrics.msPerStep);
   history.losses.push(metrics.loss);
   if (history.losses.length > AVERAGED_LOSSES) history.losses.shift();

@@ -1,6 +1,7 @@
 import { Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, type OptimizerState, type Reading, type Tree } from '@evenkeel/core-tensor';
+import { foldSeed, treeLeaves, type Monitor, type OptimizerState, type Reading, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { saveCheckpoint } from './checkpoints.ts';
+import type { MonitorFindings } from './explainFailure.ts';
 import { remember, type History } from './history.ts';
 import { appendMetrics, type EvalMetrics, type MonitorMetrics, type StepMetrics } from './metrics.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
@@ -20,7 +21,7 @@ export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P
   const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
   const position = { step: from.step, history: from.history, checkpoint: from.checkpoint, damaged: from.damaged };
   let isSaved = from.checkpoint !== undefined;
-  const runner = stepRunner({ ...settings, state: optimizer });
+  const runner = stepRunner({ ...settings, state: optimizer, findingsAbout: (reading) => findingsAbout(settings, reading, position.history) });
   const isDue = (every: number): boolean => position.step % every === 0 || position.step === steps;
   try {
     while (position.step < steps && signal?.aborted !== true) {
@@ -46,9 +47,9 @@ async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, r
   const msPerStep = performance.now() - startedAt;
   const metrics: StepMetrics = {
     kind: 'step', step: step + 1, ...measured,
-    ...(learningRate === undefined ? {} : { learningRate: typeof learningRate === 'function' ? learningRate(step) : learningRate }),
+    ...(learningRate === undefined ? {} : { learningRate: at(learningRate, step) }),
     msPerStep,
-    ...(tokensPerStep === undefined ? {} : { tokensPerSecond: (1000 * tokensPerStep) / msPerStep }),
+    ...(tokensPerStep === undefined ? {} : { tokensPerSecond: (1000 * at(tokensPerStep, step)) / msPerStep }),
   };
   position.step += 1;
   remember(position.history, metrics);
@@ -57,10 +58,23 @@ async function takeStep<P extends Tree<Variable>, B>(settings: Settings<P, B>, r
   if (values !== undefined) await takeReading(settings, { step: metrics.step, ...measured, values }, position);
 }
 
-async function takeReading<P extends Tree<Variable>, B>({ monitor, store, callbacks }: Settings<P, B>, reading: Reading, { history: { readings } }: Position): Promise<void> {
-  const findings = monitor?.judge?.(reading, readings) ?? [];
-  readings.push(reading);
+const at = (value: number | Schedule, step: number): number => (typeof value === 'function' ? value(step) : value);
+
+/** What the monitor says of a step that failed or, if that is nothing, said last. */
+function findingsAbout({ monitor }: { monitor?: Monitor }, reading: Reading, { readings, found }: History): MonitorFindings | undefined {
+  try {
+    const findings = monitor?.judge?.(reading, readings) ?? [];
+    return findings.length > 0 ? { step: reading.step, findings } : found;
+  } catch {
+    return found; // values that are not finite are too much for it; the failure is what to tell
+  }
+}
+
+async function takeReading<P extends Tree<Variable>, B>({ monitor, store, callbacks }: Settings<P, B>, reading: Reading, { history }: Position): Promise<void> {
+  const findings = monitor?.judge?.(reading, history.readings) ?? [];
+  history.readings.push(reading);
   const metrics: MonitorMetrics = { kind: 'monitor', step: reading.step, values: reading.values, findings };
+  remember(history, metrics);
   if (store !== undefined) await appendMetrics(store, metrics);
   await callbacks.onReading?.(metrics);
 }

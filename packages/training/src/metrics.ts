@@ -27,7 +27,7 @@ export const METRICS_PATH = 'metrics.jsonl';
 
 /** appendMetrics — adds a line. */
 export async function appendMetrics(store: RunStore, metrics: Metrics): Promise<void> {
-  await store.appendText(METRICS_PATH, `${JSON.stringify(metrics)}\n`);
+  await store.appendText(METRICS_PATH, `${JSON.stringify(metrics, writable)}\n`);
 }
 
 /**
@@ -55,10 +55,22 @@ export async function cutMetrics(store: RunStore, step: number): Promise<Metrics
 /** Lines that end in a line break: what stands behind the last one was never finished. */
 const completeLines = (text: string): string[] => text.split('\n').slice(0, -1);
 
+const NOT_FINITE = [NaN, Infinity, -Infinity];
+
+/** JSON has no NaN and no infinity, which a monitor may well have read: they are written as texts. */
+const writable = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
+
+/** The same line with its numbers. */
+function readable(metrics: Metrics): Metrics {
+  if (metrics.kind !== 'monitor') return metrics;
+  const numbers = (list: readonly unknown[]): number[] => list.map((value) => NOT_FINITE.find((each) => String(each) === value) ?? (value as number));
+  return { ...metrics, values: Object.fromEntries(Object.entries(metrics.values).map(([name, list]) => [name, numbers(list)])) };
+}
+
 function parseLine(line: string, index: number): Metrics {
   try {
     const value = JSON.parse(line) as Metrics;
-    if (Number.isSafeInteger(value.step) && ['step', 'eval', 'monitor'].includes(value.kind)) return value;
+    if (Number.isSafeInteger(value.step) && ['step', 'eval', 'monitor'].includes(value.kind)) return readable(value);
   } catch {
     // reported below
   }

@@ -1,10 +1,10 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkInteger, checkOneOf, type GradientTransform, type Monitor, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { checkFunction, checkInteger, checkOneOf, type GradientMethod, type GradientTransform, type Monitor, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { lossScaling, type LossScaler } from '@evenkeel/optimizers';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
 import type { EvalMetrics, MonitorMetrics, StepMetrics } from './metrics.ts';
 import type { Resumed } from './resume.ts';
-import type { ModelState, StepContext } from './runStep.ts';
+import type { ModelState, StepContext } from './stepGradient.ts';
 import type { RunStore } from './runStore.ts';
 
 /** TrainCallbacks — called and awaited as things happen; an error thrown by one ends the run. */
@@ -25,6 +25,15 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   /** The batch of a step, counted from 0: a function of the step alone. Tensors in it are freed after the step. */
   batches: (step: number) => B | Promise<B>;
   optimizer: GradientTransform;
+  /** How the gradient is got from the loss: `sam({ rho })` of @evenkeel/optimizers. Default `valueAndGrad`. */
+  gradient?: GradientMethod;
+  /**
+   * Into how many parts each batch is cut, along axis 0 of all its tensors, which must be of one size there. The step's loss and gradient are
+   * the means over the parts, and only the activations of one part are alive at a time. That is the gradient of the whole batch if `loss` is a
+   * mean over rows that count alike; where targets are ignored, each part counts the same however many of its targets do. Each part has a
+   * seed of its own, `gradient` sees one part at a time, and a monitor observes the first part. Default 1.
+   */
+  microBatches?: number;
   /**
    * Untrained values of the model, saved with the parameters and brought up to date after each step:
    * `{ values: model.state.init(params), update: model.state.update }`. They stay the caller's; `loss` gets them as `context.state`.
@@ -50,7 +59,7 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   /** What the metrics report as learning rate; the optimizer has its own. */
   learningRate?: number | Schedule;
   /** For `tokensPerSecond` in the metrics. */
-  tokensPerStep?: number;
+  tokensPerStep?: number | Schedule;
   /**
    * `dynamic`: the loss is multiplied by a factor that adapts, so that small gradients do not become 0 where the device rounds to f16; a
    * step that overflows is done again at half of it. See `lossScaling` of @evenkeel/optimizers. Default: none.
@@ -79,6 +88,8 @@ export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<
   checkInteger('train', 'evalEvery', evalEvery);
   checkInteger('train', 'checkpointEvery', checkpointEvery);
   checkInteger('train', 'keepCheckpoints', keepCheckpoints);
+  if (options.gradient !== undefined) checkFunction('train', 'gradient', options.gradient, 'valueAndGrad or sam({ rho: 0.05 })');
+  checkInteger('train', 'microBatches', options.microBatches ?? 1);
   if (options.monitor !== undefined) checkInteger('train', 'monitor.every', options.monitor.every);
   if (options.lossScale !== undefined) checkOneOf('train', 'lossScale', options.lossScale, ['dynamic']);
   const scaler = options.lossScale === undefined ? undefined : lossScaling(options.optimizer);

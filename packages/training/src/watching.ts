@@ -32,10 +32,11 @@ export function watched(monitor: Monitor): Watched {
   };
 }
 
-/** readValues — the numbers of some tensors, by name. */
-export async function readValues(tensors: Readonly<Record<string, Tensor>>): Promise<Reading['values']> {
+/** readValues — the numbers of what a monitor computed, by name. */
+export async function readValues(monitor: Monitor, tensors: Readonly<Record<string, Tensor>>): Promise<Reading['values']> {
   const read = await Promise.all(Object.entries(tensors).map(async ([name, tensor]) => [name, Array.from(await tensor.data<'float32'>())] as const));
-  return Object.fromEntries(read);
+  const values = Object.fromEntries(read);
+  return monitor.unpack?.(values) ?? values;
 }
 
 /** freeWatched — frees them. */

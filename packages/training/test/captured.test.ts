@@ -36,6 +36,26 @@ forEachBackend(['evenkeel-webgpu'], () => {
       expect(captured.values).toEqual(eager.values);
     });
 
+    it('gives them with micro-batches, each of which draws its own noise', async () => {
+      const halves = { loss, microBatches: 5 };
+      let calls = 0;
+      const captured = await runTiny({ ...halves, loss: (...args) => (calls += 1, loss(...args)) });
+      expect(calls).toBeLessThan(10 * 5);
+      expect(captured.metrics).toEqual((await withoutCapture(() => runTiny(halves))).metrics);
+      expect(captured.metrics).not.toEqual((await runTiny({ loss })).metrics);
+    });
+
+    it('replays the steps of a loss that copies its context, as layers do when they hand their options on', async () => {
+      let calls = 0;
+      const seen: number[] = [];
+      const copying: NonNullable<Parameters<typeof runTiny>[0]>['loss'] = (params, batch, context) => (calls += 1, loss(params, batch, { ...context }));
+      const captured = await runTiny({ loss: copying });
+      expect(calls).toBeLessThan(10);
+      await runTiny({ steps: 3, loss: (params, batch, context) => (seen.push(context.step), loss(params, batch, context)) });
+      expect([...new Set(seen)]).toEqual([0, 1, 2]); // and it can be read, at the price of the capture
+      expect(captured.metrics).toEqual((await runTiny({ loss })).metrics);
+    });
+
     it('goes on from a checkpoint as if nothing had happened', async () => {
       const whole = await runTiny({ loss });
       const store = memoryStore();

@@ -54,6 +54,17 @@ forEachBackend(() => {
     expect(memory().numTensors).toBe(before);
   });
 
+  it('train({ monitor }) keeps what the monitor makes of the numbers it read', async () => {
+    const made = model();
+    const store = memoryStore();
+    const unpack: Monitor['unpack'] = (values) => Object.fromEntries(Object.entries(values).map(([name, [value]]) => [`${name} doubled`, [2 * value!]]));
+    await train({ ...options(made), steps: 1, monitor: { ...monitor, unpack, judge: ({ values }) => [{ kind: 'test', message: Object.keys(values).join() }] }, store });
+    const [reading] = (await readMetrics(store)).filter((each): each is MonitorMetrics => each.kind === 'monitor');
+    expect(reading!.values).toEqual({ 'weight.max doubled': [8], 'update.max doubled': [expect.closeTo(1.2, 5)] });
+    expect(reading!.findings[0]!.message).toBe('weight.max doubled,update.max doubled');
+    dispose([made.params, made.modelState.values] as never);
+  });
+
   it('train({ monitor }) reads what was observed in the steps that are due, and changes nothing', async () => {
     const before = memory().numTensors;
     const [plain, made] = [model(), model()];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readMetrics, renderReport, writeReport, type Metrics, type ReportOptions, type TrainResult } from '@evenkeel/training';
 import { describe, expect, it } from 'vitest';
 import { runTiny } from './helpers.ts';
+import { checkNesting, pathsOf } from './pages.ts';
 
 const result: TrainResult = {
   steps: 40, trainLoss: 1.5, valLoss: 1.75, msPerStep: { median: 62.3456, p10: 58, p90: 67.1 }, peakBytes: 3_500_000,
@@ -19,19 +20,6 @@ const curves = (count: number, loss: (step: number) => number): Metrics[] => Arr
 
 const page = (options: Partial<ReportOptions> = {}): string =>
   renderReport({ title: 'A run', config: { depth: 4 }, metrics: curves(40, (step) => 1 + 3 / step), result, ...options });
-
-/** Every number of a curve's path, two by two. */
-const pathsOf = (html: string): number[][] => [...html.matchAll(/<path class="curve[^"]*" d="([^"]*)"/g)].map(([, d]) => (d as string).match(/-?[\d.]+|NaN/g)!.map(Number));
-
-/** A parser that knows only what our pages use: every element that opens also closes. */
-function checkNesting(html: string): void {
-  const open: string[] = [];
-  for (const [, closing, name, selfClosing] of html.matchAll(/<(\/?)([a-z][a-z0-9]*)\b[^>]*?(\/?)>/g)) {
-    if (closing === '/') expect(open.pop()).toBe(name);
-    else if (selfClosing !== '/' && name !== 'meta') open.push(name as string);
-  }
-  expect(open).toEqual([]);
-}
 
 describe('renderReport(options)', () => {
   it('is one well-nested page that asks nothing of a network and runs no script', () => {

@@ -2,7 +2,7 @@
 // A chunk is every n-th block of 64 keys of one key-value head of one sequence, where n is the number of parts into which heads are cut.
 // The dk and dv of these keys belong to the chunk alone. Each part but the first sums its share of dq apart, and `addParts` adds the
 // shares in order. The cut depends on shapes only, so the result does not depend on the number of threads.
-import { floatArg, intArg, pointerArg } from './args';
+import { intArg, pointerArg } from './args';
 import { gradientsIn, gradTile, loadKeys, TILE_ROW, tileColumns, weightsIn } from './attentionGradTile';
 import { BLOCK, keyAt, outAt, queryAt, STRIP } from './attentionTile';
 import { tileGemm } from './tileGemm';
@@ -10,11 +10,11 @@ import { tileGemm } from './tileGemm';
 /**
  * attentionGrad — one part of one key-value head of one sequence.
  *
- * args as in attentionTile.ts, then 27 dq, 28 dk, 29 dv (laid out as q, k, v), 30 parts per head, 31 dq of the second part (b t h d; the
- * others follow), 32 floats of a part. Chunks: b · kvHeads · parts.
+ * args as in attentionTile.ts, then 32 dq, 33 dk, 34 dv (laid out as q, k, v), 35 parts per head, 36 dq of the second part (b t h d; the
+ * others follow), 37 floats of a part. Chunks: b · kvHeads · parts.
  */
 export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
-  const t = intArg(args, 5), s = intArg(args, 6), kvHeads = intArg(args, 8), d = intArg(args, 9), parts = intArg(args, 30);
+  const t = intArg(args, 5), s = intArg(args, 6), kvHeads = intArg(args, 8), d = intArg(args, 9), parts = intArg(args, 35);
   const group = intArg(args, 7) / kvHeads;
   const part = chunk % parts;
   const kvHead = (chunk / parts) % kvHeads;
@@ -23,15 +23,15 @@ export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
   const dqRow = <usize>(part == 0 ? intArg(args, 13) : intArg(args, 7) * d) << 2;
   for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
     const dq = part == 0
-      ? pointerArg(args, 27) + queryAt(args, batch, head, 0)
-      : pointerArg(args, 31) + ((<usize>(part - 1) * <usize>intArg(args, 32)) << 2) + outAt(args, batch, head, 0);
+      ? pointerArg(args, 32) + queryAt(args, batch, head, 0)
+      : pointerArg(args, 36) + ((<usize>(part - 1) * <usize>intArg(args, 37)) << 2) + outAt(args, batch, head, 0);
     clearRows(dq, t, d, dqRow);
     for (let start = part * BLOCK; start < s; start += parts * BLOCK) {
       loadKeys(args, batch, kvHead, start, scratch);
       for (let first = 0; first < t; first += STRIP) {
         const seen = tileColumns(args, first, start);
         if (seen == 0) continue;
-        gradTile(args, batch, head, first, start, seen, floatArg(args, 10), scratch);
+        gradTile(args, batch, head, first, start, seen, true, scratch);
         addProducts(args, batch, head, first, keyAt(args, batch, kvHead, start), seen, dq + <usize>first * dqRow, dqRow, scratch);
       }
     }
@@ -46,9 +46,9 @@ function addProducts(args: usize, batch: i32, head: i32, first: i32, kvAt: usize
   const kvRow = <usize>intArg(args, 14) << 2;
   const outRow = <usize>(intArg(args, 7) * d) << 2;
   const p = weightsIn(scratch, d), ds = gradientsIn(scratch, d);
-  tileGemm(columns, d, rows, p, 4, TILE_ROW, pointerArg(args, 26) + outAt(args, batch, head, first), outRow, pointerArg(args, 29) + kvAt, kvRow);
+  tileGemm(columns, d, rows, p, 4, TILE_ROW, pointerArg(args, 31) + outAt(args, batch, head, first), outRow, pointerArg(args, 34) + kvAt, kvRow);
   tileGemm(rows, d, columns, ds, TILE_ROW, 4, pointerArg(args, 1) + kvAt, kvRow, dq, dqRow);
-  tileGemm(columns, d, rows, ds, 4, TILE_ROW, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, pointerArg(args, 28) + kvAt, kvRow);
+  tileGemm(columns, d, rows, ds, 4, TILE_ROW, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, pointerArg(args, 33) + kvAt, kvRow);
 }
 
 /** Zeros in dk and dv of one block of keys. */
@@ -56,8 +56,8 @@ function clearKeys(args: usize, batch: i32, kvHead: i32, start: i32): void {
   const rows = min(BLOCK, intArg(args, 6) - start), d = intArg(args, 9);
   const at = keyAt(args, batch, kvHead, start);
   const row = <usize>intArg(args, 14) << 2;
-  clearRows(pointerArg(args, 28) + at, rows, d, row);
-  clearRows(pointerArg(args, 29) + at, rows, d, row);
+  clearRows(pointerArg(args, 33) + at, rows, d, row);
+  clearRows(pointerArg(args, 34) + at, rows, d, row);
 }
 
 function clearRows(x: usize, rows: i32, columns: i32, row: usize): void {

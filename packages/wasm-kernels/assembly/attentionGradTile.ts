@@ -1,9 +1,11 @@
 // One tile of attention's backward pass, recomputed from q, k and lse: what the gradients of q, k and v and that of the bias share.
 //
-// A thread's scratch: keys and values of the tile, each d × 64 and transposed; then p and ds, each 16 × 64; then random bits.
+// A thread's scratch: keys and values of the tile, each d × 64 and transposed; then p and ds, each 16 × 64; then the slopes of the soft cap
+// in one row, and random bits.
 import { floatArg, intArg, pointerArg } from './args';
 import {
-  addTerms, BLOCK, drawRow, exponentials, firstKey, hasDropout, hasTerms, keepRow, keyAt, lastKey, lseAt, outAt, queryAt, seenColumns, STRIP,
+  addTerms, BLOCK, drawRow, exponentials, firstKey, hasBlockMask, hasCap, hasDropout, hasTerms, hideBlocks, isTileKept, keepRow, keyAt, lastKey, lseAt, outAt, queryAt,
+  seenColumns, STRIP,
 } from './attentionTile';
 import { sumLanes } from './exp';
 import { madd, splat } from './simd';
@@ -38,25 +40,29 @@ export function tileColumns(args: usize, first: i32, start: i32): i32 {
   const t = intArg(args, 5), s = intArg(args, 6);
   const rows = min(STRIP, t - first);
   const seen = seenColumns(first + rows - 1, s - t, intArg(args, 12), s, start, min(BLOCK, s - start));
-  return firstKey(first, s - t, intArg(args, 11)) >= start + seen ? 0 : seen;
+  if (seen == 0 || firstKey(first, s - t, intArg(args, 11)) >= start + seen) return 0;
+  return hasBlockMask(args) && !isTileKept(args, first, rows, start, seen) ? 0 : seen;
 }
 
 /**
- * gradTile — p = e^(score − lse), with dropout acting on it, and ds = factor · p ∘ (dp − rowsum(dy ∘ out)) with p before dropout, for at
- * most 16 queries from `first` on and the `columns` loaded keys from `start` on. dp = dy·vᵀ, where dropout has let it through.
+ * gradTile — p = e^(score − lse), with dropout acting on it, and ds = p ∘ (dp − rowsum(dy ∘ out)) with p before dropout, for at most 16
+ * queries from `first` on and the `columns` loaded keys from `start` on. dp = dy·vᵀ, where dropout has let it through. `ofProducts`: ds is
+ * brought from the scores back to the products, by the scale and the slopes of the cap.
  */
-export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: i32, columns: i32, factor: f32, scratch: usize): void {
+export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: i32, columns: i32, ofProducts: bool, scratch: usize): void {
   const t = intArg(args, 5), s = intArg(args, 6), d = intArg(args, 9);
   const left = intArg(args, 11), right = intArg(args, 12);
   const rows = min(STRIP, t - first);
   const qRow = <usize>intArg(args, 13) << 2;
   const outRow = <usize>(intArg(args, 7) * d) << 2;
-  const terms = hasTerms(args), drops = hasDropout(args);
+  const terms = hasTerms(args), drops = hasDropout(args), blocks = hasBlockMask(args);
+  const factor: f32 = ofProducts ? floatArg(args, 10) : 1;
   const scale = terms ? <f32>1 : floatArg(args, 10);
   const p = weightsIn(scratch, d);
   const ds = gradientsIn(scratch, d);
+  const capSlopes = ds + TILE, randoms = capSlopes + TILE_ROW;
   const at = outAt(args, batch, head, first);
-  const dy = pointerArg(args, 26) + at;
+  const dy = pointerArg(args, 31) + at;
   const out = pointerArg(args, 3) + at;
   const lse = pointerArg(args, 4) + lseAt(args, batch, head, first);
   memory.fill(p, 0, 2 * TILE);
@@ -69,12 +75,14 @@ export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: 
     hideOthers(pRow, columns, low, count);
     hideOthers(dsRow, columns, low, count);
     if (count == 0) continue;
-    if (terms) addTerms(args, batch, head, first + i, start, pRow, low, low + count - 1);
+    if (terms) addTerms(args, batch, head, first + i, start, pRow, low, low + count - 1, capSlopes);
+    if (blocks) hideBlocks(args, first + i, start, pRow, low, low + count - 1);
     exponentials(pRow, low, low + count - 1, scale, load<f32>(lse + (<usize>i << 2)));
-    const bits = drops ? drawRow(args, batch, head, first + i, start + low, count, ds + TILE) : 0;
+    const bits = drops ? drawRow(args, batch, head, first + i, start + low, count, randoms) : 0;
     const from = <usize>low << 2;
     if (drops) keepRow(args, dsRow + from, count, bits);
     scoreGradient(pRow + from, dsRow + from, count, factor, dot(dy + <usize>i * outRow, out + <usize>i * outRow, d));
+    if (ofProducts && hasCap(args)) multiply(dsRow + from, capSlopes + from, count);
     if (drops) keepRow(args, pRow + from, count, bits);
   }
 }
@@ -93,6 +101,12 @@ function scoreGradient(p: usize, ds: usize, count: i32, factor: f32, delta: f32)
     v128.store(ds, f32x4.mul(f32x4.mul(factor4, v128.load(p)), f32x4.sub(v128.load(ds), delta4)));
   }
   for (; i < count; i++, p += 4, ds += 4) store<f32>(ds, factor * load<f32>(p) * (load<f32>(ds) - delta));
+}
+
+function multiply(x: usize, y: usize, count: i32): void {
+  let i = 0;
+  for (; i + 4 <= count; i += 4, x += 16, y += 16) v128.store(x, f32x4.mul(v128.load(x), v128.load(y)));
+  for (; i < count; i++, x += 4, y += 4) store<f32>(x, load<f32>(x) * load<f32>(y));
 }
 
 function dot(a: usize, b: usize, count: i32): f32 {

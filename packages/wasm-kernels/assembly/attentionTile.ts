@@ -7,10 +7,12 @@
 //   15 ALiBi slopes (0: none), 16 floats per batch entry of slopes (0: the same for all),
 //   17 bias (0: none), 18 to 21 floats from one batch entry, head, query, key of bias to the next (0: broadcast),
 //   22 dropout's threshold (u32; 0: no dropout), 23 its factor 1 / (1 − rate), 24 key0, 25 key1 (u32),
-//   and in the backward pass: 26 dy (b t h d); from 27 on each kernel's own.
+//   26 soft cap (0: none), 27 block mask (i32; 0: none), 28 queries, 29 keys of one of its blocks, 30 blocks per row of it,
+//   and in the backward pass: 31 dy (b t h d); each kernel's own come next.
 import { floatArg, intArg, pointerArg } from './args';
 import { exp, sumLanes } from './exp';
-import { splat } from './simd';
+import { tanh } from './math';
+import { madd, splat } from './simd';
 import { keepWhere, randomBits } from './threefry';
 
 /** Queries, keys per tile. */
@@ -61,11 +63,17 @@ export function lseAt(args: usize, batch: i32, head: i32, i: i32): usize {
   return <usize>((batch * intArg(args, 7) + head) * intArg(args, 5) + i) << 2;
 }
 
-/** hasTerms — whether scores have a bias or ALiBi's distances added to them. */
+/** hasTerms — whether scores are more than products: capped, or with a bias or ALiBi's distances added to them. */
 // @ts-ignore: decorator
 @inline
 export function hasTerms(args: usize): bool {
-  return pointerArg(args, 15) != 0 || pointerArg(args, 17) != 0;
+  return pointerArg(args, 15) != 0 || pointerArg(args, 17) != 0 || hasCap(args);
+}
+
+// @ts-ignore: decorator
+@inline
+export function hasCap(args: usize): bool {
+  return floatArg(args, 26) != 0;
 }
 
 // @ts-ignore: decorator
@@ -75,18 +83,38 @@ export function hasDropout(args: usize): bool {
 }
 
 /**
- * addTerms — products of query `i` with the keys from `start` on become scores: scale · product − slope · |i + s − t − j| + bias, in
- * columns low … high. Their scale is 1 from then on.
+ * addTerms — products of query `i` with the keys from `start` on become scores: cap(scale · product) − slope · |i + s − t − j| + bias, in
+ * columns low … high. Their scale is 1 from then on. The slopes of the cap go to the columns of `capSlopes`, if there is a cap.
  *
  * Source: ALiBi is Press et al. 2021, arXiv:2108.12409, here with the distance to both sides.
  */
-export function addTerms(args: usize, batch: i32, head: i32, i: i32, start: i32, row: usize, low: i32, high: i32): void {
+export function addTerms(args: usize, batch: i32, head: i32, i: i32, start: i32, row: usize, low: i32, high: i32, capSlopes: usize): void {
+  const scale = floatArg(args, 10), softcap = floatArg(args, 26);
+  if (softcap != 0) capRow(row, capSlopes, low, high, scale / softcap, softcap);
   const slopes = pointerArg(args, 15);
   const slope = slopes == 0 ? <f32>0 : load<f32>(slopes + (<usize>(batch * intArg(args, 16) + head) << 2));
   const position = <f32>(i + intArg(args, 6) - intArg(args, 5) - start);
-  addDistances(row, low, high, floatArg(args, 10), slope, position);
+  addDistances(row, low, high, softcap == 0 ? scale : 1, slope, position);
   const bias = pointerArg(args, 17);
   if (bias != 0) addBias(row, low, high, bias + biasAt(args, batch, head, i, start), intArg(args, 21));
+}
+
+/** Products x become softcap · tanh(factor · x), whose slopes are 1 − tanh². */
+function capRow(row: usize, slopes: usize, low: i32, high: i32, factor: f32, softcap: f32): void {
+  const factor4 = splat(factor), softcap4 = splat(softcap);
+  let j = low;
+  for (; j + 3 <= high; j += 4) {
+    const at = <usize>j << 2;
+    const y = tanh(f32x4.mul(v128.load(row + at), factor4));
+    v128.store(row + at, f32x4.mul(y, softcap4));
+    v128.store(slopes + at, f32x4.sub(splat(1), f32x4.mul(y, y)));
+  }
+  for (; j <= high; j++) {
+    const at = <usize>j << 2;
+    const y = f32x4.extract_lane(tanh(splat(load<f32>(row + at) * factor)), 0);
+    store<f32>(row + at, y * softcap);
+    store<f32>(slopes + at, 1 - y * y);
+  }
 }
 
 function addDistances(row: usize, low: i32, high: i32, scale: f32, slope: f32, position: f32): void {
@@ -122,6 +150,44 @@ export function biasAt(args: usize, batch: i32, head: i32, i: i32, j: i32): usiz
   return (<usize>batch * <usize>intArg(args, 18) + <usize>head * <usize>intArg(args, 19) + <usize>i * <usize>intArg(args, 20) + <usize>j * <usize>intArg(args, 21)) << 2;
 }
 
+// @ts-ignore: decorator
+@inline
+export function hasBlockMask(args: usize): bool {
+  return pointerArg(args, 27) != 0;
+}
+
+/** isTileKept — whether the block mask keeps any block that `rows` queries from `first` on and `columns` keys from `start` on touch. */
+export function isTileKept(args: usize, first: i32, rows: i32, start: i32, columns: i32): bool {
+  const blockQ = intArg(args, 28), blockK = intArg(args, 29);
+  for (let row = first / blockQ; row <= (first + rows - 1) / blockQ; row++) {
+    for (let column = start / blockK; column <= (start + columns - 1) / blockK; column++) if (isKept(args, row, column)) return true;
+  }
+  return false;
+}
+
+// @ts-ignore: decorator
+@inline
+function isKept(args: usize, row: i32, column: i32): bool {
+  return load<i32>(pointerArg(args, 27) + (<usize>(row * intArg(args, 30) + column) << 2)) != 0;
+}
+
+/**
+ * hideBlocks — −Infinity for the scores of query `i` in columns low … high (keys from `start` on) that the block mask leaves out.
+ * Returns whether any are left.
+ */
+export function hideBlocks(args: usize, i: i32, start: i32, row: usize, low: i32, high: i32): bool {
+  const blockK = intArg(args, 29), blockRow = i / intArg(args, 28);
+  let sees = false;
+  for (let j = low; j <= high;) {
+    const block = (start + j) / blockK;
+    const end = min(high + 1, (block + 1) * blockK - start);
+    if (isKept(args, blockRow, block)) sees = true;
+    else for (let hidden = j; hidden < end; hidden++) store<f32>(row + (<usize>hidden << 2), -Infinity);
+    j = end;
+  }
+  return sees;
+}
+
 /** drawRow — the random bits of query `i` and `count` keys from `key` on: those of their elements of `b h t s`. Returns where they start. */
 export function drawRow(args: usize, batch: i32, head: i32, i: i32, key: i32, count: i32, to: usize): usize {
   const row = <u64>(batch * intArg(args, 7) + head) * <u64>intArg(args, 5) + <u64>i;
@@ -152,6 +218,38 @@ export function exponentials(row: usize, low: i32, high: i32, scale: f32, shift:
     store<f32>(at, p);
     sum += p;
   }
+  return sum;
+}
+
+/** Below it e^x is 0. */
+const LOWEST: f32 = -88;
+
+/** exponentialsAndMoment — the same, bit by bit, and adds Σ e^x·x, where x = scale·score − shift, to the number at `moment`. */
+export function exponentialsAndMoment(row: usize, low: i32, high: i32, scale: f32, shift: f32, moment: usize): f32 {
+  const scale4 = splat(scale);
+  const shift4 = splat(shift);
+  let total = splat(0);
+  let weighted = splat(0);
+  let j = low;
+  for (; j + 3 <= high; j += 4) {
+    const at = row + (<usize>j << 2);
+    const x = f32x4.sub(f32x4.mul(v128.load(at), scale4), shift4);
+    const p = exp(x);
+    v128.store(at, p);
+    total = f32x4.add(total, p);
+    weighted = madd(p, f32x4.pmax(splat(LOWEST), x), weighted); // 0 times −Infinity would be NaN
+  }
+  let sum = sumLanes(total);
+  let weightedSum = sumLanes(weighted);
+  for (; j <= high; j++) {
+    const at = row + (<usize>j << 2);
+    const x = load<f32>(at) * scale - shift;
+    const p = f32x4.extract_lane(exp(splat(x)), 0);
+    store<f32>(at, p);
+    sum += p;
+    weightedSum += p * max(LOWEST, x);
+  }
+  store<f32>(moment, load<f32>(moment) + weightedSum);
   return sum;
 }
 

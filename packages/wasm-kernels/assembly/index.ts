@@ -25,3 +25,4 @@ export { copyBlocks, fill, transpose } from './move';
 export { copyStrided } from './strided';
 export { compare, select, truthsToFloats } from './logical';
 export { dropout } from './dropout';
+export { innerProducts, scaledWithoutOuter } from './spectral';

@@ -8,6 +8,7 @@ import { kernelClock, type KernelClock, type KernelTime } from '../kernelClock.t
 import { optimizerFor } from '../optimizer.ts';
 import type { Io } from '../output.ts';
 import { parameterCount, round, spreadOf, type Spread } from '../statistics.ts';
+import { PLAIN } from '../techniques.ts';
 
 export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number; readonly profile?: boolean; readonly precision?: Precision };
 
@@ -49,7 +50,7 @@ export async function benchGptStep({ device: name, steps, threads, profile = fal
 }
 
 async function timeSteps(model: Gpt, params: Params & GptParams, steps: number, clock: KernelClock | undefined): Promise<number[]> {
-  const settings = { steps: WARM_UP + steps, learningRate: 1e-3, warmup: 0, schedule: 'constant', weightDecay: 0.1, clip: 1 } as const;
+  const settings = { ...PLAIN, steps: WARM_UP + steps, learningRate: 1e-3, warmup: 0, schedule: 'constant', weightDecay: 0.1, clip: 1 } as const;
   const { optimizer } = optimizerFor(settings, model.specs);
   const state = optimizer.init(params);
   const step = captureStep((inputs: Batch, { seed }: { seed: number | StepNumber }) => {

@@ -2,13 +2,14 @@ import { dispose } from '@tensorflow/tfjs-core';
 import { readJsonFile } from '@evenkeel/checkpoint';
 import { ConfigError } from '@evenkeel/core-tensor';
 import { readText, type Batch } from '@evenkeel/data';
-import { loadGpt, type GptConfig } from '@evenkeel/models-gpt';
+import type { GptConfig } from '@evenkeel/models-gpt';
 import { checkCheckpointDirectory, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { evaluationBatches, meanLossOf } from '../evaluation.ts';
 import { formatCount } from '../format.ts';
 import type { Io } from '../output.ts';
+import { loadModel } from '../savedModel.ts';
 
 export type EvalOptions = {
   readonly checkpoint: string;
@@ -43,7 +44,7 @@ export async function evaluateCheckpoint(options: EvalOptions, io: Io): Promise<
   checkCheckpointDirectory(checkpoint);
   const { ids, batches } = data === undefined ? await idsFromJson(tokens as string, options) : await idsFromText(data, options);
   const device = await openDevice(options.device);
-  const { model, params } = await loadGpt(checkpoint);
+  const { model, params } = await loadModel(checkpoint);
   try {
     checkIds(ids, model.config.vocabSize, data ?? tokens as string);
     announceDevice(device, options.device, io.line);

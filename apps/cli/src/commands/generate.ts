@@ -1,11 +1,12 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import type { Tokenizer } from '@evenkeel/data';
-import { generate, loadGpt } from '@evenkeel/models-gpt';
+import { generate } from '@evenkeel/models-gpt';
 import { checkCheckpointDirectory, endOfText, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { printable } from '../format.ts';
 import type { Io } from '../output.ts';
+import { loadModel } from '../savedModel.ts';
 import { round } from '../statistics.ts';
 
 export type GenerateOptions = {
@@ -37,7 +38,7 @@ export async function generateText(options: GenerateOptions, io: Io): Promise<Ge
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0) throw new UsageError('--prompt must hold at least one token, got a text that the tokenizer drops');
   const device = await openDevice(options.device);
-  const { model, params } = await loadGpt(checkpoint);
+  const { model, params } = await loadModel(checkpoint);
   try {
     announceDevice(device, options.device, io.note);
     const stopToken = await endOfText(checkpoint, model.config.vocabSize);

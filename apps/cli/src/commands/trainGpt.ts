@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { dispose } from '@tensorflow/tfjs-core';
-import { foldSeed, type Device, type Params } from '@evenkeel/core-tensor';
-import { gpt, type Gpt, type GptParams } from '@evenkeel/models-gpt';
+import type { Device } from '@evenkeel/core-tensor';
 import type { TrainResult } from '@evenkeel/training';
 import { announceDevice, openDevice, peakMemory, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import type { MeanLoss } from '../evaluation.ts';
 import { formatBytes, formatCount, wrap } from '../format.ts';
+import { freshModel } from '../freshModel.ts';
 import { checkMemory } from '../memoryNeed.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM, shellWord } from '../programName.ts';
@@ -16,6 +16,7 @@ import { readRecord, writeRecord, type RunRecord } from '../runRecord.ts';
 import { newSettings, resumedSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { drawSample } from '../sample.ts';
 import { parameterCount, round, type Spread } from '../statistics.ts';
+import { techniquesInWords } from '../techniques.ts';
 import { finalLoss, runTraining, writeRunReport, type TrainingRun } from '../trainingRun.ts';
 
 export type TrainGptOptions = TrainGptFlags & { readonly out?: string; readonly resume?: boolean; readonly device: DeviceName };
@@ -55,7 +56,7 @@ export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainG
     conclude(result, { final, sample }, io);
     return result;
   } finally {
-    dispose(run.params as never);
+    dispose([run.params, run.state] as never);
     run.data.close();
   }
 }
@@ -69,11 +70,11 @@ async function beginRun(options: TrainGptOptions): Promise<TrainingRun> {
     checkMemory(settings, settings.vocabSize ?? 1, device.name);
     const vocabSize = await prepareRunData(settings, workshop);
     checkMemory(settings, vocabSize, device.name);
-    const model = makeModel(settings, vocabSize);
+    const model = freshModel(settings, vocabSize);
     await writeRecord(workshop, recordOf(settings, vocabSize, device));
     return { device, ...model };
   });
-  return { directory, settings, data: await openRunData(settings, directory), ...prepared };
+  return { directory, data: await openRunData(settings, directory), ...prepared };
 }
 
 async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
@@ -85,16 +86,11 @@ async function openRun(options: TrainGptOptions): Promise<TrainingRun> {
   checkMemory(settings, record.vocabSize, device.name);
   const data = await openRunData(settings, directory);
   const accepted = (): Promise<void> => writeRecord(directory, recordOf(settings, data.vocabSize, device));
-  return { directory, settings, data, device, accepted, ...makeModel(settings, data.vocabSize) };
+  return { directory, data, device, accepted, ...freshModel(settings, data.vocabSize) };
 }
 
 function recordOf(settings: RunSettings, vocabSize: number, { name }: Device): RunRecord {
   return { format: 1, command: 'train gpt', device: name, vocabSize, settings };
-}
-
-function makeModel({ depth, dim, numHeads, context, dropout, seed }: RunSettings, vocabSize: number): { model: Gpt; params: Params & GptParams } {
-  const model = gpt({ vocabSize, contextLength: context, depth, dim, numHeads, dropout });
-  return { model, params: model.init({ seed: foldSeed(seed, 'init') }) };
 }
 
 function describe({ directory, settings, data, params }: TrainingRun, io: Io): void {
@@ -103,6 +99,8 @@ function describe({ directory, settings, data, params }: TrainingRun, io: Io): v
   row('data', data.name);
   row('', `${formatCount(data.train.length)} tokens to train, ${formatCount(data.val.length)} to validate, vocabulary ${formatCount(data.vocabSize)}`);
   row('model', `${formatCount(parameterCount(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, context ${context}`);
+  const techniques = techniquesInWords(settings);
+  if (techniques !== '') row('with', techniques);
   row('run', `${directory}: ${formatCount(steps)} step${steps === 1 ? '' : 's'} of ${batchSize} × ${context} tokens`);
 }
 

@@ -4,7 +4,7 @@ import type { Tile } from './tile.ts';
 import { blockRows } from './tile.ts';
 import type { Variant } from './variant.ts';
 
-/** What kernels are told: `AttentionAttrs`, those of single kernels, and numbers of the tile instead of the chosen ones, for tests and tuning. */
+/** What kernels are told: `AttentionAttrs`, those of single kernels, and numbers of the tile instead of the chosen ones, for tests. */
 export type KernelAttrs = {
   readonly scale: number; readonly causal: boolean; readonly windowLeft: number; readonly windowRight: number;
   readonly dropout?: number; readonly seed?: number | StepNumber;
@@ -66,7 +66,7 @@ export function smallTensors({ cuSeqlens, blockMask, alibiSlopes }: AttentionCal
 }
 
 /** variantOf — what is baked into the program for a call. `sides` are the rows of a tile along queries and along keys. */
-export function variantOf(call: AttentionCall, tile: Tile, { statistics = false, isOverQueries = false } = {}): Variant {
+export function variantOf(call: AttentionCall, tile: Tile, { statistics = 'none', isOverQueries = false }: { statistics?: Variant['statistics']; isOverQueries?: boolean } = {}): Variant {
   const { d, alibiSlopes, bias, blockMask, isVarlen, isPacked, attrs } = call;
   const [alongQueries, alongKeys] = isOverQueries ? [tile.keys, blockRows(tile)] : [blockRows(tile), tile.keys];
   const isAligned = (attrs.blockQ ?? 1) % alongQueries === 0 && (attrs.blockK ?? 1) % alongKeys === 0;

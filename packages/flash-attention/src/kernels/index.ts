@@ -1,74 +1,86 @@
 import { toHalf, type GpuBackend, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { backwardKeyValueProgram } from './backwardKeyValue.ts';
-import { backwardQueryProgram } from './backwardQuery.ts';
-import { biasGradProgram } from './biasGrad.ts';
 import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCall } from './call.ts';
 import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
-import { forwardProgram } from './forward.ts';
-import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
+import { launch } from './launch.ts';
+import { tileFor } from './tuned.ts';
+import type { Variant } from './variant.ts';
 
 const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad };
 
 /**
  * plainKernels, packedKernels, varlenKernels, generalKernels — exact attention in memory linear in the lengths, on WebGPU, in WGSL.
  *
- *     evenkeel/attention, attentionPacked, attentionVarlen              → [out, lse]
- *     evenkeel/attentionGeneral                                         → [out, lse, rowMax, entropy]
- *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad → [dq, dk, dv]
- *     evenkeel/attentionPackedGrad                                      → [dqkv]
- *     evenkeel/attentionBiasGrad                                        → dbias
+ *     evenkeel/attention, attentionPacked, attentionGeneral, attentionVarlen → [out, lse]
+ *     evenkeel/attentionStats, attentionPackedStats, attentionGeneralStats   → [out, lse, rowMax, entropy]
+ *     evenkeel/attentionGrad, attentionGeneralGrad, attentionVarlenGrad      → [dq, dk, dv]
+ *     evenkeel/attentionPackedGrad                                           → [dqkv]
+ *     evenkeel/attentionBiasGrad                                             → dbias
  *
  * Inputs q `b t h d`, k and v `b s g d` (varlen: `n h d`, `m g d`), or qkv `b t (h+2g)·d`; alibiSlopes?, bias?, blockMask?, cuSeqlensQ and
  * cuSeqlensK; for gradients out, lse and dy. Heads have at most 256 channels. Rows of varlen tensors that belong to no sequence are 0, their
  * lse +Infinity; no sequence may be longer than maxSeqlenQ and maxSeqlenK say. With precision f16 q, k, v and dy are rounded to f16, and all
  * is computed from them in f32. Results do not depend on how the device schedules the work.
  */
-export const plainKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad];
-export const packedKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad];
+export const plainKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attention', run: attention }, { name: 'evenkeel/attentionStats', run: attentionStats }, { name: 'evenkeel/attentionGrad', run: attentionGrad }, biasGrad,
+];
+export const packedKernels: readonly GpuKernel[] = [
+  { name: 'evenkeel/attentionPacked', run: attention }, { name: 'evenkeel/attentionPackedStats', run: attentionStats },
+  { name: 'evenkeel/attentionPackedGrad', run: attentionGrad }, biasGrad,
+];
 export const varlenKernels: readonly GpuKernel[] = [{ name: 'evenkeel/attentionVarlen', run: attention }, { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad }];
 export const generalKernels: readonly GpuKernel[] = [
-  { name: 'evenkeel/attentionGeneral', run: (call) => attention(call, true) }, { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
+  { name: 'evenkeel/attentionGeneral', run: attention }, { name: 'evenkeel/attentionGeneralStats', run: attentionStats },
+  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad }, biasGrad,
 ];
 
-function attention(kernelCall: GpuKernelCall, statistics = false): TensorInfo[] {
+function attention(kernelCall: GpuKernelCall): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
-  const { b, t, heads, d, queries, q, bias, isVarlen, isPacked } = call;
-  const tile = tileFor('forward', call, t, backend);
-  const out = backend.allocate(isPacked ? [b, t, heads, d] : q.shape);
-  const shape = isVarlen ? [heads, queries] : [b, heads, t];
-  const lse = backend.allocate(shape);
-  const written = statistics ? backend.temporary([3, ...shape]) : lse;
-  const { extra, places } = packExtra(backend, smallTensors(call));
-  backend.dispatch(forwardProgram(variantOf(call, tile, { statistics })), {
-    tensors: { ...factors(backend, call), out, lse: written, ...(bias && { bias }), ...(extra && { extra }) },
-    uniforms: uniformsOf(call, places), groups: [Math.ceil(t / blockRows(tile)), heads, b],
-  });
+  const { b, t, heads, queries, isVarlen } = call;
+  const [out, lse] = [backend.allocate(outShape(call)), backend.allocate(isVarlen ? [heads, queries] : [b, heads, t])];
+  forward(kernelCall, call, 'none', { out, lse });
   if (isVarlen) clearUnused(backend, call, [{ y: out, value: 0 }, { y: lse, value: Infinity, isLse: true }]);
-  if (!statistics) return [out, lse];
-  const [rowMax, entropy] = [backend.allocate(shape), backend.allocate(shape)];
-  const count = queries * heads;
-  backend.dispatch(splitStatistics, { tensors: { x: written, lse, rowMax, entropy }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
+  return [out, lse];
+}
+
+function attentionStats(kernelCall: GpuKernelCall): TensorInfo[] {
+  const { backend } = kernelCall;
+  const call = readCall(kernelCall);
+  const { b, t, heads, bias } = call;
+  const shape = [b, heads, t];
+  const [out, lse, rowMax, entropy] = [backend.allocate(outShape(call)), backend.allocate(shape), backend.allocate(shape), backend.allocate(shape)];
+  if (bias === undefined || smallTensors(call).length === 0) {
+    forward(kernelCall, call, 'apart', { out, lse, rowMax, entropy });
+  } else { // one binding is left for all three
+    const joined = backend.temporary([3, ...shape]);
+    forward(kernelCall, call, 'joined', { out, lse: joined });
+    const count = b * heads * t;
+    backend.dispatch(splitStatistics, { tensors: { x: joined, lse, rowMax, entropy }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
+  }
   return [out, lse, rowMax, entropy];
+}
+
+const outShape = ({ b, t, heads, d, q, isPacked }: AttentionCall): readonly number[] => (isPacked ? [b, t, heads, d] : q.shape);
+
+/** Writes the results of the forward pass to `results`, by the names of its bindings. */
+function forward({ backend }: GpuKernelCall, call: AttentionCall, statistics: Variant['statistics'], results: Record<string, TensorInfo>): void {
+  const { extra, places } = packExtra(backend, smallTensors(call));
+  launch(backend, 'forward', call, tileFor(backend, 'forward', call), {
+    tensors: { ...factors(backend, call), ...results, ...(extra && { extra }) }, uniforms: uniformsOf(call, places), statistics,
+  });
 }
 
 function attentionGrad(kernelCall: GpuKernelCall): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
-  const { b, t, s, heads, kvHeads, q, k, v, bias, isVarlen, isPacked } = call;
-  const { extra, uniforms, ...read } = prepare(kernelCall, call);
+  const { q, k, v, isVarlen, isPacked } = call;
+  const { uniforms, ...tensors } = prepare(kernelCall, call);
   const dq = backend.allocate(q.shape);
   const [dk, dv] = isPacked ? [dq, dq] : [backend.allocate(k.shape), backend.allocate(v.shape)];
-  const tensors = { ...read, extra, ...(bias && { bias }) };
-  const queryTile = tileFor('query', call, t, backend);
-  backend.dispatch(backwardQueryProgram(variantOf(call, queryTile)), {
-    tensors: { ...tensors, dq }, uniforms, groups: [Math.ceil(t / blockRows(queryTile)), heads, b],
-  });
-  const keyTile = tileFor('keyValue', call, s, backend);
-  backend.dispatch(backwardKeyValueProgram(variantOf(call, keyTile, { isOverQueries: true })), {
-    tensors: { ...tensors, dk, ...(!isPacked && { dv }) }, uniforms, groups: [Math.ceil(s / blockRows(keyTile)), kvHeads, b],
-  });
+  launch(backend, 'query', call, tileFor(backend, 'query', call), { tensors: { ...tensors, dq }, uniforms });
+  launch(backend, 'keyValue', call, tileFor(backend, 'keyValue', call), { tensors: { ...tensors, dk, ...(!isPacked && { dv }) }, uniforms });
   if (isVarlen) clearUnused(backend, call, [{ y: dq, value: 0 }, { y: dk, value: 0, isKeys: true }, { y: dv, value: 0, isKeys: true }]);
   return isPacked ? [dq] : [dq, dk, dv];
 }
@@ -77,26 +89,15 @@ function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
   const bias = given(kernelCall, 'bias');
-  const { t, s } = call;
   const dbias = backend.allocate(bias.shape);
   if (bias.shape[3] === 1) { // each query's gradients of scores add up to 0
     const count = bias.shape.reduce((total, size) => total * size, 1);
     backend.dispatch(clearAll, { tensors: { y: dbias }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
     return dbias;
   }
-  const { extra, uniforms, ...read } = prepare(kernelCall, call);
-  const tile = { ...tileFor('bias', call, t, backend), rows: 1 };
-  const variant = variantOf(call, tile);
-  const [sequences, heads] = bias.shape as [number, number];
-  backend.dispatch(biasGradProgram(variant), {
-    tensors: { ...read, extra, bias, dbias }, uniforms,
-    groups: [Math.ceil(s / tile.keys), variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
-  });
+  const { uniforms, ...tensors } = prepare(kernelCall, call);
+  launch(backend, 'bias', call, tileFor(backend, 'bias', call), { tensors: { ...tensors, dbias }, uniforms });
   return dbias;
-}
-
-function tileFor(pass: Pass, { d, attrs }: AttentionCall, length: number, backend: GpuBackend): Tile {
-  return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
 }
 
 type Factors = { readonly q: TensorInfo; readonly k: TensorInfo; readonly v: TensorInfo };

@@ -15,8 +15,8 @@ export type Variant = {
   /** `tiles`: a tile of the program lies within one block of the mask; `elements`: blocks end within tiles. */
   readonly mask: 'none' | 'tiles' | 'elements';
   readonly varlen: boolean;
-  /** Forward: whether the row maximum and the entropy are made as well. */
-  readonly statistics: boolean;
+  /** Forward: whether the row maximum and the entropy are made as well, and written each to a binding of its own or after lse. */
+  readonly statistics: 'none' | 'apart' | 'joined';
   /** Backward: whether dk and dv lie in one tensor. */
   readonly packed: boolean;
   /** Bias: whether it has a row for each query. */

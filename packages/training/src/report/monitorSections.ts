@@ -2,21 +2,42 @@ import { max, mean } from 'd3-array';
 import type { Finding } from '@evenkeel/core-tensor';
 import type { MonitorMetrics } from '../metrics.ts';
 import type { Axis, LineChart, Series } from './chartTypes.ts';
+import type { Point } from './curves.ts';
 import { counted } from './format.ts';
 import type { PageSection } from './renderPage.ts';
 
-/** How a quantity is shown: several numbers of one reading, such as one per head, become one by `of`. */
-type Look = { readonly matches: RegExp; readonly title: string; readonly y: Axis; readonly of?: (values: readonly number[]) => number };
+/** How a quantity is shown. */
+type Look = {
+  /** Names of its values. */
+  readonly matches: RegExp;
+  readonly title: string;
+  readonly y: Axis;
+  /** Several numbers of one curve and one reading, such as those of the heads or of a block's parameters, become one. Default: their mean. */
+  readonly of?: (values: readonly number[]) => number;
+  /** Where the numbers of a reading mean different things: their names, each for a curve of its own. */
+  readonly parts?: readonly string[];
+  /** A card of its own, over the whole width, with this below the chart. */
+  readonly note?: string;
+  /** A value that means something, shown where the curves come near it. */
+  readonly reference?: { readonly at: number; readonly from: number; readonly label: string };
+};
 
 const LOOKS: readonly Look[] = [
-  { matches: /entropy/i, title: 'Attention entropy', y: { label: 'mean over heads', unit: 'nats', fromZero: true } },
-  { matches: /rowMax|maxLogit|logitMax/i, title: 'Largest attention logit', y: { label: 'largest of all heads', scale: 'log' }, of: (values) => max(values) ?? NaN },
-  { matches: /logZ|logPartition|lse/i, title: 'Log-partition of the output', y: { label: 'log Σ exp(logit)', unit: 'nats' } },
-  { matches: /rms/i, title: 'Root mean square', y: { label: 'RMS', scale: 'auto' } },
+  {
+    matches: /\.entropy$/, title: 'Attention entropy', y: { label: 'mean over heads', fromZero: true },
+    note: 'By @evenkeel/diagnostics as a share of what it could be: 1 where a query looks at all tokens alike, 0 where it looks at one.',
+  },
+  {
+    matches: /\.(maxLogit|rowMax)$/, title: 'Largest attention logit', y: { label: 'largest of all heads', scale: 'log' }, of: (values) => max(values) ?? NaN,
+    note: 'The largest score before the softmax. Steady growth comes before attention collapses.', reference: { at: 1e4, from: 1e3, label: 'training usually breaks down' },
+  },
+  { matches: /logPartition$/, title: 'Log-partition of the output', y: { label: 'ln Σ exp(logit)' }, parts: ['mean', 'largest'] },
+  { matches: /(^|\.)(attn|mlp)\.out\.rms$/, title: 'What the branches add', y: { label: 'root mean square', scale: 'auto' } },
+  { matches: /^embedding\.rms$|(^|\.)out\.rms$/, title: 'Residual stream', y: { label: 'root mean square', scale: 'auto' } },
+  { matches: /\.gradientRms$/, title: 'Gradients', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
+  { matches: /\.updateRms$/, title: 'Updates', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
+  { matches: /\.rms$/, title: 'Parameters', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
 ];
-
-/** The quantities that say most about a run's stability; they come first, over the whole width. */
-const IMPORTANT = ['Attention entropy', 'Largest attention logit'];
 
 /** findingsSection — what a monitor found, in its words: each kind of finding at each place once, with the steps it was there. */
 export function findingsSection(readings: readonly MonitorMetrics[]): PageSection[] {
@@ -32,6 +53,7 @@ export function findingsSection(readings: readonly MonitorMetrics[]): PageSectio
   const heading = 'What the monitor found';
   if (found.size === 0) return [{ heading, badge: { text: 'nothing unusual', tone: 'good' }, text: `Nothing unusual in ${counted(readings.length, 'reading')}.` }];
   const list = [...found.values()].map(({ first, last, count, finding }) => {
+    if (count === 1 && finding.message.includes(`step ${first}`)) return { text: finding.message, tone: 'warning' as const };
     const when = count === 1 ? `at step ${first.toLocaleString('en')}` : `in ${count.toLocaleString('en')} readings from step ${first.toLocaleString('en')} to ${last.toLocaleString('en')}`;
     return { text: `${finding.message} (${when})`, tone: 'warning' as const };
   });
@@ -39,41 +61,52 @@ export function findingsSection(readings: readonly MonitorMetrics[]): PageSectio
 }
 
 /**
- * monitorSections — a monitor's values as charts over the steps. Values whose names differ only in the block, `blocks.3.attn.entropy`,
- * are the curves of one chart, ordered from the first block to the last.
+ * monitorSections — a monitor's values as charts over the steps, with one curve for each block, from the first to the last. Known values
+ * (those of @evenkeel/diagnostics) have titles and axes of their own; others a chart for each name, the block left out of it.
  */
 export function monitorSections(readings: readonly MonitorMetrics[]): PageSection[] {
-  const charts = [...groupsOf(readings)].map(([name, members]) => chartOf(name, members, readings));
-  const isImportant = ({ title }: LineChart): boolean => IMPORTANT.some((each) => title.startsWith(each));
-  const others = charts.filter((chart) => !isImportant(chart));
-  return [
-    ...IMPORTANT.flatMap((each) => charts.filter(({ title }) => title.startsWith(each))).map((chart) => ({ heading: chart.title, charts: [chart] })),
-    ...(others.length === 0 ? [] : [{ heading: 'Other measurements', charts: others }]),
-  ];
+  const groups = groupsOf(readings);
+  const main = groups.filter(({ look }) => look.note !== undefined).map((group) => ({ heading: group.look.title, charts: [chartOf(group, readings)], note: group.look.note }));
+  const others = groups.filter(({ look }) => look.note === undefined).map((group) => chartOf(group, readings));
+  return [...main, ...(others.length === 0 ? [] : [{ heading: 'Other measurements', charts: others }])];
 }
 
-type Member = { readonly name: string; readonly label: string; readonly block: number };
+/** The values of one chart: their names, by the curve that they belong to. */
+type Group = { readonly look: Look; readonly curves: Map<string, string[]> };
 
-/** Names by what they measure: the name without its block. */
-function groupsOf(readings: readonly MonitorMetrics[]): Map<string, Member[]> {
-  const groups = new Map<string, Member[]>();
+/** In the order of LOOKS, then of the names. */
+function groupsOf(readings: readonly MonitorMetrics[]): Group[] {
+  const groups = new Map<string, Group>(LOOKS.map((look) => [look.title, { look, curves: new Map() }]));
   for (const name of new Set(readings.flatMap(({ values }) => Object.keys(values)))) {
-    const [, before, block, after] = /^(.*?)\bblocks\.(\d+)\.?(.*)$/.exec(name) ?? [];
-    const key = block === undefined ? name : `${before}${after}`;
-    const members = groups.get(key) ?? [];
-    groups.set(key, [...members, { name, label: block === undefined ? name : `block ${block}`, block: Number(block ?? -1) }]);
+    const [, before = '', block, after = name] = /^(.*?)\bblocks\.(\d+)\.?(.*)$/.exec(name) ?? [];
+    const look = LOOKS.find(({ matches }) => matches.test(name)) ?? { matches: /^/, title: `${before}${after}`, y: { label: 'value', scale: 'auto' } };
+    const group = groups.get(look.title) ?? { look, curves: new Map<string, string[]>() };
+    groups.set(look.title, group);
+    const curve = block !== undefined ? `block ${block}` : name === 'embedding.rms' ? 'embedding' : 'outside the blocks';
+    group.curves.set(curve, [...group.curves.get(curve) ?? [], name]);
   }
-  for (const members of groups.values()) members.sort((a, b) => a.block - b.block);
-  return groups;
+  return [...groups.values()].filter(({ curves }) => curves.size > 0);
 }
 
-function chartOf(group: string, members: readonly Member[], readings: readonly MonitorMetrics[]): LineChart {
-  const look = LOOKS.find(({ matches }) => matches.test(group));
-  const reduce = look?.of ?? ((values: readonly number[]) => mean(values) ?? NaN);
-  const series = members.map(({ name, label }): Series => ({
-    name: label,
-    points: readings.flatMap(({ step, values }) => (values[name] === undefined ? [] : [[step, reduce(values[name])] as const])),
-  }));
-  const title = look === undefined ? group : IMPORTANT.includes(look.title) ? look.title : `${look.title} of ${group}`;
-  return { title, x: { label: 'step' }, y: look?.y ?? { label: group, scale: 'auto' }, series, colors: members.length > 1 ? 'ordered' : 'categories' };
+function chartOf({ look, curves }: Group, readings: readonly MonitorMetrics[]): LineChart {
+  const { title, y, parts, reference } = look;
+  const series = parts === undefined ? seriesByBlock(look, curves, readings) : parts.map((name, i): Series => ({ name, style: i === 0 ? 'line' : 'dashed', points: pointsOf(readings, [...curves.values()].flat(), (values) => values[i] ?? NaN) }));
+  const isNear = reference !== undefined && series.some(({ points }) => points.some(([, value]) => value > reference.from));
+  return {
+    title, x: { label: 'step' }, y, series, colors: parts === undefined && series.length > 1 ? 'ordered' : 'categories',
+    ...(isNear && { references: [{ axis: 'y', at: reference.at, label: reference.label }] }),
+  };
+}
+
+function seriesByBlock({ of = (values) => mean(values) ?? NaN }: Look, curves: Group['curves'], readings: readonly MonitorMetrics[]): Series[] {
+  const place = (name: string): number => (name.startsWith('block ') ? Number(name.slice(6)) : -1);
+  return [...curves].sort(([a], [b]) => place(a) - place(b)).map(([name, names]) => ({ name, points: pointsOf(readings, names, of) }));
+}
+
+/** One point for each reading that has one of the values. */
+function pointsOf(readings: readonly MonitorMetrics[], names: readonly string[], of: (values: readonly number[]) => number): Point[] {
+  return readings.flatMap(({ step, values }) => {
+    const numbers = names.flatMap((name) => values[name] ?? []);
+    return numbers.length === 0 ? [] : [[step, numbers.some(Number.isNaN) ? NaN : of(numbers)] as const];
+  });
 }

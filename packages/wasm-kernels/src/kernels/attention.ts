@@ -1,18 +1,24 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { dropoutNumbers } from './dropout.ts';
-import { floats, optionalFloats, type KernelCall, type WasmKernel } from './kernel.ts';
+import { floats, optionalFloats, optionalIntegers, type KernelCall, type WasmKernel } from './kernel.ts';
 
 /**
- * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k
- * and v in one tensor `qkv: b t (h+2g)·d` `evenkeel/attentionPacked` → [out, lse], `evenkeel/attentionPackedGrad` → dqkv.
- * `evenkeel/attentionBiasGrad` gives the gradient of the bias for both.
+ * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionStats` → [out, lse, rowMax, entropy],
+ * `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k and v in one tensor `qkv: b t (h+2g)·d` likewise `evenkeel/attentionPacked`,
+ * `attentionPackedStats` and `attentionPackedGrad` → dqkv; with a soft cap and a block mask `attentionGeneral`, `attentionGeneralStats` and
+ * `attentionGeneralGrad`. `evenkeel/attentionBiasGrad` gives the gradient of the bias for all.
  */
 export const attentionKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/attention', run: attention },
+  { name: 'evenkeel/attentionStats', run: attentionStats },
   { name: 'evenkeel/attentionPacked', run: attention },
+  { name: 'evenkeel/attentionPackedStats', run: attentionStats },
   { name: 'evenkeel/attentionGrad', run: attentionGrad },
   { name: 'evenkeel/attentionPackedGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionGeneral', run: attention },
+  { name: 'evenkeel/attentionGeneralStats', run: attentionStats },
+  { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad },
   { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
 ];
 
@@ -34,13 +40,30 @@ type Layout = {
 };
 
 function attention(call: KernelCall): TensorInfo[] {
+  const layout = layoutOf(call);
+  const results = outAndLse(call, layout);
+  forward(call, layout, results);
+  return results;
+}
+
+function attentionStats(call: KernelCall): TensorInfo[] {
   const { backend } = call;
   const layout = layoutOf(call);
-  const { b, t, heads, d } = layout;
-  const out = backend.allocate([b, t, heads, d]);
-  const lse = backend.allocate([b, heads, t]);
-  backend.run('attention', b * heads * Math.ceil(t / BLOCK), ...numbers(call, layout, out, lse));
-  return [out, lse];
+  const { b, t, heads } = layout;
+  const results = outAndLse(call, layout);
+  const [rowMax, entropy] = [backend.allocate([b, heads, t]), backend.allocate([b, heads, t])];
+  forward(call, layout, results, [backend.pointer(rowMax), backend.pointer(entropy)]);
+  return [...results, rowMax, entropy];
+}
+
+function outAndLse({ backend }: KernelCall, { b, t, heads, d }: Layout): [out: TensorInfo, lse: TensorInfo] {
+  return [backend.allocate([b, t, heads, d]), backend.allocate([b, heads, t])];
+}
+
+/** Writes out and lse, and statistics where they have an address. */
+function forward(call: KernelCall, layout: Layout, [out, lse]: [TensorInfo, TensorInfo], statistics: [rowMax: number, entropy: number] = [0, 0]): void {
+  const { b, t, heads } = layout;
+  call.backend.run('attention', b * heads * Math.ceil(t / BLOCK), ...numbers(call, layout, out, lse), ...statistics);
 }
 
 function attentionGrad(call: KernelCall): TensorInfo[] {
@@ -105,8 +128,9 @@ function pointers({ backend }: KernelCall, { offsets }: Layout, tensors: readonl
 function numbers(call: KernelCall, layout: Layout, out: TensorInfo, lse: TensorInfo): number[] {
   const { attrs, backend } = call;
   const { t, s, heads, kvHeads, d, qRow, kvRow, given } = layout;
-  const { dropout = 0, seed = 0 } = attrs as { dropout?: number; seed?: number };
+  const { dropout = 0, seed = 0, softcap = 0, blockQ = 1, blockK = 1 } = attrs as { dropout?: number; seed?: number; softcap?: number; blockQ?: number; blockK?: number };
   const { alibiSlopes, bias } = optionalFloats(call, 'attention', 'alibiSlopes', 'bias');
+  const { blockMask } = optionalIntegers(call, 'attention', 'blockMask');
   // Windows are cut to t + s, which sees every key from every query: the kernels add them to positions in 32-bit integers.
   const left = Math.min(attrs.windowLeft as number, t + s);
   const right = attrs.causal === true ? 0 : Math.min(attrs.windowRight as number, t + s);
@@ -116,6 +140,7 @@ function numbers(call: KernelCall, layout: Layout, out: TensorInfo, lse: TensorI
     backend.pointerOrZero(alibiSlopes), alibiSlopes?.shape.length === 2 ? heads : 0,
     backend.pointerOrZero(bias), ...broadcastStrides(bias),
     ...dropoutNumbers(dropout, seed),
+    softcap, backend.pointerOrZero(blockMask), blockQ, blockK, blockMask?.shape[1] ?? 0,
   ];
 }
 

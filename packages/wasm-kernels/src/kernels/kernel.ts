@@ -37,6 +37,11 @@ export function integers<K extends string>(call: KernelCall, fn: string, ...name
   return inputsOf(call, fn, 'int32', names);
 }
 
+/** optionalIntegers — `integers` for inputs that may be absent. */
+export function optionalIntegers<K extends string>(call: KernelCall, fn: string, ...names: K[]): Partial<Record<K, TensorInfo>> {
+  return inputsOf(call, fn, 'int32', names.filter((name) => call.inputs[name] !== undefined));
+}
+
 /** A tensor whose values are stored under another dtype (see `holds`) is read from a converted copy, freed with the call. */
 function inputsOf<K extends string>({ inputs, backend }: KernelCall, fn: string, dtype: 'float32' | 'int32', names: readonly K[]): Record<K, TensorInfo> {
   const read = {} as Record<K, TensorInfo>;

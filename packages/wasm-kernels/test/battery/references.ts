@@ -1,6 +1,6 @@
 /** The kernels `evenkeel/…` once more, of tfjs ops as plain as possible: what the battery runs on tfjs' CPU backend. */
 import { randomBits, vjp } from '@evenkeel/core-tensor';
-import { attention64 } from '@evenkeel/testing/numbers';
+import { attention64, type AttentionSizes64 } from '@evenkeel/testing/numbers';
 import {
   add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, greater, less, logSumExp, matMul, mean, mul, notEqual, onesLike, range, relu, relu6, reshape, scalar, scatterND, sigmoid, slice, split, sqrt, stack, square, sub, sum,
   tanh, tensor, transpose, where, zeros, zerosLike, type Tensor,
@@ -13,6 +13,7 @@ export type Attrs = {
   eps: number; approximate: 'none' | 'tanh'; rate: number; key0: number; key1: number; vocabSize: number;
   ignoreIndex: number; labelSmoothing: number; zLoss: number; causal: boolean; windowLeft: number; windowRight: number;
   learningRate: number; beta1: number; beta2: number; weightDecays: readonly number[]; correction1: number; correction2: number;
+  softcap?: number; blockQ?: number; blockK?: number;
   keep: number; take: number; aheadKeep: number; aheadTake: number; sign: boolean; penalties?: readonly number[]; scales?: readonly number[]; columns: readonly number[];
   a: number; b: number; as?: readonly number[]; bs?: readonly number[]; activation?: keyof typeof activations; scale: number;
 };
@@ -140,20 +141,34 @@ export function crossEntropy({ logits, targets }: Inputs, { ignoreIndex, labelSm
 }
 
 /** attention — of the float64 oracle, in which a hidden key's NaN is hidden too. */
-export function attention({ q, k, v }: Inputs, attrs: Attrs): [out: Tensor, lse: Tensor] {
-  const [batchSize, seqLen, numHeads, headDim] = (q as Tensor).shape as [number, number, number, number];
-  const [, kvLen, numKvHeads] = (k as Tensor).shape as [number, number, number];
-  const { out, lse } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], {
-    batchSize, seqLen, kvLen, numHeads, numKvHeads, headDim, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
-  });
-  return [tensor(Float32Array.from(out), (q as Tensor).shape), tensor(Float32Array.from(lse), [batchSize, numHeads, seqLen])];
+export const attention: Reference = (inputs, attrs) => (attentionStats(inputs, attrs) as Tensor[]).slice(0, 2);
+
+/** attentionStats — [out, lse, rowMax, entropy]. */
+export const attentionStats: Reference = ({ q, k, v, blockMask }, attrs) => {
+  const sizes = attentionSizes((q as Tensor).shape, (k as Tensor).shape, attrs, blockMask && read(blockMask));
+  const { batchSize, seqLen, numHeads } = sizes;
+  const { out, lse, rowMax, entropy } = attention64(...[q, k, v].map(read) as [Float32Array, Float32Array, Float32Array], sizes);
+  return [tensor(Float32Array.from(out), (q as Tensor).shape), ...[lse, rowMax, entropy].map((each) => tensor(Float32Array.from(each), [batchSize, numHeads, seqLen]))];
+};
+
+/** attentionSizes — what the float64 oracle is told, from the shapes of q and k, the attributes, and the numbers of the block mask. */
+export function attentionSizes(
+  [batchSize, seqLen, numHeads, headDim]: readonly number[], [, kvLen, numKvHeads]: readonly number[],
+  { scale, causal, windowLeft, windowRight, softcap = 0, blockQ = 1, blockK = 1 }: Pick<Attrs, 'scale' | 'causal' | 'windowLeft' | 'windowRight' | 'softcap' | 'blockQ' | 'blockK'>,
+  blocks?: ArrayLike<number>,
+): AttentionSizes64 {
+  const sizes = { batchSize, seqLen, kvLen, numHeads, numKvHeads, headDim } as AttentionSizes64;
+  const hides = (_b: number, t: number, s: number): boolean => blocks?.[Math.floor(t / blockQ) * Math.ceil(sizes.kvLen / blockK) + Math.floor(s / blockK)] === 0;
+  return { ...sizes, scale, causal, window: [windowLeft, windowRight], softcap, hides };
 }
 
 /** attentionGrad — [dq, dk, dv] by the same loops, from the given `out` and `lse`. */
-export function attentionGrad(inputs: Inputs, { scale, causal, windowLeft, windowRight }: Attrs): Tensor[] {
+export function attentionGrad(inputs: Inputs, attrs: Attrs): Tensor[] {
+  const { scale, causal, windowLeft, windowRight, softcap = 0 } = attrs;
   const [B, T, H, D] = (inputs.q as Tensor).shape as [number, number, number, number];
   const [, S, G] = (inputs.k as Tensor).shape as [number, number, number];
   const [q, k, v, out, lse, dy] = ['q', 'k', 'v', 'out', 'lse', 'dy'].map((name) => read(inputs[name])) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
+  const { hides } = attentionSizes((inputs.q as Tensor).shape, (inputs.k as Tensor).shape, attrs, inputs.blockMask && read(inputs.blockMask));
   const [dq, dk, dv] = [q, k, v].map(({ length }) => new Float64Array(length)) as [Float64Array, Float64Array, Float64Array];
   const dot = (x: Float32Array, i: number, y: Float32Array, j: number): number => {
     let total = 0;
@@ -165,11 +180,13 @@ export function attentionGrad(inputs: Inputs, { scale, causal, windowLeft, windo
   };
   for (let b = 0; b < B; b++) for (let t = 0; t < T; t++) for (let h = 0; h < H; h++) for (let s = 0; s < S; s++) {
     const offset = s - (t + S - T);
-    if ((windowLeft >= 0 && offset < -windowLeft) || (windowRight >= 0 && offset > windowRight) || (causal && offset > 0)) continue;
+    if ((windowLeft >= 0 && offset < -windowLeft) || (windowRight >= 0 && offset > windowRight) || (causal && offset > 0) || hides?.(b, t, s) === true) continue;
     const query = ((b * T + t) * H + h) * D;
     const key = ((b * S + s) * G + Math.floor((h * G) / H)) * D;
-    const weight = Math.exp(scale * dot(q, query, k, key) - (lse[(b * H + h) * T + t] as number));
-    const slope = scale * weight * (dot(dy, query, v, key) - dot(dy, query, out, query));
+    const product = scale * dot(q, query, k, key);
+    const tanh = softcap === 0 ? 0 : Math.tanh(product / softcap);
+    const weight = Math.exp((softcap === 0 ? product : softcap * tanh) - (lse[(b * H + h) * T + t] as number));
+    const slope = scale * (1 - tanh * tanh) * weight * (dot(dy, query, v, key) - dot(dy, query, out, query));
     addTo(dq, query, slope, k, key);
     addTo(dk, key, slope, q, query);
     addTo(dv, key, weight, dy, query);
@@ -188,6 +205,8 @@ function unpacked(qkv: Tensor | undefined, { numHeads, numKvHeads }: Packed): In
 }
 
 export const attentionPacked: Reference = ({ qkv }, attrs) => attention(unpacked(qkv, attrs as Packed), attrs);
+
+export const attentionPackedStats: Reference = ({ qkv }, attrs) => attentionStats(unpacked(qkv, attrs as Packed), attrs);
 
 export const attentionPackedGrad: Reference = ({ qkv, ...rest }, attrs) => {
   const [B, T] = (qkv as Tensor).shape as [number, number, number];
@@ -247,6 +266,29 @@ export const scaledSums: Reference = (inputs, { a, as, b = 1, bs }) => listOf(in
 export const addScaled: Reference = (inputs, { a, b }) => listOf(inputs, 'x').map((x, i) => add(mul(x, a), mul(listOf(inputs, 'y')[i] as Tensor, b)));
 
 export const globalNorm: Reference = (inputs) => sqrt(addN(listOf(inputs, 'x').map((x) => sum(square(x)))));
+
+/** `o …` → `o i` */
+const matrix = (x: Tensor | undefined): Tensor => reshape(x as Tensor, [(x as Tensor).shape[0] as number, (x as Tensor).shape.slice(1).reduce((product, size) => product * size, 1)]);
+
+const unitVector = (x: Tensor): Tensor => reshape(div(x, sqrt(sum(square(x)))), [-1]);
+
+export const powerIteration: Reference = ({ weight, v }) => {
+  const u = unitVector(sum(mul(matrix(weight), v as Tensor), 1));
+  return [u, unitVector(sum(mul(matrix(weight), reshape(u, [-1, 1])), 0))];
+};
+
+const sigmaOf = ({ weight, u, v }: Inputs): Tensor => sum(mul(sum(mul(matrix(weight), v as Tensor), 1), u as Tensor));
+
+export const sigmaReparam: Reference = (inputs) => {
+  const sigma = sigmaOf(inputs);
+  return [mul(inputs.weight as Tensor, div(reshape(inputs.gamma as Tensor, []), sigma)), sigma];
+};
+
+export const sigmaReparamGrad: Reference = ({ weight, gamma, u, v, sigma, dy }) => {
+  const along = div(sum(mul(dy as Tensor, weight as Tensor)), sigma as Tensor);
+  const outer = mul(reshape(u as Tensor, [-1, 1]), v as Tensor);
+  return [reshape(mul(sub(matrix(dy), mul(outer, along)), div(gamma as Tensor, sigma as Tensor)), (weight as Tensor).shape), reshape(along, [1])];
+};
 
 const meanOf = (x: Tensor): Tensor => (x.size === 0 ? scalar(0) : mean(x));
 

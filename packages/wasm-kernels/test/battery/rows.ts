@@ -100,30 +100,34 @@ const products: Row[] = [
 
 const ATTENTION = { scale: 0.35, causal: true, windowLeft: -1, windowRight: -1 };
 const WINDOW = { scale: 0.35, causal: false, windowLeft: 5, windowRight: 2 };
+const GENERAL = { ...WINDOW, windowLeft: 90, softcap: 0.8, blockQ: 7, blockK: 20 };
 const queries = (draw: Draw, n: number) => ({ q: draw.floats(2, n, 4, 8), k: draw.floats(2, n, 2, 8), v: draw.floats(2, n, 2, 8) });
-const attentionOf = (attrs: typeof ATTENTION): Row['inputs'] => (draw, n) => {
-  const { q, k, v } = queries(draw, n);
-  const { out, lse } = attention64(q.data, k.data, v.data, {
-    batchSize: 2, seqLen: n, kvLen: n, numHeads: 4, numKvHeads: 2, headDim: 8, scale: attrs.scale, causal: attrs.causal, window: [attrs.windowLeft, attrs.windowRight],
-  });
+/** With a block mask that hides a third of the blocks. */
+const general = (draw: Draw, n: number) => ({ ...queries(draw, n), blockMask: draw.integers(3, Math.ceil(n / GENERAL.blockQ), Math.ceil(n / GENERAL.blockK)) });
+const attentionOf = (attrs: typeof ATTENTION, draws: (draw: Draw, n: number) => ReturnType<typeof queries> & { blockMask?: Values } = queries): Row['inputs'] => (draw, n) => {
+  const given = draws(draw, n);
+  const { q, k, v, blockMask } = given;
+  const { out, lse } = attention64(q.data, k.data, v.data, reference.attentionSizes(q.shape, k.shape, attrs, blockMask?.data));
   const floats = (shape: number[], data: Float64Array): Values => ({ shape, dtype: 'float32', data: Float32Array.from(data) });
-  return { q, k, v, out: floats(q.shape, out), lse: floats([2, 4, n], lse), dy: draw.floats(2, n, 4, 8) };
+  return { ...given, out: floats(q.shape, out), lse: floats([2, 4, n], lse), dy: draw.floats(2, n, 4, 8) };
 };
 
-const attention: Row[] = ([['that is causal', ATTENTION], ['with a window', WINDOW]] as const).flatMap(([form, attrs]): Row[] => [
-  { kernel: 'evenkeel/attention', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: queries, reference: reference.attention, specials: 'spread', slowDenormals: true },
-  {
-    kernel: 'evenkeel/attentionGrad', form, attrs, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs),
-    reference: reference.attentionGrad, specials: 'spread', slowDenormals: true,
-  },
-]);
+const attention: Row[] = ([
+  ['evenkeel/attention', 'that is causal', ATTENTION, queries], ['evenkeel/attention', 'with a window', WINDOW, queries], ['evenkeel/attentionGeneral', undefined, GENERAL, general],
+] as const).flatMap(([kernel, form, attrs, inputs]): Row[] => {
+  const row = { ...(form && { form }), attrs, large: 200, specials: 'spread', slowDenormals: true } as const;
+  return [
+    { ...row, kernel, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs, reference: reference.attention },
+    { ...row, kernel: `${kernel}Stats`, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs, reference: reference.attentionStats },
+    { ...row, kernel: `${kernel}Grad`, tolerance: { rtol: 1e-5, atol: 1e-5 }, inputs: attentionOf(attrs, inputs), reference: reference.attentionGrad },
+  ];
+});
 
 const PACKED = { ...ATTENTION, numHeads: 4, numKvHeads: 2 };
 const packed: Row[] = [
-  {
-    kernel: 'evenkeel/attentionPacked', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: (draw, n) => ({ qkv: draw.floats(2, n, 64) }),
-    reference: reference.attentionPacked, specials: 'spread', slowDenormals: true,
-  },
+  ...([['evenkeel/attentionPacked', reference.attentionPacked], ['evenkeel/attentionPackedStats', reference.attentionPackedStats]] as const).map(([kernel, of]): Row => ({
+    kernel, attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: (draw, n) => ({ qkv: draw.floats(2, n, 64) }), reference: of, specials: 'spread', slowDenormals: true,
+  })),
   {
     kernel: 'evenkeel/attentionPackedGrad', attrs: PACKED, large: 200, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: reference.attentionPackedGrad, specials: 'spread', slowDenormals: true,
     inputs: (draw, n) => {
@@ -311,6 +315,18 @@ const optimizers: Row[] = [
   },
 ];
 
+/** Positive, so that sigma is far from 0, by which these divide. */
+const reparametrised = (draw: Draw, n: number) => ({ weight: draw.positive(n + 2, n + 1, 2), gamma: draw.floats(1), u: draw.positive(n + 2), v: draw.positive(2 * n + 2) });
+
+const spectral: Row[] = [
+  { kernel: 'evenkeel/powerIteration', large: 400, slowDenormals: true, reference: reference.powerIteration, specials: 'notFinite', inputs: (draw, n) => ({ weight: draw.floats(n + 2, n + 1, 2), v: draw.floats(2 * n + 2) }) },
+  { kernel: 'evenkeel/sigmaReparam', large: 400, slowDenormals: true, reference: reference.sigmaReparam, specials: 'notFinite', inputs: reparametrised },
+  {
+    kernel: 'evenkeel/sigmaReparamGrad', large: 400, slowDenormals: true, reference: reference.sigmaReparamGrad, specials: 'notFinite', tolerance: { rtol: 1e-5, atol: 3e-5 },
+    inputs: (draw, n) => ({ ...reparametrised(draw, n), sigma: draw.positive(), dy: draw.floats(n + 2, n + 1, 2) }),
+  },
+];
+
 const AXES: [string, number | number[]][] = [['the last axis', 2], ['the first axis', 0], ['the middle axis', [1]], ['the first two axes', [0, 1]], ['the last two axes', [2, 1]], ['all axes', [0, 1, 2]], ['scattered axes', [0, 2]]];
 
 const reductions: Row[] = [Sum, Mean, Max].flatMap((kernel) => AXES.flatMap(([form, axis]) => [true, false].map((keepDims): Row => ({
@@ -350,7 +366,7 @@ const moves: Row[] = [
 ];
 
 /** ROWS — every kernel of this package in at least one form. */
-export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...unary, ...binary, ...logical, ...reductions, ...moves];
+export const ROWS: readonly Row[] = [...products, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...spectral, ...unary, ...binary, ...logical, ...reductions, ...moves];
 
 /** nameOf — the kernel and, where it has several rows, its form. */
 export function nameOf({ kernel, form }: Row): string {

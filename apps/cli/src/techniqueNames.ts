@@ -1,0 +1,8 @@
+/** The words of flags that take one of a few; apart, so that reading a command line loads no technique. */
+export const PLACEMENTS = ['pre', 'post', 'peri', 'output', 'lns', 'deepnorm', 'none'] as const;
+export const NORMS = ['layer', 'rms'] as const;
+/** What sigmaReparam's gamma starts at. */
+export const GAMMAS = ['none', 'one', 'spectral'] as const;
+export const OPTIMIZERS = ['adamw', 'sgd-sai', 'lars', 'lamb', 'lion', 'adafactor', 'muon', 'sgd'] as const;
+export const DECAY_MODES = ['coupled', 'independent'] as const;
+export const SCHEDULES = ['cosine', 'wsd', 'constant'] as const;

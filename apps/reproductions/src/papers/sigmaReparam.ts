@@ -1,0 +1,93 @@
+import { mean } from '@tensorflow/tfjs-core';
+import type { GradientTransform, Monitor } from '@evenkeel/core-tensor';
+import { linearLayer } from '@evenkeel/layers';
+import { gpt, type GptTechniques } from '@evenkeel/models-gpt';
+import { adamw } from '@evenkeel/optimizers';
+import { sigmaReparam as sigmaLinear } from '@evenkeel/sigma-reparam';
+import { textTask, type Lab, type TextTask } from '../lab.ts';
+import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.ts';
+import { trainArm, type ArmResult } from '../trainArm.ts';
+
+const sizesOf = (quick: boolean) => ({ depth: 6, dim: quick ? 32 : 64, numHeads: 4, contextLength: 64, batchSize: quick ? 8 : 16, steps: quick ? 60 : 200 });
+const RATES = [3e-4, 1e-3, 3e-3, 1e-2];
+/** A run counts as trained below this loss; characters drawn by frequency alone give about 3.3. */
+const TRAINED = 3;
+const n = (numbers: Numbers, name: string): number => numbers[name] as number;
+
+/** sigmaReparam — arXiv:2303.06296. */
+export const sigmaReparam: Reproduction = {
+  slug: 'sigma-reparam',
+  paper: { title: 'Stabilizing Transformer Training by Preventing Attention Entropy Collapse', arxiv: '2303.06296' },
+  claim: 'A post-norm transformer without warm-up collapses at learning rates at which the same model with every linear map reparametrised by its spectral norm trains, its attention entropy staying up.',
+  criterion: [
+    { says: 'the largest learning rate that trains is at least 3 times larger', holds: ({ baseline, technique }) => n(technique, 'largestRate') >= 3 * n(baseline, 'largestRate') * (1 - 1e-9) },
+    { says: 'at the largest learning rate the lowest entropy of a layer stays over 0.3 of its maximum', holds: ({ technique }) => n(technique, 'lowestEntropy') > 0.3 },
+    { says: 'and is lower without the technique', holds: ({ baseline, technique }) => n(baseline, 'lowestEntropy') < n(technique, 'lowestEntropy') },
+  ],
+  meanings: {
+    largestRate: `largest learning rate whose final loss is below ${TRAINED} nats`, lowestEntropy: 'lowest mean entropy of a layer at the largest learning rate, share of ln(visible keys)',
+    bestLoss: 'best final loss (nats)',
+  },
+  measure,
+};
+
+type Run = { readonly rate: number; readonly result: ArmResult };
+
+async function measure(lab: Lab, seed: number): Promise<Measurement> {
+  const task = await textTask(lab);
+  const plain = await ladder(lab, task, seed, 'plain', { linear: linearLayer() });
+  const sigma = await ladder(lab, task, seed, 'sigmaReparam', { linear: sigmaLinear(), head: sigmaLinear({ bias: false }) });
+  return { baseline: numbersOf(plain), technique: numbersOf(sigma), charts: [finalChart(plain, sigma), entropyChart('plain', plain), entropyChart('sigmaReparam', sigma), lossChart(plain, sigma)] };
+}
+
+async function ladder(lab: Lab, task: TextTask, seed: number, name: string, techniques: GptTechniques): Promise<Run[]> {
+  const { batchSize, steps, ...sizes } = sizesOf(lab.quick);
+  const runs: Run[] = [];
+  for (const rate of lab.quick ? RATES.slice(-2) : RATES) {
+    lab.say(`${name}: learning rate ${rate}`);
+    const model = gpt({ vocabSize: task.vocabSize, ...sizes, placement: 'post', tiedHead: false, ...techniques });
+    const result = await trainArm({
+      model, steps, seed, monitor: entropyMonitor(sizes.contextLength), batches: task.batches({ seed, batchSize, contextLength: sizes.contextLength }),
+      optimizer: () => adamw({ learningRate: rate, weightDecay: 0 }) as GradientTransform,
+    });
+    runs.push({ rate, result });
+  }
+  return runs;
+}
+
+/** Mean entropy of each layer, as a share of the mean of ln(visible keys). */
+function entropyMonitor(contextLength: number): Monitor {
+  const most = Array.from({ length: contextLength }, (_, i) => Math.log(i + 1)).reduce((sum, each) => sum + each, 0) / contextLength;
+  return {
+    every: 10,
+    observe: (name, value) => (name.endsWith('.attn.entropy') ? { [name]: mean(value) } : undefined),
+    unpack: (values) => Object.fromEntries(Object.entries(values).map(([name, numbers]) => [name, numbers.map((each) => each / most)])),
+  };
+}
+
+const lowestEntropy = ({ result: { readings } }: Run): number => Math.min(...Object.values(readings.at(-1)?.values ?? {}).map(([value = NaN]) => value));
+
+function numbersOf(runs: readonly Run[]): Numbers {
+  const trained = runs.filter(({ result }) => !result.diverged && result.finalLoss < TRAINED);
+  return { largestRate: Math.max(...trained.map(({ rate }) => rate), 0), lowestEntropy: lowestEntropy(runs.at(-1) as Run), bestLoss: Math.min(...runs.map(({ result }) => result.finalLoss)) };
+}
+
+const finalChart = (plain: readonly Run[], sigma: readonly Run[]): Chart => ({
+  title: 'Final loss against learning rate', x: { label: 'learning rate', scale: 'log' }, y: { label: 'loss of the last ten steps', unit: 'nats' },
+  series: [['plain', plain] as const, ['sigmaReparam', sigma] as const].map(([name, runs]) => ({ name, style: 'dots', points: runs.map(({ rate, result }) => [rate, result.diverged ? Infinity : result.finalLoss] as const) })),
+  references: [{ axis: 'y', at: TRAINED, label: 'counts as trained' }],
+});
+
+function entropyChart(name: string, runs: readonly Run[]): Chart {
+  const { rate, result: { readings } } = runs.at(-1) as Run;
+  const layers = Object.keys(readings[0]?.values ?? {});
+  return {
+    title: `Attention entropy of each layer, ${name}, learning rate ${rate}`, x: { label: 'step' }, y: { label: 'entropy', unit: 'share of its maximum', domain: [0, 1] }, colors: 'ordered',
+    series: layers.map((layer, i) => ({ name: `layer ${i + 1}`, points: readings.map(({ step, values }) => [step, values[layer]?.[0] ?? NaN] as const) })),
+  };
+}
+
+const lossChart = (plain: readonly Run[], sigma: readonly Run[]): Chart => ({
+  title: `Training loss at learning rate ${plain.at(-1)?.rate}`, x: { label: 'step' }, y: { label: 'loss', unit: 'nats' },
+  series: [['plain', plain] as const, ['sigmaReparam', sigma] as const].map(([name, runs]) => ({ name, points: (runs.at(-1) as Run).result.losses.map((loss, i) => [i + 1, loss] as const) })),
+});

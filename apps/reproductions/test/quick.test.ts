@@ -1,0 +1,27 @@
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { useDevice } from '@evenkeel/core-tensor';
+import { dataset, type DatasetName } from '@evenkeel/data';
+import { REPRODUCTIONS, runReproduction } from '@evenkeel/reproductions';
+import { wasm } from '@evenkeel/wasm-kernels';
+import { memory } from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+/** The data set where it is at hand, else text that every installation has. */
+async function text(name: string): Promise<string> {
+  if (process.env['EVENKEEL_DATA']) return new TextDecoder().decode((await dataset(name as DatasetName)).bytes);
+  const lib = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'lib');
+  return readFileSync(join(lib, 'lib.dom.d.ts'), 'utf8').slice(0, 1_000_000).replace(/[^\n -~]/g, ' ');
+}
+
+describe('a quick run', () => {
+  beforeAll(async () => void await useDevice('wasm', [wasm()]));
+
+  it.each(Object.keys(REPRODUCTIONS))('of %s shows the direction that the paper says, and leaves nothing behind', async (slug) => {
+    const before = memory().numTensors;
+    const verdict = await runReproduction(slug, { lab: { quick: true, text, say: () => {} }, device: 'wasm' });
+    expect(verdict.checks.filter(({ holds }) => !holds).map(({ says }) => says), JSON.stringify([verdict.baseline, verdict.technique])).toEqual([]);
+    expect(memory().numTensors).toBe(before);
+  }, 240_000);
+});

@@ -1,0 +1,10 @@
+export { sigmaReparam } from './sigmaReparam.ts';
+export { sigmaReparamPatch, type PatchFactory, type SigmaReparamPatchOptions } from './sigmaReparamPatch.ts';
+export type { GammaInit, SigmaReparamOptions, SigmaReparamParams } from './spectralLayer.ts';
+export { convertToSigmaReparam, type Converted, type ConvertOptions } from './convert.ts';
+export { foldSigmaReparam } from './fold.ts';
+export { effectiveWeight } from './effectiveWeight.ts';
+export type { SingularVectors } from './powerIteration.ts';
+export { singularVectors, type SingularVectorsOptions } from './singularVectors.ts';
+export { spectralNorm } from './spectralNorm.ts';
+export { attentionEntropyLowerBound, attentionRowEntropyLowerBound, type RowEntropyBoundOptions } from './entropyBound.ts';
