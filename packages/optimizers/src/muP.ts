@@ -1,4 +1,4 @@
-import { concat, dispose, mul, ones, tidy, zeros, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { concat, dispose, slice, tidy, zeros, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import {
   checkInteger, checkOneOf, ConfigError, foldSeed, treeEntries, treeMap, truncatedNormal, type ParamSpec, type Seed, type Tree,
 } from '@evenkeel/core-tensor';
@@ -94,6 +94,7 @@ function redraw(param: Variable, values: Tensor): void {
 
 /** The first rows of a map to queries, keys and values become 0. */
 function withoutQueries(param: Variable, rows: number): void {
-  const others = [param.shape[0] as number - rows, ...param.shape.slice(1).map(() => 1)];
-  tidy(() => param.assign(mul(param, concat([zeros([rows, ...others.slice(1)]), ones(others)]))));
+  const others = param.shape.slice(1);
+  const start = [rows, ...others.map(() => 0)];
+  tidy(() => param.assign(concat([zeros([rows, ...others]), slice(param as Tensor, start)])));
 }

@@ -1,6 +1,6 @@
 import { checkRange, ConfigError, treeEntries, type Tree } from '@evenkeel/core-tensor';
 import { checkWeightDecay, decayOf } from './addDecayedWeights.ts';
-import { leafOf } from './leaves.ts';
+import { argAt, leafOf } from './leaves.ts';
 
 /** PerParamOptions — in what an optimizer may treat parameters differently: trees in the structure of the parameters. */
 export type PerParamOptions = {
@@ -30,10 +30,10 @@ export function perParam(fn: string, { weightDecay, mask, learningRateScales }: 
  *
  * @throws ConfigError  if a scale is not a finite number ≥ 0; later, if the tree lacks the path.
  */
-export function scaleOf(fn: string, scales: Tree<number> | undefined): (path: string) => number {
+export function scaleOf(fn: string, scales: Tree<number> | undefined, arg = 'learningRateScales'): (path: string) => number {
   if (scales === undefined) return () => 1;
-  for (const [path, scale] of treeEntries<number>(scales)) checkRange(fn, `learningRateScales.${path}`, scale, 0, Number.MAX_VALUE);
-  return leafOf<number>(fn, 'learningRateScales', scales);
+  for (const [path, scale] of treeEntries<number>(scales)) checkRange(fn, argAt(arg, path), scale, 0, Number.MAX_VALUE);
+  return leafOf<number>(fn, arg, scales);
 }
 
 /** axesMask — true for the parameters of two axes or more, unless a tree says otherwise: `choice` of each path. */

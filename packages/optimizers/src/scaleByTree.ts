@@ -11,7 +11,7 @@ import { scaledSums } from './scaledSums.ts';
  * @throws ConfigError  if one is not a finite number ≥ 0; later, if the tree lacks a parameter.
  */
 export function scaleByTree(scales: Tree<number>): GradientTransform<Record<string, never>> {
-  const scale = scaleOf('scaleByTree', scales);
+  const scale = scaleOf('scaleByTree', scales, 'scales');
   return Object.freeze({
     init: () => ({}),
     update: (grads: Tree<Tensor>, _: Record<string, never>, params: Tree<Variable>) =>

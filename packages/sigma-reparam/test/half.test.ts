@@ -27,7 +27,7 @@ forEachBackend([GPU_BACKEND], () => {
     await expectClose(y, effective64(matrix, 1.5, u, v), { rtol: 1e-5, atol: 1e-7 });
     const product = matMul(weight as never, weight as never, false, true); // so the precision is what it is said to be
     const exact = linear64(values, values, undefined, 65);
-    const error = (await product.data()).reduce((worst, x, i) => Math.max(worst, Math.abs(x - exact[i]!)), 0);
+    const error = (await product.data<'float32'>()).reduce((worst, x, i) => Math.max(worst, Math.abs(x - exact[i]!)), 0);
     expect(error).toBeGreaterThan(1e-9);
     dispose([weight, vectors, gamma, y, product] as never);
   });

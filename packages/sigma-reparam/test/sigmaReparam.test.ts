@@ -103,7 +103,7 @@ forEachBackend(() => {
     }
   });
 
-  it('gammaInit spectral survives the scaled start of DeepNorm', async () => {
+  it('the scaled start of DeepNorm leaves gammaInit spectral what it is, and gammaInit one at 1', async () => {
     const block = (linear: LinearFactory) => transformerBlock({ dim: 12, numHeads: 3, norm: layerNormLayer(), attention: flashAttention, linear, placement: 'deepnorm', block: 0, depth: 6 });
     const [plain, ours] = [block(linearLayer()), block(sigmaReparam({ gammaInit: 'spectral' }))];
     const [params, reparametrised] = [plain, ours].map(({ specs, initialiserOf }) => initParams(specs, 3, initialiserOf)) as [Params, Params];
@@ -111,7 +111,10 @@ forEachBackend(() => {
     const x = randomTensor([2, 5, 12]);
     const [y, expected] = [ours.apply(x, reparametrised, { state }), plain.apply(x, params)];
     await expectClose(y, expected, { rtol: 1e-4, atol: 1e-5 });
-    dispose([params, reparametrised, state, x, y, expected] as never);
+    const one = block(sigmaReparam());
+    const started = initParams(one.specs, 3, one.initialiserOf) as Params;
+    for (const [path, gamma] of treeEntries<Tensor>(started).filter(([each]) => each.endsWith('gamma'))) expect(await gamma.data(), path).toEqual(Float32Array.of(1));
+    dispose([params, reparametrised, state, x, y, expected, started] as never);
   });
 
   it('state.init makes two untrained unit vectors, state.update takes one step of the power iteration, and nothing else writes them', async () => {
