@@ -12,7 +12,7 @@ const CONTEXT = 64;
 const BATCH = 16;
 const RATE = 2e-3;
 const SMALL_RATE = 2 * RATE;
-const stepsOf = (quick: boolean) => (quick ? { baseline: 60, init: 5, small: 40, up: 40 } : { baseline: 600, init: 30, small: 500, up: 405 });
+const stepsOf = (quick: boolean) => (quick ? { baseline: 60, init: 5, small: 40, up: 38 } : { baseline: 600, init: 30, small: 500, up: 405 });
 const n = (numbers: Numbers, name: string): number => numbers[name] as number;
 
 /** multilevelTraining — arXiv:2404.07999. */

@@ -24,6 +24,7 @@ export const sigmaReparam: Reproduction = {
     { says: 'at the largest learning rate the lowest entropy of a layer stays over 0.3 of its maximum', holds: ({ technique }) => n(technique, 'lowestEntropy') > 0.3 },
     { says: 'and is lower without the technique', holds: ({ baseline, technique }) => n(baseline, 'lowestEntropy') < n(technique, 'lowestEntropy') },
   ],
+  quickCriterion: [{ says: 'at the largest learning rate the lowest entropy of a layer is higher with it', holds: ({ baseline, technique }) => n(baseline, 'lowestEntropy') < n(technique, 'lowestEntropy') }],
   meanings: {
     largestRate: `largest learning rate whose final loss is below ${TRAINED} nats`, lowestEntropy: 'lowest mean entropy of a layer at the largest learning rate, share of ln(visible keys)',
     bestLoss: 'best final loss (nats)',

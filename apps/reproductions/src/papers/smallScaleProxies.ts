@@ -27,6 +27,10 @@ export const smallScaleProxies: Reproduction = {
     { says: 'largest attention logit of block 0 at learning rate 0.1 at least 5 times smaller', holds: ({ baseline, technique }) => n(baseline, 'logitAtHighRate') >= 5 * n(technique, 'logitAtHighRate') },
     { says: 'without them it is over 5 times what it is at learning rate 0.001', holds: ({ baseline }) => n(baseline, 'logitAtHighRate') > 5 * n(baseline, 'logitAtLowRate') },
   ],
+  quickCriterion: [
+    { says: 'the attention logits at learning rate 0.1 stay smaller', holds: ({ baseline, technique }) => n(technique, 'logitAtHighRate') < n(baseline, 'logitAtHighRate') },
+    { says: 'without the techniques they grow with the learning rate', holds: ({ baseline }) => n(baseline, 'logitAtHighRate') > n(baseline, 'logitAtLowRate') },
+  ],
   meanings: {
     sensitivity: 'learning-rate sensitivity (nats), mean over the widths', bestLoss: 'best final loss (nats), mean over the widths',
     logitAtHighRate: 'largest attention logit of block 0, learning rate 0.1', logitAtLowRate: 'the same, learning rate 0.001',
