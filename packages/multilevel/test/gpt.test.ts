@@ -1,10 +1,11 @@
-import { div, matMul, mul, norm, sqrt, square, sub, sum, tensor2d, tidy, transpose, type Tensor, type Tensor1D, type Tensor2D } from '@tensorflow/tfjs-core';
-import { ones, treeEntries, valueAndGrad, type GradientTransform, type LinearFactory, type Tree } from '@evenkeel/core-tensor';
-import { gatedMlpLayer, linear, linearLayer } from '@evenkeel/layers';
+import { sub, tensor2d, tidy, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { treeEntries, valueAndGrad, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
+import { gatedMlpLayer } from '@evenkeel/layers';
 import { gpt, type Gpt, type GptParams, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
 import { coalesce, decoalesce, interpolate, type MapOptions } from '@evenkeel/multilevel';
-import { qkNorm, rmsNormLayer } from '@evenkeel/norms';
+import { dynamicTanhLayer, qkNorm, rmsNormLayer } from '@evenkeel/norms';
 import { adamw, applyUpdates, sgd } from '@evenkeel/optimizers';
+import { sigmaReparam } from '@evenkeel/sigma-reparam';
 import { expectClose, forEachBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { free, randomParams, valuesOf } from './helpers.ts';
@@ -15,29 +16,6 @@ const model = (options: Options = {}): Gpt => gpt({ vocabSize: 13, contextLength
 const wide = { dim: 24, numHeads: 4 };
 const tokens = (): Tensor2D => tensor2d([[1, 5, 2, 0, 12], [3, 3, 4, 1, 1]], [2, 5], 'int32');
 const asGpt = (params: unknown): GptParams => params as GptParams;
-
-/**
- * The weight over its spectral norm, times a trained gamma: what sigma reparametrisation computes. The norm is computed by
- * squaring its Gram matrix again and again.
- */
-const overSpectralNorm: LinearFactory = (inDim, outDim, place) => {
-  const inner = linearLayer()(inDim, outDim, place);
-  const specs = { ...(inner.specs as object), gamma: { shape: [], axes: '', role: 'scalar' as const, ...(place?.block !== undefined && { block: place.block }) } };
-  return {
-    specs, initialiserOf: (spec, path) => (path === 'gamma' ? ones : inner.initialiserOf(spec, path)),
-    apply: (x, params) => {
-      const { weight, bias, gamma } = params as unknown as { weight: Tensor2D; bias: Tensor1D; gamma: Tensor };
-      const gram = matMul(transpose(weight), weight);
-      let power = gram; // its powers by squaring: rows tend to the first singular vector
-      for (let i = 0; i < 10; i++) {
-        const next = matMul(power, power);
-        power = div(next, norm(next));
-      }
-      const sigma = sqrt(div(sum(square(matMul(weight, power))), sum(square(power))));
-      return linear(x, { weight: mul(weight, div(gamma, sigma)) as Tensor2D, bias });
-    },
-  };
-};
 
 /** What differs between the models, and what the two have in common. */
 const CASES: [title: string, both: Options, small: Options, large: Options, options?: MapOptions][] = [
@@ -51,7 +29,8 @@ const CASES: [title: string, both: Options, small: Options, large: Options, opti
   ['key heads kept, neighbours merged', {}, { numHeads: 4, numKvHeads: 2 }, { dim: 24, numHeads: 8, numKvHeads: 2 }, { widthGrouping: 'adjacent' }],
   ['a gated MLP with uneven groups', {}, { mlp: gatedMlpLayer({ hiddenDim: 20 }) }, { ...wide, mlp: gatedMlpLayer({ hiddenDim: 31 }) }],
   ['an MLP of one size', { hiddenDim: 17 }, {}, wide],
-  ['weights over their spectral norm', { linear: overSpectralNorm }, {}, wide],
+  ['weights over their spectral norm', { linear: sigmaReparam({ initIterations: 500 }) }, {}, wide],
+  ['dynamicTanh in place of norms', { norm: dynamicTanhLayer() }, {}, wide],
   ['a tied head with a factor of the logits', { tiedHead: true }, { logitScale: 2 }, wide, { logitScale: { small: 2 } }],
   ['a tied head with the factor in the large model', { tiedHead: true }, {}, { ...wide, logitScale: 0.5 }, { logitScale: { large: 0.5 } }],
 ];
@@ -62,13 +41,14 @@ forEachBackend((backend) => {
       const [from, to, ids] = [model({ ...both, ...small }), model({ ...both, ...large }), tokens()];
       const params = randomParams(from.specs);
       const grown = decoalesce(params, from.specs, to.specs, options);
-      const [expected, actual] = [from.apply(ids, asGpt(params)), to.apply(ids, asGpt(grown))];
+      const states = [from.state.init(params), to.state.init(grown)] as const;
+      const [expected, actual] = [from.apply(ids, asGpt(params), { state: states[0] }), to.apply(ids, asGpt(grown), { state: states[1] })];
       await expectClose(actual, expected, { rtol: 1e-5, atol: 1e-5 });
       const back = coalesce(grown, to.specs, from.specs, options);
       const isPower = large.dim === 24 && large.mlp === undefined;
       if (isPower) expect(await valuesOf(back)).toEqual(await valuesOf(params));
       else for (const [path, values] of Object.entries(await valuesOf(params))) await expectClose(Float32Array.from((await valuesOf(back))[path]!), Float32Array.from(values), { rtol: 3e-7 });
-      free(params, grown, back, expected, actual, ids);
+      free(params, grown, back, expected, actual, ids, states);
     });
 
     it('a tied head without the factor would not keep them, and blocks that act twice do not either', async () => {

@@ -4,7 +4,7 @@ import { checkInteger, checkPositive, ConfigError } from '@evenkeel/core-tensor'
 const TOKENS_PER_PARAM = 5;
 
 /** FLOPS_PER_PARAM — floating-point operations of a training step per parameter and token: two forward, four backward. */
-const FLOPS_PER_PARAM = 6;
+export const FLOPS_PER_PARAM = 6;
 
 export type OneEpochPlanOptions = {
   /** What may be spent, in floating-point operations. One of these three must be given. */

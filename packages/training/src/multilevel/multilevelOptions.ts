@@ -27,7 +27,7 @@ export type MultilevelCallbacks = {
 
 /** StageOptions — what of `train`'s options a stage may have to itself. */
 export type StageOptions<P extends Tree<Variable>, B> = Partial<Pick<
-  TrainOptions<P, B>, 'evaluate' | 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'learningRate' | 'monitor' | 'lossScale' | 'capture'>>;
+  TrainOptions<P, B>, 'evaluate' | 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'learningRate' | 'monitor' | 'gradient' | 'microBatches' | 'lossScale' | 'capture'>>;
 
 export type MultilevelOptions<P extends Tree<Variable>, B> = Omit<PlanOptions, 'levels'> & Omit<MapOptions, 'logitScale'> & {
   /** The models, from large to small. */

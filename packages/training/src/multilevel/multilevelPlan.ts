@@ -1,4 +1,6 @@
-import { checkInteger, ConfigError, treeLeaves, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, ConfigError, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { countParams } from '../countParams.ts';
+import { FLOPS_PER_PARAM } from '../planOneEpoch.ts';
 
 /**
  * Stage — one of the 2K − 1 runs of a cycle over K levels: `down` from the first level on, until the next one is made of it; `bottom` in the
@@ -55,8 +57,8 @@ export function multilevelPlan({ levels, initSteps, steps, tokensPerStep }: Plan
   ];
   let firstStep = 0;
   const stages = runs.map((run, index): Stage => {
-    const parameters = countParameters(levels[run.level]?.specs ?? []);
-    const stage = { index, ...run, firstStep, parameters, flops: 6 * parameters * tokensPerStep * run.steps };
+    const parameters = countParams(levels[run.level]?.specs ?? []);
+    const stage = { index, ...run, firstStep, parameters, flops: FLOPS_PER_PARAM * parameters * tokensPerStep * run.steps };
     firstStep += run.steps;
     return stage;
   });
@@ -67,6 +69,3 @@ function checkSteps(name: string, steps: readonly number[], count: number): void
   if (steps.length !== count) throw new ConfigError(`multilevelPlan: ${name} must have ${count} numbers, one for each level${name === 'steps' ? '' : ' but the last'}, got ${steps.length}`);
   steps.forEach((each, i) => checkInteger('multilevelPlan', `${name}[${i}]`, each));
 }
-
-const countParameters = (specs: Tree<ParamSpec>): number =>
-  treeLeaves<ParamSpec>(specs).reduce((sum, { shape }) => sum + shape.reduce((size, length) => size * length, 1), 0);
