@@ -77,7 +77,7 @@ describe('evenkeel bench', () => {
 });
 
 describe('evenkeel --help', () => {
-  it.each(['--help', 'train --help', 'eval --help', 'generate --help', 'bench gpt-step --help', 'bench matmul --help', 'doctor --help'])(
+  it.each(['--help', 'train --help', 'sweep --help', 'eval --help', 'generate --help', 'bench gpt-step --help', 'bench matmul --help', 'doctor --help'])(
     '%s fits into 80 columns and ends with 0', async (args) => {
       const { code, stdout, stderr } = await evenkeel(args.split(' '));
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -90,7 +90,8 @@ describe('evenkeel --help', () => {
     const flags = {
       data: '', tokenizer: '"char"', depth: 4, dim: 128, 'num-heads': 4, context: 64, 'batch-size': 12, steps: 2000, 'learning-rate': 0.001, warmup: 100,
       schedule: '"cosine"', 'weight-decay': 0.1, clip: 1, dropout: 0, seed: 1, 'val-fraction': 0.1, 'eval-every': '', 'checkpoint-every': '', out: '', resume: '',
-      device: '"auto"', json: '', debug: '',
+      device: '"auto"', json: '', debug: '', placement: 'pre', norm: 'layer', 'qk-norm': '', 'sigma-reparam': 'none', 'z-loss': 0, 'untied-head': '', optimizer: 'adamw',
+      'weight-decay-mode': 'coupled', mup: 0, monitor: 'never',
     };
     const entries = stdout.split(/\n {2}(?=-)/).map((entry) => entry.replace(/\s+/g, ' '));
     for (const [flag, value] of Object.entries(flags)) {
