@@ -35,7 +35,10 @@ def sgd(groups, lr, **options):
     return torch.optim.SGD(groups, lr=lr, **options)
 
 
-# name: (optimizer, learning rate, options, decay only the weight?, clip, schedule)
+SCALES = {"weight": 0.25, "bias": 2.0, "gain": 1.0}
+INDEPENDENT = 1e-2 / 0.05  # a decay of 0.01 that does not depend on the learning rate, whose peak is 0.05
+
+# name: (optimizer, learning rate, options, decay only the weight?, clip, schedule, learning rates by name in units of the common one)
 CASES = {
     "adamw": (adamw, 0.05, dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01), False, None, None),
     "adamw betas eps decay mask": (adamw, 0.02, dict(betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3), True, None, None),
@@ -45,6 +48,9 @@ CASES = {
     "sgd momentum decay": (sgd, 0.05, dict(momentum=0.9, weight_decay=0.2), False, None, None),
     "sgd nesterov decay mask": (sgd, 0.03, dict(momentum=0.8, nesterov=True, weight_decay=0.2), True, None, None),
     "sgd momentum clip": (sgd, 0.05, dict(momentum=0.9), False, 4.0, None),
+    "adamw independent decay": (adamw, 0.05, dict(betas=(0.9, 0.95), eps=1e-8, weight_decay=INDEPENDENT), True, None, cosine),
+    "adamw scales": (adamw, 0.05, dict(betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1), False, None, cosine, SCALES),
+    "sgd momentum decay scales": (sgd, 0.05, dict(momentum=0.9, weight_decay=0.2), True, None, None, SCALES),
 }
 
 
@@ -59,18 +65,25 @@ def single(tensor):
 
 
 def trajectory(start, target, curvature, case):
-    make, lr, options, masked, clip, schedule = case
+    make, lr, options, masked, clip, schedule, *more = case
+    scales = more[0] if more else {}
     params = {name: value.clone().requires_grad_() for name, value in start.items()}
     decay = options.get("weight_decay", 0)
     groups = [
-        {"params": [params[name]], "weight_decay": 0 if masked and name not in DECAYING else decay} for name in params
+        {
+            "params": [params[name]],
+            "weight_decay": 0 if masked and name not in DECAYING else decay,
+            "lr": lr * scales.get(name, 1),
+            "scale": scales.get(name, 1),
+        }
+        for name in params
     ]
     optimizer = make(groups, lr, **options)
     kept = {}
     for step in range(STEPS):
         if schedule is not None:
             for group in optimizer.param_groups:
-                group["lr"] = schedule(step)
+                group["lr"] = schedule(step) * group["scale"]
         for name, param in params.items():
             param.grad = (curvature[name] * (param - target[name])).detach()
         if clip is not None:

@@ -2,8 +2,9 @@ import { totalmem } from 'node:os';
 import { UsageError } from './errors.ts';
 import { formatBytes, formatCount } from './format.ts';
 import type { RunSettings } from './runSettings.ts';
+import type { OptimizerName } from './techniques.ts';
 
-type Sizes = Pick<RunSettings, 'depth' | 'dim' | 'context' | 'batchSize'>;
+type Sizes = Pick<RunSettings, 'depth' | 'dim' | 'context' | 'batchSize'> & Partial<Pick<RunSettings, 'optimizer' | 'untiedHead'>>;
 
 /** MemoryNeed — what a run needs at the least, so that whatever is refused for it could not have worked. */
 export type MemoryNeed = {
@@ -16,24 +17,25 @@ export type MemoryNeed = {
 };
 
 const FLOAT = 4;
-/** Of each parameter: value, gradient and AdamW's two averages. */
-const COPIES = 4;
+/** Of each parameter besides value and gradient: the averages that an optimizer keeps at the least. */
+const AVERAGES: Readonly<Record<OptimizerName, number>> = { adamw: 2, lamb: 2, muon: 1, 'sgd-sai': 1, lars: 1, lion: 1, sgd: 1, adafactor: 0 };
 /** A block's tensors, and the bytes of a tensor apart from its numbers, at the least. */
 const BLOCK_TENSORS = 12;
 const TENSOR_BYTES = 512;
 /** Activations that a block keeps for its backward pass, in units of `b t c`: measured peaks are 24 to 28. */
 const KEPT = 20;
 
-/** memoryNeed — of training GPT-2's layout with a tied head; pass 1 for a vocabulary that is not known yet. */
-export function memoryNeed({ depth, dim, context, batchSize }: Sizes, vocabSize: number): MemoryNeed {
-  const parameters = depth * (12 * dim ** 2 + 13 * dim) + (vocabSize + context + 2) * dim;
+/** memoryNeed — of training a model about like GPT-2, by default with AdamW and a tied head; pass 1 for a vocabulary that is not known yet. */
+export function memoryNeed({ depth, dim, context, batchSize, optimizer = 'adamw', untiedHead = false }: Sizes, vocabSize: number): MemoryNeed {
+  const copies = 2 + AVERAGES[optimizer];
+  const parameters = depth * (12 * dim ** 2 + 13 * dim) + (vocabSize * (untiedHead ? 2 : 1) + context + 2) * dim;
   const tokens = batchSize * context;
-  const objects = depth * BLOCK_TENSORS * COPIES * TENSOR_BYTES;
+  const objects = depth * BLOCK_TENSORS * copies * TENSOR_BYTES;
   const activations = FLOAT * tokens * (depth * KEPT * dim + vocabSize);
   return {
     parameters,
-    deviceBytes: FLOAT * COPIES * parameters + activations + objects,
-    hostBytes: FLOAT * (COPIES - 1) * parameters + 2 * FLOAT * tokens + objects,
+    deviceBytes: FLOAT * copies * parameters + activations + objects,
+    hostBytes: FLOAT * (copies - 1) * parameters + 2 * FLOAT * tokens + objects,
   };
 }
 

@@ -49,7 +49,7 @@ const SETTINGS: Readonly<Record<keyof RunSettings, Test>> = {
   depth: isCount, dim: isCount, numHeads: isCount, context: isCount, batchSize: isCount, dropout: isShare,
   steps: isCount, learningRate: isNumber, warmup: isNatural, schedule: isOneOf(SCHEDULES),
   weightDecay: isNumber, clip: isNumber, seed: isNatural, precision: isOneOf(['f32', 'f16']), valFraction: isShare, evalEvery: isCount, checkpointEvery: isCount, monitor: isNatural,
-  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, sigmaReparam: isOneOf(GAMMAS), untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES),
+  placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean, sigmaReparam: isOneOf(GAMMAS), untiedHead: isBoolean, zLoss: isNumber, optimizer: isOneOf(OPTIMIZERS), weightDecayMode: isOneOf(DECAY_MODES), mup: isNatural,
 };
 
 function checkFields(path: string, prefix: string, object: Fields, tests: Readonly<Record<string, Test>>): void {

@@ -2,8 +2,9 @@ import { resolve } from 'node:path';
 import type { Precision } from './devices.ts';
 import { UsageError } from './errors.ts';
 import { flagOf } from './flags.ts';
+import { DEFAULTS, INDEPENDENT_DECAY, type OptimizerSettings } from './optimizer.ts';
 import { warmupLimit, type ScheduleName } from './schedule.ts';
-import { LEARNING_RATES, PLAIN, WEIGHT_DECAYS, type OptimizerSettings, type TechniqueSettings } from './techniques.ts';
+import { PLAIN, type TechniqueSettings } from './techniques.ts';
 
 /** RunSettings — what decides the numbers of a training run; kept in its `run.json`. */
 export type RunSettings = OptimizerSettings & TechniqueSettings & {
@@ -64,9 +65,9 @@ export function newSettings(flags: TrainGptFlags): RunSettings {
     data: flags.data === undefined ? null : resolve(flags.data),
     tokenizer: ['char', 'bpe'].includes(flags.tokenizer) ? flags.tokenizer : resolve(flags.tokenizer),
     vocabSize: flags.tokenizer === 'bpe' ? flags.vocabSize ?? VOCAB_SIZE : null, depth: flags.depth, dim: flags.dim, numHeads: flags.numHeads, context: flags.context,
-    batchSize: flags.batchSize, steps, learningRate: flags.learningRate ?? LEARNING_RATES[optimizer],
+    batchSize: flags.batchSize, steps, learningRate: flags.learningRate ?? DEFAULTS[optimizer].learningRate,
     warmup: fits || flags.given.has('warmup') ? flags.warmup : Math.floor(steps / 10),
-    schedule: flags.schedule, weightDecay: flags.weightDecay ?? WEIGHT_DECAYS[weightDecayMode], clip: flags.clip, dropout: flags.dropout, seed: flags.seed, precision: flags.precision,
+    schedule: flags.schedule, weightDecay: flags.weightDecay ?? (weightDecayMode === 'independent' ? INDEPENDENT_DECAY : DEFAULTS[optimizer].weightDecay), clip: flags.clip, dropout: flags.dropout, seed: flags.seed, precision: flags.precision,
     valFraction: flags.valFraction, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery, monitor: flags.monitor ?? 0,
   };
   checkSettings(settings);
@@ -78,8 +79,9 @@ function techniquesIn(flags: Partial<TechniqueSettings>): TechniqueSettings {
   return { ...PLAIN, ...Object.fromEntries(given) };
 }
 
-function checkSettings({ dim, numHeads, schedule, warmup, steps }: RunSettings): void {
+function checkSettings({ dim, numHeads, schedule, warmup, steps, optimizer, weightDecayMode }: RunSettings): void {
   if (dim % numHeads !== 0) throw new UsageError(`--dim must be divisible by --num-heads, got ${dim} and ${numHeads}`);
+  if (weightDecayMode === 'independent' && optimizer !== 'adamw') throw new UsageError(`--weight-decay-mode independent must be used with --optimizer adamw, got ${optimizer}`);
   const limit = warmupLimit(schedule, steps);
   if (warmup > limit) throw new UsageError(`--warmup must be ≤ ${limit} with --schedule ${schedule} and --steps ${steps}, got ${warmup}`);
 }

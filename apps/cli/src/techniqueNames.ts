@@ -3,6 +3,6 @@ export const PLACEMENTS = ['pre', 'post', 'peri', 'output', 'lns', 'deepnorm', '
 export const NORMS = ['layer', 'rms'] as const;
 /** What sigmaReparam's gamma starts at. */
 export const GAMMAS = ['none', 'one', 'spectral'] as const;
-export const OPTIMIZERS = ['adamw', 'sgd'] as const;
+export const OPTIMIZERS = ['adamw', 'sgd-sai', 'lars', 'lamb', 'lion', 'adafactor', 'muon', 'sgd'] as const;
 export const DECAY_MODES = ['coupled', 'independent'] as const;
 export const SCHEDULES = ['cosine', 'wsd', 'constant'] as const;

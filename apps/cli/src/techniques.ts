@@ -1,9 +1,6 @@
-import type { GradientTransform, ParamSpec, Schedule, Tree } from '@evenkeel/core-tensor';
 import { gpt, type Gpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
 import { qkNorm, rmsNormLayer } from '@evenkeel/norms';
-import { adamw, chain, clipByGlobalNorm, decayMask, sgd } from '@evenkeel/optimizers';
 import { sigmaReparam } from '@evenkeel/sigma-reparam';
-import { scheduleOf, type ScheduleSettings } from './schedule.ts';
 import { flagOf } from './flags.ts';
 import type { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS } from './techniqueNames.ts';
 
@@ -25,21 +22,19 @@ export type TechniqueSettings = ModelTechniques & {
   readonly untiedHead: boolean;
   /** Factor of the z-loss; 0 for none. */
   readonly zLoss: number;
-  readonly optimizer: (typeof OPTIMIZERS)[number];
+  readonly optimizer: OptimizerName;
   /** Whether weight decay is multiplied by the learning rate, or by its share of the highest one. */
   readonly weightDecayMode: (typeof DECAY_MODES)[number];
+  /** The width at which the learning rate is right for a model that is wider; 0 if it is meant for this one. */
+  readonly mup: number;
 };
+
+export type OptimizerName = (typeof OPTIMIZERS)[number];
 
 /** PLAIN — GPT-2 and AdamW as they are. */
 export const PLAIN: TechniqueSettings = {
-  placement: 'pre', norm: 'layer', qkNorm: false, sigmaReparam: 'none', untiedHead: false, zLoss: 0, optimizer: 'adamw', weightDecayMode: 'coupled',
+  placement: 'pre', norm: 'layer', qkNorm: false, sigmaReparam: 'none', untiedHead: false, zLoss: 0, optimizer: 'adamw', weightDecayMode: 'coupled', mup: 0,
 };
-
-/** LEARNING_RATES — the highest learning rate of a run that does not say one. */
-export const LEARNING_RATES: Readonly<Record<TechniqueSettings['optimizer'], number>> = { adamw: 1e-3, sgd: 0.1 };
-
-/** WEIGHT_DECAYS — the decay of a run that does not say one. */
-export const WEIGHT_DECAYS: Readonly<Record<TechniqueSettings['weightDecayMode'], number>> = { coupled: 0.1, independent: 1e-4 };
 
 /** modelOf — a GPT of some sizes that computes with some techniques. */
 export function modelOf(sizes: GptSizes, techniques: ModelTechniques): Gpt {
@@ -65,28 +60,4 @@ function valuesOf({ placement, norm, qkNorm: isNormed }: ModelTechniques, { norm
 export function techniquesInWords(settings: TechniqueSettings): string {
   const names = Object.keys(PLAIN) as (keyof TechniqueSettings)[];
   return names.filter((name) => settings[name] !== PLAIN[name]).map((name) => (settings[name] === true ? flagOf(name) : `${flagOf(name)} ${settings[name]}`)).join(' ');
-}
-
-export type OptimizerSettings = ScheduleSettings & Pick<TechniqueSettings, 'optimizer' | 'weightDecayMode'> & {
-  readonly weightDecay: number;
-  /** Largest global norm of the gradient; 0 for no limit. */
-  readonly clip: number;
-};
-
-/** BETA2 — nanoGPT's for small batches: a longer memory than GPT-3's 0.95, since a step sees few tokens. */
-export const BETA2 = 0.99;
-
-/** optimizerFor — the optimizer of a run, decaying matrices and embeddings only, behind global-norm clipping; and its learning rate. */
-export function optimizerFor(settings: OptimizerSettings, specs: Tree<ParamSpec>): { optimizer: GradientTransform; schedule: Schedule } {
-  const { clip } = settings;
-  const schedule = scheduleOf(settings);
-  const step = stepOf(settings, schedule, specs);
-  return { optimizer: clip > 0 ? chain(clipByGlobalNorm(clip), step) : step, schedule };
-}
-
-function stepOf({ optimizer, weightDecay: decay, weightDecayMode, learningRate: peak }: OptimizerSettings, learningRate: Schedule, specs: Tree<ParamSpec>): GradientTransform {
-  const weightDecay = weightDecayMode === 'independent' ? decay / peak : decay;
-  const common = { learningRate, weightDecay, mask: decayMask(specs) };
-  if (optimizer === 'sgd') return sgd({ ...common, momentum: 0.9 }) as GradientTransform;
-  return adamw({ ...common, beta2: BETA2 }) as GradientTransform;
 }

@@ -43,15 +43,16 @@ export function techniqueFlags(command: Command): Command {
     .option('--optimizer <name>', `${OPTIMIZERS.join(', ')} (default: adamw)`, oneOf('--optimizer', OPTIMIZERS))
     .option('--warmup <n>', 'steps of linear warm-up', wholeNumber('--warmup', { min: 0 }), 100)
     .option('--schedule <name>', 'cosine, wsd or constant, after warm-up', oneOf('--schedule', SCHEDULES), 'cosine')
-    .option('--weight-decay <x>', 'decay of weights with two or more axes (default: 0.1; 1e-4 if independent)', realNumber('--weight-decay', { min: 0 }))
+    .option('--weight-decay <x>', 'decay of weights with two or more axes (default: 0.1 for adamw)', realNumber('--weight-decay', { min: 0 }))
     .option('--weight-decay-mode <mode>', 'coupled to the learning rate, or independent (default: coupled)', oneOf('--weight-decay-mode', DECAY_MODES))
+    .option('--mup <base-width>', 'learning rates of maps by width, as right at that width; 0 for off (default: 0)', wholeNumber('--mup', { min: 0, max: ANY_SIZE.max }))
     .option('--clip <x>', 'largest norm of the gradient; 0 for no limit', realNumber('--clip', { min: 0 }), 1)
     .option('--dropout <p>', 'probability of dropping', realNumber('--dropout', { min: 0, below: 1 }), 0);
 }
 
 /** learningRateFlag — the one thing about learning that a sweep has a list of. */
 export function learningRateFlag(command: Command): Command {
-  return command.option('--learning-rate <x>', "highest learning rate (default: 0.001; other optimizers' differ)", realNumber('--learning-rate', POSITIVE));
+  return command.option('--learning-rate <x>', "highest learning rate (default: 0.001 for adamw)", realNumber('--learning-rate', POSITIVE));
 }
 
 /** checkpointFlag — how often the state of a run is kept. */

@@ -7,13 +7,13 @@ import { InterruptedError } from './errors.ts';
 import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { wrap } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
+import { optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
 import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
 import type { RunData } from './runData.ts';
 import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
 import { saveModel, type TrainedModel } from './savedModel.ts';
-import { optimizerFor } from './techniques.ts';
 
 /** TrainingRun — everything that training needs, ready. */
 export type TrainingRun = TrainedModel & {

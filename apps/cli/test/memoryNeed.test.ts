@@ -34,6 +34,14 @@ describe('checkMemory', () => {
     expect(() => checkMemory({ ...NANO, dim: 2 ** 20 }, 65, 'webgpu', 2 ** 40)).toThrow('fits into the 1.0 TiB of device webgpu');
   });
 
+  it('checkMemory() takes with an optimizer of less state what does not fit with AdamW', () => {
+    const large = { depth: 24, dim: 1024, context: 64, batchSize: 1 };
+    const limit = 4 * 4 * 0.95 * memoryNeed(large, 65).parameters;
+    expect(() => checkMemory(large, 65, 'wasm', limit)).toThrow('--depth');
+    expect(() => checkMemory({ ...large, optimizer: 'sgd-sai' }, 65, 'wasm', limit)).not.toThrow();
+    expect(memoryNeed({ ...large, untiedHead: true }, 1000).parameters - memoryNeed(large, 1000).parameters).toBe(1000 * 1024);
+  });
+
   it('checkMemory() leaves to a GPU what only needs its own memory', () => {
     const sizes = { ...NANO, batchSize: 10_000 };
     expect(() => checkMemory(sizes, 65, 'wasm', 2 ** 32)).toThrow('--batch-size');

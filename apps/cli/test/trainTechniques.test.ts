@@ -10,7 +10,7 @@ const data = files.write('corpus.txt', text);
 /** The validation part: every character is a token. */
 const validation = files.write('validation.txt', text.slice(-Math.floor(text.length / 10)));
 const STEPS = ['--steps', '20', '--eval-every', '10', '--checkpoint-every', '4'];
-const OURS = ['--placement', 'peri', '--norm', 'rms', '--qk-norm', '--sigma-reparam', '--z-loss', '1e-3', '--untied-head', '--monitor', '5'];
+const OURS = ['--placement', 'peri', '--norm', 'rms', '--qk-norm', '--sigma-reparam', '--z-loss', '1e-3', '--untied-head', '--optimizer', 'muon', '--mup', '8', '--monitor', '5'];
 const train = (out: string, ...flags: string[]) => ['train', 'gpt', '--data', data, ...TINY, ...STEPS, '--out', files.at(out), ...flags];
 const configOf = (out: string) => JSON.parse(readFileSync(files.at(`${out}/config.json`), 'utf8')) as Record<string, unknown>;
 const lossOf = async (out: string) => (await evenkeelJson(['eval', '--checkpoint', files.at(out), '--data', validation, '--device', 'wasm']))['loss'] as number;
@@ -104,7 +104,7 @@ describe('evenkeel train gpt with techniques', () => {
 
 describe('a run from before there were techniques', () => {
   it('train gpt --resume of it goes on: its state says nothing of what is as it was, and its record may lack it', async () => {
-    const later = ['placement', 'norm', 'qkNorm', 'sigmaReparam', 'zLoss', 'untiedHead', 'optimizer', 'weightDecayMode', 'monitor'];
+    const later = ['placement', 'norm', 'qkNorm', 'sigmaReparam', 'zLoss', 'untiedHead', 'optimizer', 'weightDecayMode', 'mup', 'monitor'];
     const constant = ['--schedule', 'constant', '--warmup', '1', '--steps'];
     await Promise.all([evenkeelJson(train('old', ...constant, '8')), evenkeelJson(train('whole', ...constant, '12'))]);
     const record = JSON.parse(readFileSync(files.at('old/run.json'), 'utf8')) as { settings: Record<string, unknown> };

@@ -4,7 +4,7 @@ import { backwardKeyValueProgram } from '../src/kernels/backwardKeyValue.ts';
 import { backwardQueryProgram } from '../src/kernels/backwardQuery.ts';
 import { biasGradProgram } from '../src/kernels/biasGrad.ts';
 import { forwardProgram } from '../src/kernels/forward.ts';
-import { blockRows, chooseTile, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
+import { blockRows, candidateTiles, chooseTile, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
 import type { Variant } from '../src/kernels/variant.ts';
 
 const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 16384 };
@@ -41,6 +41,24 @@ describe.each(passes)('in the pass %s', (pass) => {
     expect(chooseTile(pass, 32, 3, limits).threads).toBeLessThan(chooseTile(pass, 32, 1000, limits).threads);
     expect(() => chooseTile(pass, 257, 3, limits)).toThrow(new UnsupportedError('attention: headDim must be at most 256 on this device, got 257'));
     expect(() => chooseTile(pass, 256, 3, { ...limits, maxComputeWorkgroupStorageSize: 1024 })).toThrow('must fit 1024 bytes of workgroup memory');
+  });
+
+  it.each([limits, { ...limits, maxComputeInvocationsPerWorkgroup: 64 }, { ...limits, isNarrow: true }, { ...limits, half: true, maxComputeWorkgroupStorageSize: 8192 }])('candidateTiles are the usual tile first, then others that keep to the limits, each by a name of its own: %j', (given) => {
+    for (const headDim of widths.filter((width) => width <= 128)) {
+      for (const length of [1, 16, 17, 256, 257, 5000]) {
+        const tiles = candidateTiles(pass, headDim, length, given);
+        expect([...tiles.values()][0]).toEqual(chooseTile(pass, headDim, length, given));
+        expect(tiles).toEqual(candidateTiles(pass, headDim, Math.min(rangeOf(length), 1e6), given));
+        if (headDim > 8) expect(tiles.size).toBeGreaterThan(1);
+        for (const [name, tile] of tiles) {
+          expect(name).toBe(tileName(tile));
+          expect(tile.threads).toBeLessThanOrEqual(Math.min(128, given.maxComputeInvocationsPerWorkgroup));
+          expect([tile.threads % tile.split, tile.keys % 4, tile.rows > 2, pass === 'bias' && tile.rows > 1]).toEqual([0, 0, false, false]);
+          expect(Number.isInteger(tile.split) && tile.split <= Math.max(1, headDim / 4)).toBe(true);
+          expect(workgroupBytes(pass, headDim, tile)).toBeLessThanOrEqual(given.maxComputeWorkgroupStorageSize);
+        }
+      }
+    }
   });
 
   it('no combination of options binds more than 8 tensors, and every one that the pass has makes another text', () => {

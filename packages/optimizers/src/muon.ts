@@ -47,8 +47,8 @@ export function muon(specs: Tree<ParamSpec>, { adamw: rest = {}, ...options }: M
   const { learningRate, weightDecay = 0.1, mask, learningRateScales } = options;
   const groups = treeMap(({ role, shape }: ParamSpec) => (role === 'hidden' && shape.length === 2 ? 'muon' : 'adamw'), specs);
   return partition(groups, {
-    muon: ofMatrices(specs, { ...options, weightDecay }) as unknown as GradientTransform,
-    adamw: adamw({ learningRate, weightDecay, mask, learningRateScales, ...rest }) as unknown as GradientTransform,
+    muon: ofMatrices(specs, { ...options, weightDecay }),
+    adamw: adamw({ learningRate, weightDecay, mask, learningRateScales, ...rest }),
   });
 }
 

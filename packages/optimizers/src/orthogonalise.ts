@@ -1,4 +1,4 @@
-import { add, div, matMul, mul, sqrt, square, stack, sum, tidy, unstack, type Tensor, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
+import { add, div, matMul, mul, sqrt, square, stack, sum, tidy, unstack, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import { checkDtype, checkInteger, checkRank } from '@evenkeel/core-tensor';
 
 /** Of the polynomial a·x + b·x³ + c·x⁵: steepest at 0 among those that keep [0, 1] near 1 when they are repeated. */

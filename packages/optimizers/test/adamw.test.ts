@@ -1,9 +1,10 @@
 import { clone, getBackend, tensor, tensor1d, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { ConfigError, hasKernel, param, treeEntries, type GradientTransform, type Tree } from '@evenkeel/core-tensor';
-import { adamw, addDecayedWeights, chain, decayMask, scaleByAdam, scaleByLearningRate, type AdamState } from '@evenkeel/optimizers';
+import { adamw, addDecayedWeights, chain, cosine, decayMask, scaleByAdam, scaleByLearningRate, warmupLinear, type AdamState } from '@evenkeel/optimizers';
 import { expectClose, expectNoLeak, expectNoWorseThan, forEachBackend, randomArray, useBackend } from '@evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { free, makeParams, makeTensors, snapshot, specs, step } from './helpers.ts';
+import { blocks, expectSame, moment, run, run64 } from './trajectory.ts';
 
 const options = { beta1: 0.85, beta2: 0.97, eps: 1e-6 };
 const [learningRate, weightDecay] = [3e-2, 0.2];
@@ -112,6 +113,47 @@ forEachBackend((backend) => {
     free(params, grads, updates, state);
   });
 
+  it('adamw({ weightDecayMode }) without gradients shrinks by λ times the schedule if independent, whatever the peak, and by η times that if coupled', async () => {
+    for (const peak of [1e-3, 0.5]) {
+      for (const [weightDecayMode, factor] of [['independent', (1 - 0.1 / 4) * (1 - 0.1 / 2)], ['coupled', (1 - (peak * 0.1) / 4) * (1 - (peak * 0.1) / 2)]] as const) {
+        const params = { weight: param(() => tensor1d([1, -2, 3])) };
+        const optimizer = adamw({ learningRate: warmupLinear({ peak, warmup: 3 }), weightDecay: 0.1, weightDecayMode, learningRateScales: weightDecayMode === 'coupled' ? undefined : { weight: 0.125 } });
+        const state = optimizer.init(params);
+        const zeros = { weight: tensor1d([0, 0, 0]) };
+        for (let i = 0; i < 2; i++) step(optimizer, zeros, state, params);
+        await expectClose(params.weight, [factor, -2 * factor, 3 * factor], { rtol: 1e-6 });
+        free(params, zeros, state);
+      }
+    }
+  });
+
+  it('adamw({ weightDecayMode: independent }) is the decay of MosaicBERT: of the parameter first, by λ·η/η₀, then Adam\'s step', async () => {
+    const [start, grads] = [blocks(1), [2, 3, 4, 5].map((seed) => blocks(seed))];
+    const schedule = cosine({ peak: 0.05, steps: 5, warmup: 1, floor: 0.01 });
+    const lambda = 0.2;
+    const expected = run64(({ p, g, memory }, at) => {
+      const [mu, nu] = [moment(memory, 'mu', p.length), moment(memory, 'nu', p.length)];
+      p.forEach((_, i) => {
+        mu[i] = 0.9 * mu[i]! + 0.1 * g[i]!;
+        nu[i] = 0.98 * nu[i]! + 0.02 * g[i]! ** 2;
+        p[i]! *= 1 - (lambda * schedule(at)) / 0.05;
+        p[i]! -= (schedule(at) * mu[i]!) / (1 - 0.9 ** (at + 1)) / (Math.sqrt(nu[i]! / (1 - 0.98 ** (at + 1))) + 1e-6);
+      });
+    }, start, grads);
+    await expectSame(await run(adamw({ learningRate: schedule, beta2: 0.98, eps: 1e-6, weightDecay: lambda, weightDecayMode: 'independent' }), start, grads), expected);
+  });
+
+  it.each([[1, 1], [1e-3, 1], [1e-9, 0.1 / 1.1], [1e-12, 1e-4]])('adamw() with gradients of %d takes steps of %d times the learning rate: those far below eps stop', async (size, expected) => {
+    const params = { weight: param(() => tensor1d([0, 0, 0])) };
+    const optimizer = adamw({ learningRate: 1, weightDecay: 0, eps: 1e-8 });
+    const state = optimizer.init(params);
+    const grads = { weight: tensor1d([size, -size, size]) };
+    for (let i = 0; i < 5; i++) free(optimizer.update(grads, state, params));
+    const updates = optimizer.update(grads, state, params) as { weight: Tensor };
+    await expectClose(updates.weight, [-expected, expected, -expected], { rtol: 2e-4 });
+    free(params, grads, state, updates);
+  });
+
   it('update(grads, state, params) adds exactly the updates to the tensors alive', async () => {
     const [params, grads] = [makeParams(), makeTensors(4)];
     const optimizer = adamw({ learningRate });
@@ -162,6 +204,9 @@ describe('adamw', () => {
     expect(() => adamw({ learningRate: 1, beta2: -0.1 })).toThrow('adamw: beta2 must be in [0, 1), got -0.1');
     expect(() => adamw({ learningRate: 1, eps: 0 })).toThrow('adamw: eps must be a positive number, got 0');
     expect(() => adamw({ learningRate: 1, weightDecay: -1 })).toThrow('adamw: weightDecay must be between 0');
+    expect(() => adamw({ learningRate: 1, weightDecayMode: 'none' as 'coupled' })).toThrow('adamw: weightDecayMode must be one of coupled, independent, got none');
+    expect(() => adamw({ learningRate: () => 1, weightDecayMode: 'independent' })).toThrow('adamw: peakLearningRate must be given with a schedule that has no property peak, got undefined');
+    expect(() => adamw({ learningRate: 0, weightDecayMode: 'independent' })).toThrow('adamw: peakLearningRate must be a positive number, got 0');
   });
 
   it('update(grads, state, params) with a NaN schedule names the step and changes nothing', async () => {

@@ -28,7 +28,7 @@ const optimizers: Record<string, Row> = {
     steps: 150, make: ({ weightDecay }) => chain(scaleByAdam(), addDecayedWeights({ weightDecay }), scaleByLearningRate(0.1)),
   },
   'clipped adamw': { steps: 150, make: ({ weightDecay }) => chain(clipByGlobalNorm(1), adamw({ learningRate: 0.1, weightDecay })) },
-  'adamw with a loss scale': { steps: 150, make: ({ weightDecay }) => lossScaling(adamw({ learningRate: 0.1, weightDecay }), { initial: 1 }) as unknown as GradientTransform },
+  'adamw with a loss scale': { steps: 150, make: ({ weightDecay }) => lossScaling(adamw({ learningRate: 0.1, weightDecay }), { initial: 1 }) },
   sgd: { steps: 60, make: ({ weightDecay }) => sgd({ learningRate: 0.2, weightDecay }) },
   'sgd with momentum': { steps: 150, make: ({ weightDecay }) => sgd({ learningRate: 0.05, momentum: 0.9, weightDecay, mask }) },
   'sgd with Nesterov momentum': {
@@ -53,8 +53,8 @@ const optimizers: Record<string, Row> = {
   'a partition': {
     steps: 150,
     make: ({ weightDecay }) => chain(clipByGlobalNorm(10), scaleByTree(scales), partition(treeMap<ParamSpec, string>(({ role }) => (role === 'hidden' ? 'matrices' : 'rest'), specs), {
-      matrices: lion({ learningRate: falling(0.1), weightDecay }) as unknown as GradientTransform, rest: sgd({ learningRate: 0.1, weightDecay }) as unknown as GradientTransform,
-    }) as unknown as GradientTransform),
+      matrices: lion({ learningRate: falling(0.1), weightDecay }), rest: sgd({ learningRate: 0.1, weightDecay }),
+    })),
   },
 };
 
@@ -152,7 +152,7 @@ forEachBackend(() => {
 
 /** Optimizers with all the options that optimizers share. */
 const complete: Record<string, (options: AdamwOptions) => GradientTransform> = {
-  adamw: (options) => adamw(options) as unknown as GradientTransform, sgd, sgdSai, lion, lars, lamb, adafactor, muon: (options) => muon(specs, options),
+  adamw: (options) => adamw(options), sgd, sgdSai, lion, lars, lamb, adafactor, muon: (options) => muon(specs, options),
 };
 
 forEachBackend(() => {

@@ -10,18 +10,24 @@ type Values = { [name: string]: number[] };
 const { shapes, start, target, curvature } = golden as unknown as { shapes: Values; start: Values; target: Values; curvature: Values };
 const trajectories = golden.trajectories as unknown as Record<string, Record<string, Values>>;
 const mask = { weight: true, bias: false, gain: false };
+const learningRateScales = { weight: 0.25, bias: 2, gain: 1 };
+const falling = cosine({ peak: 0.05, steps: 20, warmup: 4, floor: 0.005 });
 
 /** The cases of tools/golden/optimizers.py, by name. */
 const optimizers: Record<string, GradientTransform> = {
   adamw: adamw({ learningRate: 0.05 }),
   'adamw betas eps decay mask': adamw({ learningRate: 0.02, beta1: 0.8, beta2: 0.95, eps: 1e-3, weightDecay: 0.3, mask }),
   'adamw clip cosine': chain(
-    clipByGlobalNorm(4), adamw({ learningRate: cosine({ peak: 0.05, steps: 20, warmup: 4, floor: 0.005 }), beta2: 0.95, weightDecay: 0.1, mask })),
+    clipByGlobalNorm(4), adamw({ learningRate: falling, beta2: 0.95, weightDecay: 0.1, mask })),
   sgd: sgd({ learningRate: 0.1 }),
   'sgd momentum': sgd({ learningRate: 0.05, momentum: 0.9 }),
   'sgd momentum decay': sgd({ learningRate: 0.05, momentum: 0.9, weightDecay: 0.2 }),
   'sgd nesterov decay mask': sgd({ learningRate: 0.03, momentum: 0.8, nesterov: true, weightDecay: 0.2, mask }),
   'sgd momentum clip': chain(clipByGlobalNorm(4), sgd({ learningRate: 0.05, momentum: 0.9 })),
+  // PyTorch gets the decay over the peak: what the learning rate multiplies is then a share of the schedule alone.
+  'adamw independent decay': adamw({ learningRate: falling, beta2: 0.95, weightDecay: 0.01, weightDecayMode: 'independent', mask }),
+  'adamw scales': adamw({ learningRate: falling, beta2: 0.95, weightDecay: 0.1, learningRateScales }),
+  'sgd momentum decay scales': sgd({ learningRate: 0.05, momentum: 0.9, weightDecay: 0.2, mask, learningRateScales }),
 };
 
 const leaf = (values: Values, name: string): Tensor => tensor(values[name] as number[], shapes[name] as number[], 'float32');

@@ -1,7 +1,7 @@
 /** A state is changed wholly or not at all, also where the memory does not suffice for the updates. */
 import { fill, setBackend, type Variable } from '@tensorflow/tfjs-core';
 import { param, type GradientTransform, type OptimizerState } from '@evenkeel/core-tensor';
-import { adamw, scaleByMomentum } from '@evenkeel/optimizers';
+import { adamw, lars, lion, scaleByMomentum, sgdSai } from '@evenkeel/optimizers';
 import { expectNoLeak } from '@evenkeel/testing';
 import { BACKEND_NAME, createWasmBackend } from '@evenkeel/wasm-kernels';
 import { expect, it } from 'vitest';
@@ -12,6 +12,9 @@ const SIZE = MIB; // 4 MiB
 
 const optimizers: Record<string, GradientTransform> = {
   adamw: adamw({ learningRate: 1 }),
+  lion: lion({ learningRate: 1 }),
+  sgdSai: sgdSai({ learningRate: 1 }),
+  lars: lars({ learningRate: 1 }),
   'scaleByMomentum with Nesterov': scaleByMomentum({ nesterov: true }),
 };
 
@@ -21,7 +24,7 @@ it.each(Object.entries(optimizers))('%s changes no moment when its updates do no
   const { heap } = backend.runtime;
   const params = { weight: param(() => fill([SIZE], 1)) };
   const state = optimizer.init(params) as OptimizerState & { mu: { weight: Variable } };
-  const grads = { weight: fill([SIZE], 2) };
+  const [grads, others] = [{ weight: fill([SIZE], 2) }, { weight: fill([SIZE], 3) }];
   free(optimizer.update(grads, state, params));
   const before = (await state.mu.weight.data())[0];
 
@@ -37,9 +40,9 @@ it.each(Object.entries(optimizers))('%s changes no moment when its updates do no
   expect((await state.mu.weight.data())[0]).toBe(before);
 
   for (const block of blocks) heap.free(block);
-  free(optimizer.update(grads, state, params));
+  free(optimizer.update(others, state, params));
   expect((await state.mu.weight.data())[0]).not.toBe(before);
-  free(params, grads, state);
+  free(params, grads, others, state);
   await setBackend('cpu');
   backend.dispose();
 });

@@ -36,4 +36,15 @@ describeVariants(() => {
     }
     expect([...await mu.data()].map(Math.abs)).toEqual(Array(7).fill(0));
   });
+
+  it('evenkeel/momentum lets the moment of a zero gradient decay to zero, not to denormal numbers, and refuses factors for other tensors', async () => {
+    const mu = fill([7], 1.5e-38);
+    const inputs = { 'param.0': fill([7], 1), 'grad.0': fill([7], 0), 'mu.0': mu };
+    const attrs = { learningRate: 0.1, keep: 0.9, take: 0.1, aheadKeep: 0.9, aheadTake: 0.1, weightDecays: [0] };
+    for (let step = 0; step < 5; step++) engine().runKernel('evenkeel/momentum', inputs, attrs);
+    expect([...await mu.data()]).toEqual(Array(7).fill(0));
+    expect(() => engine().runKernel('evenkeel/momentum', { ...inputs, 'factor.0': fill([2], 1) }, attrs)).toThrow('momentum: factor.0 must have 1 elements, got 2');
+    expect(() => engine().runKernel('evenkeel/scaledSums', { 'x.0': mu, 'factor.0': fill([2], 1) }, { a: 1 })).toThrow('scaledSums: factor.0 must have 1 elements, got 2');
+    expect(() => engine().runKernel('evenkeel/factoredRoots', { 'x.0': mu, 'row.0': fill([2], 1), 'column.0': mu, 'mean.0': fill([1], 1) }, { columns: [7] })).toThrow('factoredRoots: row.0 must have 1 elements, got 2');
+  });
 });

@@ -5,9 +5,10 @@ import { applyUpdates } from '@evenkeel/optimizers';
 import { announceDevice, openDevice, peakMemory, type DeviceName, type Precision } from '../devices.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { kernelClock, type KernelClock, type KernelTime } from '../kernelClock.ts';
+import { optimizerFor } from '../optimizer.ts';
 import type { Io } from '../output.ts';
 import { parameterCount, round, spreadOf, type Spread } from '../statistics.ts';
-import { optimizerFor, PLAIN } from '../techniques.ts';
+import { PLAIN } from '../techniques.ts';
 
 export type BenchGptStepOptions = { readonly device: DeviceName; readonly steps: number; readonly threads?: number; readonly profile?: boolean; readonly precision?: Precision };
 

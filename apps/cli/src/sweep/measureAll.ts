@@ -8,7 +8,7 @@ import { PROGRAM, shellWord } from '../programName.ts';
 import type { Progress } from '../progress.ts';
 import type { RunData } from '../runData.ts';
 import { measureRun, RUNS, type MeasureOptions } from './measureRun.ts';
-import { kindsFound, lossName, rateName, sizeNames } from './names.ts';
+import { kindsFound, lossName, rateName, sizeNames, type Size } from './names.ts';
 import { writeResults, type RunResult } from './runResult.ts';
 import { summarise } from './summary.ts';
 import type { PlannedRun, SweepPlan } from './sweepPlan.ts';
@@ -97,11 +97,12 @@ function speaker(plan: SweepPlan): (index: number, result: RunResult, seconds: n
   const { sizes, techniques, learningRates } = summarise(plan, []);
   const nameOf = sizeNames(sizes);
   const widthOf = (names: readonly string[]): number => Math.max(...names.map((name) => name.length));
-  const [nameWidth, sizeWidth, rateWidth] = [techniques.map(({ name }) => name), sizes.map(nameOf), learningRates.map(rateName)].map(widthOf) as [number, number, number];
+  const sizeOf = (size: Size): string => (sizes.length === 1 ? '' : `${nameOf(size).padEnd(widthOf(sizes.map(nameOf)))}  `);
+  const [nameWidth, rateWidth] = [techniques.map(({ name }) => name), learningRates.map(rateName)].map(widthOf) as [number, number];
   const { length } = plan.runs;
   return (index, result, seconds) => {
     const place = `${String(index + 1).padStart(String(length).length)}/${length}`;
-    const label = `${place}  ${result.technique.padEnd(nameWidth)}  ${nameOf(result).padEnd(sizeWidth)}  ${rateName(result.learningRate).padStart(rateWidth)}  `;
+    const label = `${place}  ${result.technique.padEnd(nameWidth)}  ${sizeOf(result)}${rateName(result.learningRate).padStart(rateWidth)}  `;
     const outcome = result.diverged === null ? `loss ${lossName(result.loss as number)}` : `diverged in step ${result.diverged.step} (${result.diverged.what})`;
     const found = kindsFound(result);
     return wrap(label, `${outcome}, ${formatDuration(seconds)}${found === '' ? '' : `; ${found}`}`);

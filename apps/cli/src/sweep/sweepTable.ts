@@ -20,7 +20,8 @@ export function sweepTable(summary: SweepSummary): string[] {
     'Validation loss after the last step (nats) by learning rate',
     ...sizes.flatMap((size) => blocks.flatMap((rates, i) => {
       const isLast = i === blocks.length - 1;
-      const rows = groups.filter(({ dim, depth }) => dim === size.dim && depth === size.depth).map((group) => rowOf(group, rates, first, isLast));
+      const here = groups.filter(({ dim, depth, runs }) => dim === size.dim && depth === size.depth && (isLast || runs.some(({ learningRate }) => rates.includes(learningRate))));
+      const rows = here.map((group) => rowOf(group, rates, first, isLast));
       return ['', `${cut(nameOf(size), first)}${rates.map((rate) => rateName(rate).padStart(CELL)).join('')}${isLast ? `  ${SENSITIVITY}` : ''}`, ...rows];
     })),
     '', ...legendOf(groups),

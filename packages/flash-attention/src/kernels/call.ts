@@ -4,7 +4,7 @@ import type { Tile } from './tile.ts';
 import { blockRows } from './tile.ts';
 import type { Variant } from './variant.ts';
 
-/** What kernels are told: `AttentionAttrs`, those of single kernels, and numbers of the tile instead of the chosen ones, for tests and tuning. */
+/** What kernels are told: `AttentionAttrs`, those of single kernels, and numbers of the tile instead of the chosen ones, for tests. */
 export type KernelAttrs = {
   readonly scale: number; readonly causal: boolean; readonly windowLeft: number; readonly windowRight: number;
   readonly dropout?: number; readonly seed?: number | StepNumber;

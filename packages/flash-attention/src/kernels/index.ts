@@ -1,12 +1,9 @@
 import { toHalf, type GpuBackend, type GpuKernel, type GpuKernelCall } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { backwardKeyValueProgram } from './backwardKeyValue.ts';
-import { backwardQueryProgram } from './backwardQuery.ts';
-import { biasGradProgram } from './biasGrad.ts';
 import { given, readCall, smallTensors, uniformsOf, variantOf, type AttentionCall } from './call.ts';
 import { clearAll, clearRows, copyExtra, packExtra, rowSumGroups, rowSumProgram, splitStatistics } from './extra.ts';
-import { forwardProgram } from './forward.ts';
-import { blockRows, chooseTile, tileLimits, type Pass, type Tile } from './tile.ts';
+import { launch } from './launch.ts';
+import { tileFor } from './tuned.ts';
 import type { Variant } from './variant.ts';
 
 const biasGrad: GpuKernel = { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad };
@@ -69,31 +66,21 @@ const outShape = ({ b, t, heads, d, q, isPacked }: AttentionCall): readonly numb
 
 /** Writes the results of the forward pass to `results`, by the names of its bindings. */
 function forward({ backend }: GpuKernelCall, call: AttentionCall, statistics: Variant['statistics'], results: Record<string, TensorInfo>): void {
-  const { b, t, heads, bias } = call;
-  const tile = tileFor('forward', call, t, backend);
   const { extra, places } = packExtra(backend, smallTensors(call));
-  backend.dispatch(forwardProgram(variantOf(call, tile, { statistics })), {
-    tensors: { ...factors(backend, call), ...results, ...(bias && { bias }), ...(extra && { extra }) },
-    uniforms: uniformsOf(call, places), groups: [Math.ceil(t / blockRows(tile)), heads, b],
+  launch(backend, 'forward', call, tileFor(backend, 'forward', call), {
+    tensors: { ...factors(backend, call), ...results, ...(extra && { extra }) }, uniforms: uniformsOf(call, places), statistics,
   });
 }
 
 function attentionGrad(kernelCall: GpuKernelCall): TensorInfo[] {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
-  const { b, t, s, heads, kvHeads, q, k, v, bias, isVarlen, isPacked } = call;
-  const { extra, uniforms, ...read } = prepare(kernelCall, call);
+  const { q, k, v, isVarlen, isPacked } = call;
+  const { uniforms, ...tensors } = prepare(kernelCall, call);
   const dq = backend.allocate(q.shape);
   const [dk, dv] = isPacked ? [dq, dq] : [backend.allocate(k.shape), backend.allocate(v.shape)];
-  const tensors = { ...read, extra, ...(bias && { bias }) };
-  const queryTile = tileFor('query', call, t, backend);
-  backend.dispatch(backwardQueryProgram(variantOf(call, queryTile)), {
-    tensors: { ...tensors, dq }, uniforms, groups: [Math.ceil(t / blockRows(queryTile)), heads, b],
-  });
-  const keyTile = tileFor('keyValue', call, s, backend);
-  backend.dispatch(backwardKeyValueProgram(variantOf(call, keyTile, { isOverQueries: true })), {
-    tensors: { ...tensors, dk, ...(!isPacked && { dv }) }, uniforms, groups: [Math.ceil(s / blockRows(keyTile)), kvHeads, b],
-  });
+  launch(backend, 'query', call, tileFor(backend, 'query', call), { tensors: { ...tensors, dq }, uniforms });
+  launch(backend, 'keyValue', call, tileFor(backend, 'keyValue', call), { tensors: { ...tensors, dk, ...(!isPacked && { dv }) }, uniforms });
   if (isVarlen) clearUnused(backend, call, [{ y: dq, value: 0 }, { y: dk, value: 0, isKeys: true }, { y: dv, value: 0, isKeys: true }]);
   return isPacked ? [dq] : [dq, dk, dv];
 }
@@ -102,26 +89,15 @@ function attentionBiasGrad(kernelCall: GpuKernelCall): TensorInfo {
   const { backend } = kernelCall;
   const call = readCall(kernelCall);
   const bias = given(kernelCall, 'bias');
-  const { t, s } = call;
   const dbias = backend.allocate(bias.shape);
   if (bias.shape[3] === 1) { // each query's gradients of scores add up to 0
     const count = bias.shape.reduce((total, size) => total * size, 1);
     backend.dispatch(clearAll, { tensors: { y: dbias }, uniforms: { count }, groups: backend.spread(Math.ceil(count / 64)) });
     return dbias;
   }
-  const { extra, uniforms, ...read } = prepare(kernelCall, call);
-  const tile = { ...tileFor('bias', call, t, backend), rows: 1 };
-  const variant = variantOf(call, tile);
-  const [sequences, heads] = bias.shape as [number, number];
-  backend.dispatch(biasGradProgram(variant), {
-    tensors: { ...read, extra, bias, dbias }, uniforms,
-    groups: [Math.ceil(s / tile.keys), variant.queryAxis ? Math.ceil(t / blockRows(tile)) : 1, heads * sequences],
-  });
+  const { uniforms, ...tensors } = prepare(kernelCall, call);
+  launch(backend, 'bias', call, tileFor(backend, 'bias', call), { tensors: { ...tensors, dbias }, uniforms });
   return dbias;
-}
-
-function tileFor(pass: Pass, { d, attrs }: AttentionCall, length: number, backend: GpuBackend): Tile {
-  return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
 }
 
 type Factors = { readonly q: TensorInfo; readonly k: TensorInfo; readonly v: TensorInfo };

@@ -22,6 +22,10 @@ const NARROW_CHUNKS = 16;
 const THREADS = 64;
 /** Of those adapters in long calls: as fast, and blocks of fewer rows see less beyond a window. */
 const NARROW_THREADS = 32;
+/** Most that a tile may have. */
+const MOST_THREADS = 128;
+/** Rows up to which workgroups are small. */
+const SHORT = 16;
 /** Rows from which each thread has two of them: there are workgroups enough. */
 const LONG = 256;
 /** Enough for every device; more would leave room for fewer workgroups at a time. */
@@ -54,25 +58,53 @@ export function workgroupBytes(pass: Pass, headDim: number, tile: Tile): number 
  */
 export function chooseTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile> = {}): Tile {
   if (headDim > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${headDim}`);
+  const tile = findTile(pass, headDim, length, limits, wanted);
+  if (tile !== undefined) return tile;
+  throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${roomOf(limits)} bytes of workgroup memory, got none that does`);
+}
+
+const roomOf = ({ maxComputeWorkgroupStorageSize }: TileLimits): number => Math.min(WORKGROUP_BYTES, maxComputeWorkgroupStorageSize);
+const mostThreads = ({ maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX }: TileLimits): number => Math.min(maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
+
+function findTile(pass: Pass, headDim: number, length: number, limits: TileLimits, wanted: Partial<Tile>): Tile | undefined {
   const chunks = Math.ceil(headDim / 4);
   // A CPU has no registers to run out of, but takes its time to compile: short calls are not worth it.
   const mostChunks = limits.isNarrow === true && length > LONG ? NARROW_CHUNKS : CHUNKS[pass];
   let split = 1;
   while (chunks / split > mostChunks) split *= 2;
   split = wanted.split ?? split;
-  const rows = wanted.rows ?? (pass === 'bias' || length <= LONG ? 1 : 2);
-  const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+  const rows = pass === 'bias' ? 1 : wanted.rows ?? (length <= LONG ? 1 : 2);
   const usual = limits.isNarrow === true && length > LONG ? NARROW_THREADS : THREADS;
-  const enough = (length <= 16 ? 16 : usual / split) * split; // few sizes only: each is a program of its own
-  const threads = wanted.threads ?? Math.min(most, Math.max(8 * split, Math.min(THREADS, enough)));
+  const enough = (length <= SHORT ? 16 : usual / split) * split; // few sizes only: each is a program of its own
+  const threads = wanted.threads ?? Math.min(mostThreads(limits), Math.max(8 * split, Math.min(THREADS, enough)));
   const lanes = wanted.lanes ?? (limits.isNarrow === true && threads % (8 * split) === 0);
   const half = wanted.half ?? limits.half === true;
-  const room = Math.min(WORKGROUP_BYTES, limits.maxComputeWorkgroupStorageSize);
   const sizes = wanted.keys !== undefined ? [wanted.keys] : [...(pass === 'bias' ? [] : [32]), 16, 8, 4];
-  const tiles = [rows, wanted.rows ?? 1].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes, half })));
-  const tile = tiles.find((each) => workgroupBytes(pass, headDim, each) <= room);
-  if (tile !== undefined) return tile;
-  throw new UnsupportedError(`attention: a tile of heads of width ${headDim} must fit ${room} bytes of workgroup memory, got none that does`);
+  const tiles = [rows, Math.min(rows, wanted.rows ?? 1)].flatMap((each) => sizes.map((keys): Tile => ({ threads, rows: each, split, keys, lanes, half })));
+  return tiles.find((each) => workgroupBytes(pass, headDim, each) <= roomOf(limits));
+}
+
+/** rangeOf — lengths that have the same tiles: the longest of them. */
+export const rangeOf = (length: number): number => [SHORT, LONG].find((most) => length <= most) ?? Infinity;
+
+/** tileName — of the numbers that may be chosen; what depends on the adapter is not among them. */
+export const tileName = ({ threads, rows, split, keys }: Tile): string => `threads${threads}-rows${rows}-split${split}-keys${keys}`;
+
+/** candidateTiles — the tile by rule of thumb, and those that differ from it in one number and fit the device too, by name. */
+export function candidateTiles(pass: Pass, headDim: number, length: number, limits: TileLimits): ReadonlyMap<string, Tile> {
+  const usual = chooseTile(pass, headDim, length, limits);
+  const { threads, split, keys } = usual;
+  const changes: Partial<Tile>[] = [
+    { rows: 1 }, { rows: 2 }, { threads: threads / 2 }, { threads: 2 * threads }, { split: split / 2, threads }, { split: 2 * split, threads }, { keys: keys / 2 }, { keys: 2 * keys },
+  ];
+  const others = changes.flatMap((change) => findTile(pass, headDim, length, limits, change) ?? []).filter((tile) => isSound(pass, headDim, limits, tile));
+  return new Map([usual, ...others].map((tile) => [tileName(tile), tile]));
+}
+
+/** Whole rows, rows for all threads of a subgroup, registers for what a thread holds. */
+function isSound(pass: Pass, headDim: number, limits: TileLimits, { threads, split, keys }: Tile): boolean {
+  const isWhole = Number.isInteger(split) && keys % 4 === 0 && threads % split === 0 && threads >= 8 * split && threads <= Math.min(MOST_THREADS, mostThreads(limits));
+  return isWhole && split <= Math.ceil(headDim / 4) && chunksOf(headDim, { split } as Tile) <= (limits.isNarrow === true ? NARROW_CHUNKS : 2 * CHUNKS[pass]);
 }
 
 /** tileLimits — of a backend: subgroups that always have 8 lanes are the vectors of a CPU. */

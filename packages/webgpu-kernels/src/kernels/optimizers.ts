@@ -113,7 +113,8 @@ const scaledSumsProgram = memoised((count: number, inPlace: boolean, hasY: boole
       if (at < u.vectors${i}) {
         let a = u.a * u.a${i}${hasFactor ? ` * factors[${perTensor ? `u.place${i}` : '0'}]` : ''};
         var sum = a * ${inPlace ? 'out' : 'x'}${i}[at];
-        ${hasY ? `if (u.b${i} != 0.0) { sum += u.b * u.b${i} * y${i}[at]; }` : ''}
+        ${hasY ? `let b = u.b * u.b${i};
+        if (b != 0.0) { sum += b * y${i}[at]; }` : ''}
         out${i}[at] = sum;
       }`),
 }));

@@ -77,6 +77,74 @@ forEachBackend([GPU_BACKEND], () => {
       dispose(inputs);
     });
 
+    it.each([8, 10, Infinity])('evenkeel/momentum steps more tensors than one launch binds, each with its own numbers, where at most %i may be bound', async (most) => {
+      const [param, grad, mu, factors] = [arrays(1), arrays(2), arrays(3), randomArray(SIZES.length, { seed: 9 })];
+      const numbers = (count: number) => SIZES.map((_, i) => (i % count) / 10);
+      const [weightDecays, penalties, scales] = [numbers(3), numbers(4), numbers(5)];
+      const inputs: Record<string, Tensor> = { ...listed('param', param), ...listed('grad', grad), ...listed('mu', mu), 'factor.0': tensor(factors), 'outFactor.0': tensor(factors.map((value) => value + 1)) };
+      const attrs = { learningRate: 0.5, keep: 0.9, take: 0.3, aheadKeep: 0.7, aheadTake: 0.2, weightDecays, penalties, scales };
+      const updates = withBindings(most, () => run('evenkeel/momentum', inputs, attrs));
+      for (const [i, update] of updates.entries()) {
+        const scaled = Float64Array.from(grad[i]!, (g, at) => factors[i]! * (g + penalties[i]! * param[i]![at]!));
+        await expectClose(update, scaled.map((g, at) => -0.5 * scales[i]! * ((factors[i]! + 1) * (0.7 * mu[i]![at]! + 0.2 * g) + weightDecays[i]! * param[i]![at]!)), { rtol: 3e-6, atol: 1e-6 });
+        await expectClose(inputs[`mu.${i}`]!, scaled.map((g, at) => 0.9 * mu[i]![at]! + 0.3 * g), { rtol: 1e-6, atol: 1e-6 });
+      }
+      dispose([inputs, updates]);
+    });
+
+    it('evenkeel/means and evenkeel/meanSquares put each tensor\'s number at its place, for more tensors than one launch has room for', async () => {
+      const count = 70;
+      const x = Array.from({ length: count }, (_, i) => randomArray(i === 40 ? 50_001 : 1 + ((i * 53) % 97), { seed: i, mean: i }));
+      const inputs = listed('x', x);
+      const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+      const [means] = withBindings(8, () => run('evenkeel/means', inputs));
+      await expectClose(means!, x.map(mean), { rtol: 1e-5, atol: 1e-5 });
+      const unless = tensor(x.map((_, i) => i % 2));
+      const [squares] = withBindings(8, () => run('evenkeel/meanSquares', { ...inputs, 'centre.0': means!, 'unless.0': unless }));
+      const variance = (values: Float32Array, centre = mean(values)): number => mean(Float64Array.from(values, (value) => (value - centre) ** 2));
+      await expectClose(squares!, x.map((values, i) => (i % 2 === 1 ? 0 : variance(values))), { rtol: 1e-4, atol: 1e-5 });
+      dispose([inputs, means!, unless, squares!]);
+    });
+
+    it('evenkeel/rowColumnSquares and evenkeel/factoredRoots reach every row and column of many matrices', async () => {
+      const shapes = [[300, 5], [5, 300], [1, 1000], [65, 33], [2, 2], [33, 1], [70, 70]] as const;
+      const x = shapes.map(([rows, columns], i) => randomArray(rows * columns, { seed: i }));
+      const columns = shapes.map(([, each]) => each);
+      const inputs = listed('x', x);
+      const all = withBindings(6, () => run('evenkeel/rowColumnSquares', inputs, { columns, eps: 0.25 }));
+      const [rowMeans, columnMeans] = [all.slice(0, shapes.length), all.slice(shapes.length)];
+      const [means] = run('evenkeel/means', Object.fromEntries(rowMeans.map((each, i) => [`x.${i}`, each])));
+      const roots = run('evenkeel/factoredRoots', {
+        ...inputs, 'mean.0': means!, ...Object.fromEntries(rowMeans.map((each, i) => [`row.${i}`, each])), ...Object.fromEntries(columnMeans.map((each, i) => [`column.${i}`, each])),
+      }, { columns });
+      for (const [i, [r, c]] of shapes.entries()) {
+        const meanOf = (length: number, at: (k: number) => number): number => Array.from({ length }, (_, k) => at(k)).reduce((sum, k) => sum + x[i]![k]! ** 2, 0) / length + 0.25;
+        const row = Array.from({ length: r }, (_, a) => meanOf(c, (b) => a * c + b));
+        const column = Array.from({ length: c }, (_, b) => meanOf(r, (a) => a * c + b));
+        await expectClose(rowMeans[i]!, row);
+        await expectClose(columnMeans[i]!, column);
+        const whole = row.reduce((sum, value) => sum + value, 0) / r;
+        await expectClose(roots[i]!, x[i]!.map((value, at) => value / Math.sqrt((row[Math.floor(at / c)]! * column[at % c]!) / whole)));
+      }
+      dispose([inputs, all, means!, roots]);
+    });
+
+    it('evenkeel/momentum reads StepNumbers anew for each launch, and lets the moment of a zero gradient decay to zero', async () => {
+      let [rate, take] = [1, 1];
+      const inputs = { 'param.0': fill([3], 1), 'grad.0': fill([3], 1), 'mu.0': fill([3], 0) };
+      const attrs = { learningRate: new StepNumber(() => rate), keep: 0.5, take: new StepNumber(() => take), aheadKeep: 0.5, aheadTake: 1, weightDecays: [0] };
+      const [first] = run('evenkeel/momentum', inputs, attrs);
+      [rate, take] = [0.25, 0];
+      attrs.learningRate.renew();
+      attrs.take.renew();
+      const [second] = run('evenkeel/momentum', inputs, attrs);
+      await expectClose(first!, [-1, -1, -1]);
+      await expectClose(second!, [-0.375, -0.375, -0.375]);
+      for (let i = 0; i < 130; i++) dispose(run('evenkeel/momentum', inputs, attrs));
+      expect([...await inputs['mu.0'].data()]).toEqual([0, 0, 0]);
+      dispose([inputs, first!, second!]);
+    });
+
     it('evenkeel/scaledSums and evenkeel/addScaled do not read y where b is 0, be it NaN', async () => {
       const [x, y] = [arrays(5), arrays(6, () => NaN)];
       const inputs = { ...listed('x', x), ...listed('y', y) };

@@ -6,7 +6,14 @@ import { expectClose, forEachBackend } from '@evenkeel/testing';
 import { memoryStore, train, type TrainOptions } from '@evenkeel/training';
 import { abs, dispose, dot, memory, sum, tensor2d, tidy, type Tensor, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
-import { numberOf } from './oracle64.ts';
+
+/** The value of a scalar that `f` makes, which is freed. */
+async function numberOf(f: () => Tensor): Promise<number> {
+  const x = tidy(f);
+  const [value] = await x.data();
+  x.dispose();
+  return value as number;
+}
 
 type Batch = { inputs: Tensor2D; targets: Tensor2D };
 type Trained = { model: Gpt; params: Params & GptParams; values: Tree<Variable> };

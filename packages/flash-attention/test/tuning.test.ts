@@ -1,0 +1,119 @@
+import { GPU_BACKEND, useDevice, vjp, type GpuBackend, type GpuProgram } from '@evenkeel/core-tensor';
+import { flashAttention, flashAttentionPacked, type FlashAttentionOptions } from '@evenkeel/flash-attention';
+import { expectClose, forEachBackend, randomTensor } from '@evenkeel/testing';
+import { tune, webgpu } from '@evenkeel/webgpu-kernels';
+import { backend, dispose, ones, reshape, slice, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+
+vi.setConfig({ testTimeout: 300_000 }); // compiling for a CPU takes seconds per program
+
+/** The programs of attention that are launched while `f` runs. */
+function launchedBy(f: () => void): GpuProgram[] {
+  const gpu = backend() as unknown as GpuBackend & { dispatch: GpuBackend['dispatch'] };
+  const { dispatch } = gpu;
+  const programs: GpuProgram[] = [];
+  gpu.dispatch = (program, launch) => {
+    programs.push(program);
+    dispatch.call(gpu, program, launch);
+  };
+  try {
+    f();
+  } finally {
+    gpu.dispatch = dispatch;
+  }
+  return programs.filter(({ name }) => name.startsWith('attention') && name !== 'attentionRowSums');
+}
+
+const threadsOf = ({ code }: GpuProgram): number => Number(/@workgroup_size\((\d+)/.exec(code)![1]);
+
+/** Result and gradients of one call; the inputs are freed. */
+function attend(options: FlashAttentionOptions = {}): Tensor[] {
+  const [q, k, v, bias, dy] = [1, 2, 3, 4, 5].map((seed) => randomTensor(seed === 4 ? [1, 2, 20, 20] : [1, 20, 2, 4], { seed })) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const { value, grads } = vjp(() => flashAttention(q, k, v, { causal: true, bias, ...options } as FlashAttentionOptions & { returnLse?: false }), [q, k, v, bias], dy);
+  dispose([q, k, v, bias, dy]);
+  return [value, ...grads];
+}
+
+const valuesOf = (tensors: readonly Tensor[]): Promise<Float32Array[]> => Promise.all(tensors.map(async (each) => Float32Array.from(await each.data())));
+
+forEachBackend([GPU_BACKEND], () => {
+  let folder: string;
+  let before: string | undefined;
+  beforeAll(() => {
+    before = process.env['XDG_CACHE_HOME'];
+    process.env['XDG_CACHE_HOME'] = folder = mkdtempSync(join(tmpdir(), 'evenkeel-tune-'));
+  });
+  afterAll(async () => {
+    if (before === undefined) delete process.env['XDG_CACHE_HOME'];
+    else process.env['XDG_CACHE_HOME'] = before;
+    rmSync(folder, { recursive: true });
+    await useDevice('webgpu', [webgpu()]);
+  });
+
+  it('tune() times the tiles of every pass of the calls seen, and attention with the fastest is the same but for the last bits', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    const first = attend();
+    const expected = await valuesOf(first);
+    const tuned = await tune();
+    const passes = tuned.filter((each) => each.class.startsWith('attention'));
+    const key = 'd4 t2^4 s2^4 heads2 group1 sees all 0 bias1xxx';
+    expect(passes.map((each) => each.class)).toEqual(['attention', 'attentionQueryGrad', 'attentionKeyValueGrad', 'attentionBiasGrad'].map((family) => `${family}@1 ${key}`));
+    for (const { milliseconds, winner } of passes) {
+      expect(Object.keys(milliseconds).length).toBeGreaterThan(2);
+      expect(Object.values(milliseconds).every((ms) => ms > 0)).toBe(true);
+      expect(milliseconds[winner]).toBe(Math.min(...Object.values(milliseconds)));
+    }
+    const second: Tensor[] = [];
+    const programs = launchedBy(() => second.push(...attend()));
+    for (const [i, name] of ['attention', 'attentionQueryGrad', 'attentionKeyValueGrad', 'attentionBiasGrad'].entries()) {
+      const program = programs.find((each) => each.name === name)!;
+      expect(passes[i]!.winner.startsWith(`threads${threadsOf(program)}-`), name).toBe(true);
+    }
+    for (const [i, each] of second.entries()) await expectClose(each, expected[i]!, { rtol: 1e-5, atol: 1e-6 });
+    const observed = attend({ observe: () => {} });
+    for (const [i, each] of observed.entries()) await expectClose(each, await second[i]!.data(), { rtol: 0, atol: 0 });
+    expect(await tune()).toEqual([]);
+    dispose([first, second, observed]);
+  });
+
+  it('webgpu({ tuning: { attention, … } }) computes each pass with the tile of that name, and with the usual one where there is no such tile', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: 'off' })]);
+    const plain: Tensor[] = [];
+    const usual = launchedBy(() => plain.push(...attend())).map(threadsOf);
+    const expected = await valuesOf(plain);
+    dispose(plain);
+    const tile = 'threads32-rows1-split1-keys32';
+    await useDevice('webgpu', [webgpu({ tuning: { attention: tile, attentionKeyValueGrad: tile, attentionQueryGrad: 'none' } })]);
+    const results: Tensor[] = [];
+    const programs = launchedBy(() => results.push(...attend()));
+    expect(programs.map(({ name }) => name)).toEqual(['attention', 'attentionQueryGrad', 'attentionKeyValueGrad', 'attentionBiasGrad']);
+    expect(programs.map(threadsOf)).toEqual([32, usual[1], 32, usual[3]]);
+    expect(usual).not.toContain(32);
+    for (const [i, each] of results.entries()) await expectClose(each, expected[i]!, { rtol: 1e-5, atol: 1e-6 });
+    dispose(results);
+  });
+
+  it('calls on packed tensors, with a block mask, or observed are of the class of the plain call', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    const keys: string[] = [];
+    const gpu = backend() as unknown as GpuBackend & { choose: GpuBackend['choose'] };
+    const { choose } = gpu;
+    gpu.choose = (choice) => {
+      if (choice.family === 'attention') keys.push(choice.key);
+      return choose.call(gpu, choice);
+    };
+    const qkv = randomTensor([1, 20, 24]);
+    const [blockMask, ...parts] = tidy(() => [ones([1, 1], 'int32'), ...[0, 8, 16].map((at) => reshape(slice(qkv, [0, 0, at], [1, 20, 8]), [1, 20, 2, 4]))]) as [Tensor, Tensor, Tensor, Tensor];
+    const [q, k, v] = parts;
+    const made = [
+      flashAttention(q!, k!, v!, { causal: true }), flashAttention(q!, k!, v!, { causal: true, blockMask }), flashAttention(q!, k!, v!, { causal: true, observe: () => {} }),
+      flashAttentionPacked(qkv, { numHeads: 2, causal: true }), flashAttentionPacked(qkv, { numHeads: 2, causal: true, observe: () => {} }),
+    ];
+    gpu.choose = choose;
+    expect(keys).toEqual(made.map(() => 'd4 t2^4 s2^4 heads2 group1 sees all 0'));
+    dispose([qkv, blockMask, parts, made] as never);
+  });
+});
