@@ -24,7 +24,7 @@ export const massiveActivations: Reproduction = {
     { says: 'with Peri-LN and qk-norm the ratio at the end is at most 0.7 of what it is without', holds: ({ baseline, technique }) => n(technique, 'ratio') <= 0.7 * n(baseline, 'ratio') },
   ],
   quickCriterion: [
-    { says: 'the ratio grows', holds: ({ baseline }) => n(baseline, 'ratio') > n(baseline, 'ratioAtStart') },
+    { says: 'the curve fits better than a first-order response (AIC) in at least 3 of 4 layers', holds: ({ baseline }) => n(baseline, 'layersBetter') >= 3 },
   ],
   meanings: {
     ratioAtStart: 'largest |h| over the median |h|, before training, largest of the layers', ratio: 'the same at the end', r2: 'R² of the five-parameter curve, mean over the layers',
