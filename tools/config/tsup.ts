@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { defineConfig, type Options } from 'tsup';
 
 /**
- * Marks module-level `const x = fusedOp(…)`, and the programs of kernels, as free of side effects, so that a bundler drops the fused
+ * Marks module-level `const x = fusedOp(…)`, such ops in a module-level object, and the programs of kernels, as free of side effects, so that a bundler drops the fused
  * ops a page does not use, with the kernels that they register. Bundlers cannot know that of a function from another package.
  */
 const pureFusedOps: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'pure-fused-ops',
   setup(build) {
     build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace(/^((?:export )?const \w+ = )(?=(?:fusedOp|gpuProgram|memoised|programOf)\b)/gm, '$1/* @__PURE__ */ '),
+      contents: (await readFile(path, 'utf8')).replace(/^((?:export )?const \w+ = |  \w+: )(?=(?:fusedOp|gpuProgram|memoised|programOf|packedOp)\b)/gm, '$1/* @__PURE__ */ '),
       loader: 'ts',
     }));
   },

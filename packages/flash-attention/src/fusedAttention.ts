@@ -57,4 +57,7 @@ const packedOp = (name: string, wanted: 'out' | 'stats') => fusedOp<PackedInputs
   reference: ({ qkv, ...terms }, attrs) => fusedAttention[wanted]({ ...splitHeads(qkv, attrs), ...terms }, attrs),
 });
 
-export const fusedAttentionPacked = { out: packedOp('evenkeel/attentionPacked', 'out'), stats: packedOp('evenkeel/attentionPackedStats', 'stats') };
+export const fusedAttentionPacked = {
+  out: packedOp('evenkeel/attentionPacked', 'out'),
+  stats: packedOp('evenkeel/attentionPackedStats', 'stats'),
+};
