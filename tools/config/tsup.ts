@@ -9,7 +9,7 @@ const pureFusedOps: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'pure-fused-ops',
   setup(build) {
     build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace(/^((?:export )?const \w+ = |  \w+: )(?=(?:fusedOp|gpuProgram|memoised|programOf|packedOp)\b)/gm, '$1/* @__PURE__ */ '),
+      contents: (await readFile(path, 'utf8')).replace(/^((?:export )?const \w+ = | {2}\w+: )(?=(?:fusedOp|gpuProgram|memoised|programOf|packedOp)\b)/gm, '$1/* @__PURE__ */ '),
       loader: 'ts',
     }));
   },
