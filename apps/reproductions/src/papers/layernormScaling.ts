@@ -34,6 +34,7 @@ export const layernormScaling: Reproduction = {
     varianceGrowth: 'variance of the stream after the last block / of the embedding', deepAngle: 'mean angular distance of a block in the last third',
     deepDrop: 'mean rise of the loss (nats) when one block of the last third is removed', valLoss: 'validation loss (nats)',
   },
+  notes: ['Pre-norm grows only about linearly with depth in a run this short, not exponentially as in long training; the factor then makes what deep blocks add smaller, and the parts of the criterion about deep blocks hang on the seed.'],
   measure,
 };
 
