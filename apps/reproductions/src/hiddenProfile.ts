@@ -1,5 +1,6 @@
-import { acos, clipByValue, clone, dispose, div, keep, mean, moments, mul, norm, sum, tidy, type Tensor } from '@tensorflow/tfjs-core';
-import type { Params, Tree } from '@evenkeel/core-tensor';
+import { dispose, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import type { Params } from '@evenkeel/core-tensor';
+import { angularDistance, collectHidden, layerVariances } from '@evenkeel/diagnostics';
 import type { Gpt, GptParams } from '@evenkeel/models-gpt';
 import type { TokenBatch } from './lab.ts';
 
@@ -12,27 +13,14 @@ export type HiddenProfile = {
 };
 
 /** hiddenProfile — variances and angular distances of a model. Borrows everything. */
-export async function hiddenProfile(model: Gpt, params: Params & GptParams, { inputs }: TokenBatch, state: Tree<Tensor> = {}): Promise<HiddenProfile> {
-  const streams: Tensor[] = [];
+export async function hiddenProfile(model: Gpt, params: Params & GptParams, { inputs }: TokenBatch): Promise<HiddenProfile> {
   const made = tidy(() => {
-    model.apply(inputs, params, { state, observe: (name, value) => { if (name === 'embedding' || /^blocks\.\d+\.out$/.test(name)) streams.push(keep(clone(value))); } }).dispose();
-    return {
-      variances: streams.map((x) => mean(moments(x, -1).variance)),
-      angularDistances: streams.slice(1).map((x, i) => mean(angle(streams[i] as Tensor, x))),
-    };
+    const hidden = collectHidden((observe) => model.apply(inputs, params, { observe }));
+    const measured = [layerVariances(hidden), angularDistance(hidden)] as [Tensor, Tensor];
+    dispose(hidden);
+    return measured;
   });
-  dispose(streams);
-  const read = async (scalars: readonly Tensor[]): Promise<number[]> => Promise.all(scalars.map(async (scalar) => {
-    const [value] = await scalar.data();
-    scalar.dispose();
-    return value as number;
-  }));
-  return { variances: await read(made.variances), angularDistances: await read(made.angularDistances) };
+  const [variances, angularDistances] = await Promise.all(made.map(async (numbers) => Array.from(await numbers.data())));
+  dispose(made);
+  return { variances: variances as number[], angularDistances: angularDistances as number[] };
 }
-
-/** Angle between the rows of two tensors over π. */
-function angle(a: Tensor, b: Tensor): Tensor {
-  const cosine = div(sum(mul(a, b), -1), mul(norm(a, 2, -1), norm(b, 2, -1)));
-  return div(acos(clipByValue(cosine, -1, 1)), Math.PI);
-}
-

@@ -72,7 +72,7 @@ export async function trainArm({ model, optimizer, batches, steps, seed, monitor
 }
 
 /** meanLoss — mean next-token loss over all targets of some batches. */
-export async function meanLoss(model: Gpt, params: Params & GptParams, state: Tree<Tensor>, batches: readonly Batch[]): Promise<number> {
+export async function meanLoss(model: Gpt, params: GptParams, state: Tree<Tensor>, batches: readonly Batch[]): Promise<number> {
   let [sum, count] = [0, 0];
   for (const batch of batches) {
     const tensors = tensorsOf(batch);

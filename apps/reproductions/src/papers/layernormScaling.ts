@@ -2,17 +2,17 @@ import { dispose, type TensorContainer } from '@tensorflow/tfjs-core';
 import type { GradientTransform } from '@evenkeel/core-tensor';
 import type { Batch } from '@evenkeel/data';
 import { linearLayer, type PlacementName } from '@evenkeel/layers';
-import { gpt } from '@evenkeel/models-gpt';
+import { layerDropAblation } from '@evenkeel/diagnostics';
+import { gpt, type GptParams } from '@evenkeel/models-gpt';
 import { rmsNormLayer } from '@evenkeel/norms';
 import { adamw, cosine } from '@evenkeel/optimizers';
 import type { Axis } from '@evenkeel/training';
-import { dropOfEachBlock } from '../dropOfEachBlock.ts';
 import { hiddenProfile, type HiddenProfile } from '../hiddenProfile.ts';
 import { tensorsOf, textTask, type Lab, type TextTask } from '../lab.ts';
 import { byFanIn } from '../initialisers.ts';
 import { meanOf, numbered } from '../numbers.ts';
 import type { Chart, Measurement, Reproduction } from '../reproduction.ts';
-import { trainArm } from '../trainArm.ts';
+import { meanLoss, trainArm } from '../trainArm.ts';
 
 const sizesOf = (quick: boolean) => ({ depth: quick ? 12 : 24, dim: 32, numHeads: 2, contextLength: 64, batchSize: 8, steps: quick ? 40 : 300 });
 
@@ -68,7 +68,7 @@ async function arm(lab: Lab, task: TextTask, seed: number, placement: PlacementN
   });
   const valBatches = task.valBatches({ ...window, count: lab.quick ? 4 : 16 });
   let profile: HiddenProfile | undefined;
-  let drops: number[] = [];
+  let drops: readonly number[] = [];
   const { valLoss } = await trainArm({
     model, steps, seed, valBatches, batches: task.batches({ seed, ...window }),
     optimizer: () => adamw({ learningRate: cosine({ peak: 3e-3, steps, warmup: steps / 10, floor: 3e-4 }), weightDecay: 0 }) as GradientTransform,
@@ -76,7 +76,7 @@ async function arm(lab: Lab, task: TextTask, seed: number, placement: PlacementN
       const batch = tensorsOf(valBatches[0] as Batch);
       profile = await hiddenProfile(model, params, batch);
       dispose(batch as TensorContainer);
-      drops = await dropOfEachBlock(model, params, valBatches.slice(0, 2));
+      ({ drops } = await layerDropAblation((left) => meanLoss(model, left as unknown as GptParams, {}, valBatches.slice(0, 2)), params));
     },
   });
   const { variances, angularDistances } = profile as HiddenProfile;

@@ -1,5 +1,6 @@
 import { max } from '@tensorflow/tfjs-core';
 import type { GradientTransform, Monitor } from '@evenkeel/core-tensor';
+import { lrSensitivity } from '@evenkeel/diagnostics';
 import { linearLayer } from '@evenkeel/layers';
 import { gpt } from '@evenkeel/models-gpt';
 import { layerNormLayer, qkNorm } from '@evenkeel/norms';
@@ -85,11 +86,8 @@ function numbersOf(runs: readonly Run[]): Numbers {
   };
 }
 
-/** Mean over the learning rates of how far the final loss, at most the first, lies above the best. */
 function sensitivity(runs: readonly Run[]): number {
-  const initial = meanOf(runs.map(({ result }) => result.losses[0] as number));
-  const losses = runs.map(({ result }) => Math.min(result.finalLoss, initial));
-  return meanOf(losses) - Math.min(...losses);
+  return lrSensitivity(runs.map(({ rate, result }) => ({ learningRate: rate, loss: result.finalLoss })), meanOf(runs.map(({ result }) => result.losses[0] as number)));
 }
 
 function chartsOf(plain: readonly Run[], cured: readonly Run[]): Chart[] {
