@@ -4,7 +4,7 @@ import type { StackTechniques } from './transformerStack.ts';
 
 /** What each technique of a stack that is a function looks like. */
 const FACTORIES = {
-  norm: 'layerNormLayer()', linear: 'linearLayer()', attention: 'flashAttention', mlp: 'mlpLayer()', qkNorm: 'qkNorm()',
+  norm: 'layerNormLayer()', linear: 'linearLayer()', attention: 'flashAttention', mlp: 'mlpLayer()', qkNorm: 'qkNorm()', branch: 'stochasticDepth()',
 } as const satisfies { [name in keyof StackTechniques]: string };
 
 /**

@@ -4,6 +4,7 @@ import {
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { KvCache } from './attentionBranch.ts';
 import { placementRule, type Placement } from './placements.ts';
+import type { BranchFactory } from './residual.ts';
 import { transformerBlock, type TransformerBlock, type TransformerBlockConfig } from './transformerBlock.ts';
 
 /** StackTechniques — the parts of its blocks that a model lets its user exchange, each with a default of the model's own. */
@@ -15,6 +16,8 @@ export type StackTechniques = {
   placement?: Placement;
   /** Norms of queries and keys, per head: `qkNorm()` of @evenkeel/norms. Default none. */
   qkNorm?: NormFactory;
+  /** Acts on both residual branches: `stochasticDepth()`, `layerScale()`. Default nothing. */
+  branch?: BranchFactory;
   /** Recompute each block in the backward pass instead of keeping its activations. Default false. */
   rematerialise?: boolean;
 };

@@ -131,6 +131,7 @@ function makeStack({ dim, numHeads, numKvHeads, depth, bias, normEps, dropout: r
     dim, numHeads, numKvHeads, depth, dropout: rate, causal: true,
     norm: techniques.norm ?? layerNormLayer({ eps: normEps, bias }),
     qkNorm: techniques.qkNorm,
+    branch: techniques.branch,
     linear: techniques.linear ?? linearLayer({ bias }),
     attention: techniques.attention ?? attentionWithDropout(rate),
     mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
@@ -146,8 +147,8 @@ function attentionWithDropout(dropout: number): AttentionFn {
 }
 
 /** The options that change what is computed and are no sizes. */
-function techniquesIn({ norm, qkNorm, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale }: GptTechniques & Partial<GptConfig>) {
-  return { norm, qkNorm, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale };
+function techniquesIn({ norm, qkNorm, branch, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale }: GptTechniques & Partial<GptConfig>) {
+  return { norm, qkNorm, branch, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale };
 }
 
 function checkTokens(tokens: Tensor2D): void {
