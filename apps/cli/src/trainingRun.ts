@@ -150,5 +150,5 @@ export async function finalLoss({ model, params, state, data, settings: { contex
 /** writeRunReport — `report.html` of a run, from its metrics so far. */
 export async function writeRunReport({ directory, settings, device }: TrainingRun, { result, sample }: { result?: TrainResult; sample?: string }): Promise<void> {
   const metrics = await readMetrics(directoryStore(directory));
-  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, metrics, result, sample });
+  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, lossUnit: 'nats', metrics, result, sample });
 }
