@@ -1,10 +1,9 @@
-import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { dispose } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import {
   checkBlockCount, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeCheckpoint, type Entries, type FloatDtype, type NamedWeight, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
 import { initParams, treeEntries, treeFromEntries, UnsupportedError, type Params, type ParamSpec, type Seed, type Tree } from '@evenkeel/core-tensor';
-import type { StackTechniques } from '@evenkeel/layers';
+import { isAdapter, type StackTechniques } from '@evenkeel/layers';
 import { bert, type BertInputs } from './bert.ts';
 import { bertWithHead, type BertHead, type BertWithHead, type HeadedParams } from './bertWithHead.ts';
 import type { BertConfig } from './bertConfig.ts';
@@ -57,7 +56,7 @@ export async function bertFromFile<Out extends Tensor | { readonly [name: string
   const weights = bertNames(config, { family, kind: head.kind });
   const names = new Set(file.names.map(bertNameOf));
   const fresh = strict ? [] : absentLayers(weights, names);
-  const isFresh = (path: string): boolean => fresh.includes(layerOf(path));
+  const isFresh = (path: string): boolean => isAdapter(path) || fresh.includes(layerOf(path)); // adapters are in files of their own
   const wanted = new Set(weights.flatMap(({ name }) => name));
   const isUnused = (name: string): boolean => ofHead(name) && !wanted.has(name);
   const specs = treeEntries<ParamSpec>(model.specs);
