@@ -172,7 +172,7 @@ forEachBackend(() => {
       expect(() => monitor({ every: 0 })).toThrow(new ConfigError('monitor: every must be an integer ≥ 1, got 0'));
       expect(() => monitor({ watch: { entropies: true } as never })).toThrow('monitor: watch must be made of entropy, logits, outputLogits, activations, branches, parameters, got entropies');
       expect(() => monitor({ thresholds: { loss: 1 } as never })).toThrow('monitor: thresholds must be made of lossSpike, entropy, attentionLogit, logPartition, eps, got loss');
-      expect(() => monitor({ thresholds: { eps: 0 } })).toThrow('monitor: thresholds.eps must be a positive number, got 0');
+      expect(() => monitor({ thresholds: { eps: -1 } })).toThrow('monitor: thresholds.eps must be between 0 and 1, got -1');
       expect(() => monitor({ thresholds: { entropy: 2 } })).toThrow('monitor: thresholds.entropy must be between 0 and 1, got 2');
     });
   });

@@ -10,10 +10,10 @@ export type BlockPlace = { readonly block: number; readonly depth: number };
  * PlacementRule — where the norms of a block stand, and what is scaled. For each of its two sub-layers f:
  *
  *     z = inputScale · norm_input(x)
- *     b = drop(norm_output(outputScale · f(z)))
+ *     b = drop(branch(norm_output(outputScale · f(z))))
  *     y = norm_sum(residualScale · x + b)
  *
- * with the norms that `input`, `output` and `sum` ask for, and each factor 1 where it is absent.
+ * with the norms that `input`, `output` and `sum` ask for, and each factor 1 where it is absent; `branch` is the block's, nothing by default.
  */
 export type PlacementRule = {
   readonly input?: boolean;

@@ -1,4 +1,4 @@
-import type { ApplyOptions, Layer, Tree } from '@evenkeel/core-tensor';
+import type { ApplyOptions, Layer, LayerPlace, Tree } from '@evenkeel/core-tensor';
 import { add, mul, type Tensor } from '@tensorflow/tfjs-core';
 import { factorAt, type BlockPlace, type PlacementRule } from './placements.ts';
 
@@ -7,6 +7,9 @@ export type Stream = { readonly x: Tensor; readonly branch?: Tensor };
 
 /** sumOf — the stream as one tensor. */
 export const sumOf = ({ x, branch }: Stream): Tensor => (branch === undefined ? x : add(x, branch));
+
+/** BranchFactory — makes what acts on a residual branch of `dim` channels, after its norms: `stochasticDepth()`, `layerScale()`. */
+export type BranchFactory = (dim: number, place?: LayerPlace) => Layer;
 
 /** ResidualCall — what a residual connection needs of a call of its block. */
 export type ResidualCall = {
@@ -29,44 +32,48 @@ export type Residual = {
 /**
  * residual — the residual connection that a placement wants (see PlacementRule).
  *
- * @param name  what its norm is called among the parameters (`norm1`). With several that is the input's; that of the output is always
- *              `norm1Out`, that of the sum beside one of the input `norm1Sum`.
+ * @param index  1 or 2, for the names of its layers: the norm is `norm1`. With several that is the input's; that of the output is always
+ *               `norm1Out`, that of the sum beside one of the input `norm1Sum`. What acts on the branch is `branch1`.
  */
-export function residual(name: string, rule: PlacementRule, at: BlockPlace, makeNorm: () => Layer): Residual {
-  const names = { input: name, output: `${name}Out`, sum: rule.input === true ? `${name}Sum` : name };
+export function residual(index: number, rule: PlacementRule, at: BlockPlace, { makeNorm, branch: branchLayer }: { makeNorm: () => Layer; branch?: Layer }): Residual {
+  const name = `norm${index}`;
+  const names = { input: name, output: `${name}Out`, sum: rule.input === true ? `${name}Sum` : name, branch: `branch${index}` };
   const kinds = (['input', 'output', 'sum'] as const).filter((kind) => rule[kind] === true);
-  const layers = Object.fromEntries(kinds.map((kind) => [names[kind], makeNorm()]));
+  const layers: Record<string, Layer> = {
+    ...Object.fromEntries(kinds.map((kind) => [names[kind], makeNorm()])), ...(branchLayer && { [names.branch]: branchLayer }),
+  };
   const [scaleInput, scaleOutput, scaleKept] = (['inputScale', 'outputScale', 'residualScale'] as const).map((name) => times(factorAt(rule, name, at))) as [Map, Map, Map];
   return {
     layers,
     apply(stream, f, { params, optionsOf, drop, observe }) {
-      const bound = (kind: keyof typeof names): BoundNorm | undefined => {
-        const layer = rule[kind] === true ? layers[names[kind]] : undefined;
+      const bound = (kind: keyof typeof names): Bound | undefined => {
+        const layer = kind === 'branch' || rule[kind] === true ? layers[names[kind]] : undefined;
         return layer && { layer, params: params[names[kind]] as Tree<Tensor>, options: optionsOf(names[kind]) };
       };
       const { x, normed } = enter(stream, bound('input'));
-      const branch = drop(norm(scaleOutput(f(scaleInput(normed))), bound('output')));
+      const added = through(scaleOutput(f(scaleInput(normed))), bound('output'));
+      const branch = drop(through(added, bound('branch')));
       observe(branch);
       const kept = scaleKept(x);
       const sum = bound('sum');
-      return sum === undefined ? { x: kept, branch } : { x: norm(add(kept, branch), sum) }; // the sum itself is not needed: no applyToSum
+      return sum === undefined ? { x: kept, branch } : { x: through(add(kept, branch), sum) }; // the sum itself is not needed: no applyToSum
     },
   };
 }
 
 type Map = (z: Tensor) => Tensor;
-type BoundNorm = { readonly layer: Layer; readonly params: Tree<Tensor>; readonly options: ApplyOptions };
+type Bound = { readonly layer: Layer; readonly params: Tree<Tensor>; readonly options: ApplyOptions };
 
 const times = (factor: number): Map => (z) => (factor === 1 ? z : mul(z, factor));
 
-const norm = (z: Tensor, bound: BoundNorm | undefined): Tensor => (bound === undefined ? z : bound.layer.apply(z, bound.params, bound.options));
+const through = (z: Tensor, bound: Bound | undefined): Tensor => (bound === undefined ? z : bound.layer.apply(z, bound.params, bound.options));
 
 /** The stream as one tensor and its norm; in one pass where there is one. */
-function enter(stream: Stream, bound: BoundNorm | undefined): { x: Tensor; normed: Tensor } {
+function enter(stream: Stream, bound: Bound | undefined): { x: Tensor; normed: Tensor } {
   if (stream.branch !== undefined && bound?.layer.applyToSum !== undefined) {
     const { y, sum } = bound.layer.applyToSum(stream.branch, stream.x, bound.params, bound.options);
     return { x: sum, normed: y };
   }
   const x = sumOf(stream);
-  return { x, normed: norm(x, bound) };
+  return { x, normed: through(x, bound) };
 }

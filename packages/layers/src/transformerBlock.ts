@@ -10,7 +10,7 @@ import { linearLayer } from './linear.ts';
 import { mlpLayer } from './mlp.ts';
 import { ofPart, withSeed } from './ofPart.ts';
 import { factorAt, placementRule, type Placement, type PlacementRule } from './placements.ts';
-import { residual, sumOf, type Residual, type ResidualCall } from './residual.ts';
+import { residual, sumOf, type BranchFactory, type Residual, type ResidualCall } from './residual.ts';
 import { scaledInitialiser } from './scaledInitialiser.ts';
 
 export type TransformerBlockConfig = {
@@ -28,6 +28,8 @@ export type TransformerBlockConfig = {
   placement?: Placement;
   /** Norms of queries and keys, per head, with parameters that all heads share: `qkNorm()` of @evenkeel/norms. Default none. */
   qkNorm?: NormFactory;
+  /** Acts on what is added to the residual stream, in both of its branches: `stochasticDepth({ rate: 0.1 })`, `layerScale()`. Default nothing. */
+  branch?: BranchFactory;
   /** Whether position i sees positions ≤ i only; default false. */
   causal?: boolean;
   /** Probability of dropping each element that is added to the residual stream; default 0. */
@@ -59,8 +61,8 @@ type BlockLayers = { readonly residuals: readonly [Residual, Residual]; readonly
  *     post:    h = norm1(x + drop(attn(x)));             y = norm2(h + drop(mlp(h)))
  *     peri:    h = x + drop(norm1Out(attn(norm1(x))));   y = h + drop(norm2Out(mlp(norm2(h))))
  *
- * and so on: see PlacementRule. Params: `{ norm1, attn: { qkv, qNorm?, kNorm?, proj }, norm2, mlp }`, with the norms that the placement has:
- * none, `norm1`, or `norm1` and `norm1Out` where norms stand on both sides. `qkv` maps c to (h + 2g)·d, its rows in the order q, k, v.
+ * and so on: see PlacementRule. Params: `{ norm1, branch1?, attn: { qkv, qNorm?, kNorm?, proj }, norm2, branch2?, mlp }`, with the norms that the
+ * placement has: none, `norm1`, or `norm1` and `norm1Out` where norms stand on both sides. `qkv` maps c to (h + 2g)·d, its rows in the order q, k, v.
  *
  * Observed: `attn.out` and `mlp.out`, what each adds to the residual stream; `attn.entropy` and `attn.rowMax` from the attention; `out`.
  *
@@ -110,14 +112,16 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
 const attnOf = (params: BlockParams): AttentionParams => params['attn'] as unknown as AttentionParams;
 
 function makeLayers(config: TransformerBlockConfig, rule: PlacementRule): BlockLayers {
-  const { dim, numHeads, numKvHeads = numHeads, norm, qkNorm, linear = linearLayer(), mlp = mlpLayer(), block, depth } = config;
+  const { dim, numHeads, numKvHeads = numHeads, norm, qkNorm, linear = linearLayer(), mlp = mlpLayer(), branch, block, depth } = config;
   const headDim = dim / numHeads;
   const kvDim = numKvHeads * headDim;
   const intoResidual = { block, ...(rule.shrinkInit === true && { residualDepth: depth }) };
   const ofHeads = { block, outAxis: 'headDim' };
-  const around = (name: string): Residual => residual(name, rule, { block, depth }, () => norm(dim, { block }));
+  const around = (index: number): Residual => residual(index, rule, { block, depth }, {
+    makeNorm: () => norm(dim, { block }), ...(branch && { branch: branch(dim, { block, residualDepth: depth }) }),
+  });
   return {
-    residuals: [around('norm1'), around('norm2')],
+    residuals: [around(1), around(2)],
     attn: {
       qkv: linear(dim, dim + 2 * kvDim, { block, outAxis: 'qkv', inAxis: 'dim', parts: [dim, kvDim, kvDim], headDim }),
       ...(qkNorm && { qNorm: qkNorm(headDim, ofHeads), kNorm: qkNorm(headDim, ofHeads) }),
@@ -148,7 +152,7 @@ function checkInput(x: Tensor, dim: number): void {
   checkLastDim('transformerBlock', 'x', x, dim);
 }
 
-function checkConfig({ dim, numHeads, numKvHeads = numHeads, norm, qkNorm, attention, dropout = 0, block, depth }: TransformerBlockConfig): void {
+function checkConfig({ dim, numHeads, numKvHeads = numHeads, norm, qkNorm, branch, attention, dropout = 0, block, depth }: TransformerBlockConfig): void {
   checkFunction('transformerBlock', 'norm', norm, 'layerNormLayer()');
   checkFunction('transformerBlock', 'attention', attention, 'flashAttention');
   checkInteger('transformerBlock', 'dim', dim);
@@ -159,5 +163,6 @@ function checkConfig({ dim, numHeads, numKvHeads = numHeads, norm, qkNorm, atten
   checkDivisible('transformerBlock', 'dim', dim, 'numHeads', numHeads);
   checkDivisible('transformerBlock', 'numHeads', numHeads, 'numKvHeads', numKvHeads);
   if (qkNorm !== undefined) checkFunction('transformerBlock', 'qkNorm', qkNorm, 'qkNorm()');
+  if (branch !== undefined) checkFunction('transformerBlock', 'branch', branch, 'stochasticDepth()');
   checkProbability('transformerBlock', 'dropout', dropout);
 }
