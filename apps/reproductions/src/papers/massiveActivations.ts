@@ -9,7 +9,8 @@ import { meanOf } from '../numbers.ts';
 import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.ts';
 import { trainArm } from '../trainArm.ts';
 
-const sizesOf = (quick: boolean) => ({ depth: 4, dim: 64, numHeads: 4, contextLength: 64, batchSize: quick ? 8 : 16, steps: quick ? 60 : 600 });
+const sizesOf = (quick: boolean) => ({ depth: 4, dim: 64, numHeads: 4, contextLength: 64, batchSize: quick ? 8 : 16, steps: quick ? 60 : 1000 });
+const RATE = 3e-3;
 const n = (numbers: Numbers, name: string): number => numbers[name] as number;
 
 /** massiveActivations — arXiv:2508.03616. */
@@ -53,7 +54,7 @@ async function arm(lab: Lab, task: TextTask, seed: number, name: string, techniq
   const due = new Set(stepsToRead(steps));
   const { valLoss } = await trainArm({
     model, steps, seed, batches: task.batches({ seed, ...window }), valBatches: task.valBatches({ ...window, count: 8 }),
-    optimizer: () => adamw({ learningRate: 1e-3 }) as GradientTransform,
+    optimizer: () => adamw({ learningRate: RATE }) as GradientTransform,
     onStep: async (step, { params }) => {
       if (watched === undefined || !due.has(step)) return;
       const batch = tensorsOf(watched);
