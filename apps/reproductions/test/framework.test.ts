@@ -8,7 +8,7 @@ import { verdictOf } from '../src/verdict.ts';
 import { formatted } from '../src/verdictText.ts';
 
 const example: Reproduction = {
-  slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.',
+  slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.', arms: { baseline: 'large', technique: 'small' },
   criterion: [{ says: 'less than half', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! / 2 }],
   quickCriterion: [{ says: 'less', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! }],
   meanings: { loss: 'loss (nats)' },

@@ -20,6 +20,7 @@ export const oneEpoch: Reproduction = {
   slug: 'one-epoch',
   paper: { title: 'One Epoch Is All You Need', arxiv: '1906.06669' },
   claim: 'One pass over ten times as much text, without dropout, beats ten passes over a tenth of it with as many steps, and neither overfits nor needs regularisation.',
+  arms: { baseline: 'ten epochs of a tenth', technique: 'one epoch' },
   criterion: [
     { says: 'validation loss at least 0.1 nats below the better of ten epochs with and without dropout', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= n(baseline, 'valLoss') - 0.1 },
     { says: 'gap between validation and training loss below 0.1 nats, and smaller than that of ten epochs without dropout', holds: ({ baseline, technique }) => Math.abs(n(technique, 'gap')) < 0.1 && Math.abs(n(technique, 'gap')) < Math.abs(n(baseline, 'gap')) },

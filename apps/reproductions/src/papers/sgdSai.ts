@@ -17,6 +17,7 @@ export const sgdSai: Reproduction = {
   slug: 'sgd-sai',
   paper: { title: 'No More Adam: Learning Rate Scaling at Initialization is All You Need', arxiv: '2412.11768' },
   claim: 'SGD with momentum and one learning-rate factor per parameter, set by the first gradient, comes within 2 % of AdamW’s loss on GPT with half of its optimizer state.',
+  arms: { baseline: 'AdamW', technique: 'SGD-SaI' },
   criterion: [
     { says: 'validation loss at the best of three learning rates at most 2 % above that of AdamW at the best of three', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= 1.02 * n(baseline, 'valLoss') },
     { says: 'at most 51 % of AdamW’s state in bytes', holds: ({ baseline, technique }) => n(technique, 'stateBytes') <= 0.51 * n(baseline, 'stateBytes') },

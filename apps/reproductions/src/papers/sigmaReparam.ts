@@ -21,6 +21,7 @@ export const sigmaReparam: Reproduction = {
   slug: 'sigma-reparam',
   paper: { title: 'Stabilizing Transformer Training by Preventing Attention Entropy Collapse', arxiv: '2303.06296' },
   claim: 'A post-norm transformer without warm-up collapses at learning rates at which the same model with every linear map reparametrised by its spectral norm trains, its attention entropy staying up; without norms, warm-up, weight decay and Adam it trains as well.',
+  arms: { baseline: 'plain post-norm', technique: 'sigmaReparam' },
   criterion: [
     { says: 'the largest learning rate that trains is at least 3 times larger', holds: ({ baseline, technique }) => n(technique, 'largestRate') >= 3 * n(baseline, 'largestRate') * (1 - 1e-9) },
     { says: 'at the largest learning rate the lowest entropy of a layer stays over 0.3 of its maximum', holds: ({ technique }) => n(technique, 'lowestEntropy') > 0.3 },

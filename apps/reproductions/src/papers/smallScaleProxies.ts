@@ -25,6 +25,7 @@ export const smallScaleProxies: Reproduction = {
   slug: 'small-scale-proxies',
   paper: { title: 'Small-scale proxies for large-scale Transformer training instabilities', arxiv: '2309.14322' },
   claim: 'Norms of queries and keys, z-loss and independent weight decay make training much less sensitive to the learning rate; without them attention logits grow, and their growth shows the instability before the loss does.',
+  arms: { baseline: 'AdamW with coupled decay', technique: 'qk-norm, z-loss, independent decay' },
   criterion: [
     { says: 'learning-rate sensitivity, mean over the widths, at most 0.8 of what it is without', holds: ({ baseline, technique }) => n(technique, 'sensitivity') <= 0.8 * n(baseline, 'sensitivity') },
     { says: 'largest attention logit of block 0 at learning rate 0.1 at least 5 times smaller', holds: ({ baseline, technique }) => n(baseline, 'logitAtHighRate') >= 5 * n(technique, 'logitAtHighRate') },
