@@ -23,6 +23,7 @@ export { unary } from './unary';
 export { maxColumns, maxRows, sumColumns, sumRows } from './reduce';
 export { copyBlocks, fill, transpose } from './move';
 export { copyStrided } from './strided';
+export { col2im, im2col } from './conv2d';
 export { compare, select, truthsToFloats } from './logical';
 export { dropout } from './dropout';
 export { innerProducts, scaledWithoutOuter } from './spectral';

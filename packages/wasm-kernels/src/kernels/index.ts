@@ -4,6 +4,7 @@ import { activationKernels } from './activation.ts';
 import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
+import { conv2dKernels } from './conv2d.ts';
 import { crossEntropyKernels } from './crossEntropy.ts';
 import { dropoutKernels } from './dropout.ts';
 import { embeddingKernels } from './embedding.ts';
@@ -25,7 +26,7 @@ import { unaryKernels } from './unary.ts';
 
 /** KERNELS — every kernel of this package: one list per family. */
 export const KERNELS: readonly WasmKernel[] = [
-  ...matMulKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
+  ...matMulKernels, ...conv2dKernels, ...linearKernels, ...attentionKernels, ...normKernels, ...crossEntropyKernels, ...embeddingKernels, ...geluKernels,
   ...activationKernels, ...gluKernels, ...rotaryKernels, ...dropoutKernels, ...optimizerKernels, ...spectralKernels, ...unaryKernels, ...binaryKernels,
   ...castKernels, ...reduceKernels, ...moveKernels, ...rearrangeKernels, ...gatherKernels, ...logicalKernels,
 ];
