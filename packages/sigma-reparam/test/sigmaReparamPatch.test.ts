@@ -97,7 +97,7 @@ describe('sigmaReparamPatch', () => {
   it('sigmaReparamPatch(options) says what its parameters are', () => {
     expect(treeEntries(sigmaReparamPatch({ patchSize: [4, 2] })(3, 8).specs as Tree<ParamSpec>)).toEqual([
       ['weight', { shape: [8, 3, 4, 2], axes: 'dim channels height width', role: 'hidden', fanIn: 24 }],
-      ['gamma', { shape: [1], axes: 'one', role: 'scalar' }],
+      ['gamma', { shape: [1], axes: 'one', role: 'scalar', normOf: 'weight' }],
       ['bias', { shape: [8], axes: 'dim', role: 'bias' }],
     ]);
   });
