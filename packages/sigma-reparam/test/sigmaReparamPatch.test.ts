@@ -104,6 +104,8 @@ describe('sigmaReparamPatch', () => {
 
   it('sigmaReparamPatch(options) names what it cannot have, and images that do not fit', async () => {
     expect(() => sigmaReparamPatch({ patchSize: 0 })).toThrow('sigmaReparamPatch: patchSize must be an integer ≥ 1, got 0');
+    expect(() => sigmaReparamPatch({} as never)).toThrow('sigmaReparamPatch: patchSize must be a number or a pair [height, width], got undefined');
+    expect(() => sigmaReparamPatch({ patchSize: [2] as never })).toThrow('sigmaReparamPatch: patchSize must be a number or a pair [height, width], got [2]');
     expect(() => sigmaReparamPatch({ patchSize: [2, 0.5] })).toThrow('sigmaReparamPatch: patchSize must be an integer ≥ 1, got 0.5');
     expect(() => sigmaReparamPatch({ patchSize: 2, gammaInit: 'two' as never })).toThrow('sigmaReparamPatch: gammaInit must be one of one, spectral, got two');
     expect(() => sigmaReparamPatch({ patchSize: 2 })(0, 4)).toThrow('sigmaReparamPatch: channels must be an integer ≥ 1, got 0');
