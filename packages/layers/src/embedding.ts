@@ -1,4 +1,4 @@
-import { checkDtype, checkRank, fusedOp, runKernel } from '@evenkeel/core-tensor';
+import { checkDtype, checkInteger, checkRank, fusedOp, normal, runKernel, type Initialiser, type Layer } from '@evenkeel/core-tensor';
 import { gather, tidy, type Tensor } from '@tensorflow/tfjs-core';
 
 /** EmbeddingParams — `weight: v c`, one row per token. */
@@ -30,4 +30,26 @@ export function embedding(ids: Tensor, { weight }: EmbeddingParams): Tensor {
   checkDtype('embedding', 'ids', ids, 'int32');
   checkRank('embedding', 'weight', weight, 2);
   return tidy('embedding', () => fusedEmbedding({ weight, ids }, {}));
+}
+
+export type EmbeddingLayerOptions = {
+  /** What a row stands for, in the spec: `vocab` (default), `position`, `type`. */
+  axis?: string;
+  /** How the rows start; default N(0, 0.02²). */
+  initialiser?: Initialiser;
+};
+
+/**
+ * embeddingLayer — a table of learned rows as a layer: `apply(ids, params)` is `embedding(ids, params)`.
+ *
+ * @throws ConfigError  if `count` or `dim` is not a positive integer.
+ */
+export function embeddingLayer(count: number, dim: number, { axis = 'vocab', initialiser = normal() }: EmbeddingLayerOptions = {}): Layer {
+  checkInteger('embeddingLayer', 'count', count);
+  checkInteger('embeddingLayer', 'dim', dim);
+  return {
+    specs: { weight: { shape: [count, dim], axes: `${axis} dim`, role: 'embedding' } },
+    initialiserOf: () => initialiser,
+    apply: (ids, params) => embedding(ids, params as EmbeddingParams),
+  };
 }

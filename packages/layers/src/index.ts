@@ -1,5 +1,5 @@
 export { linear, linearLayer, type LinearLayerOptions, type LinearParams } from './linear.ts';
-export { embedding, type EmbeddingParams } from './embedding.ts';
+export { embedding, embeddingLayer, type EmbeddingLayerOptions, type EmbeddingParams } from './embedding.ts';
 export { gelu, type GeluOptions } from './gelu.ts';
 export { silu } from './silu.ts';
 export { glu, type GluActivation, type GluOptions } from './glu.ts';
@@ -17,4 +17,6 @@ export { imagesFromPatches, patchRows, patchWeight, patchWeightToConvolution } f
 export { resizePositions, type ResizePositionsOptions } from './resizePositions.ts';
 export type { KvCache } from './attentionBranch.ts';
 export { layerNormScaling, placementRule, type BlockPlace, type LayerNormScalingOptions, type Placement, type PlacementName, type PlacementRule } from './placements.ts';
-export { initialiserOfLayers, specsOfLayers, stateOfLayers, type LayerTree } from './layerTree.ts';
+export { transformerStack, type StackParams, type StackTechniques, type TransformerStack, type TransformerStackConfig } from './transformerStack.ts';
+export { checkTechniques, departuresOf } from './techniqueOptions.ts';
+export { initialiserOfLayers, modelOfLayers, specsOfLayers, stateOfLayers, type LayeredModel, type LayerTree } from './layerTree.ts';

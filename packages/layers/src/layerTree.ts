@@ -1,14 +1,17 @@
-import { ConfigError, type Initialiser, type Layer, type LayerState, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, initParams, type Initialiser, type Layer, type LayerState, type Params, type ParamSpec, type Seed, type Tree } from '@evenkeel/core-tensor';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 
-/** LayerTree — layers by name, nested as their parameters are: `{ norm1, attn: { qkv, proj } }`. */
-export type LayerTree = { readonly [name: string]: Layer | LayerTree };
+/** LayerTree — layers by name, nested as their parameters are: `{ norm1, attn: { qkv, proj } }`, `{ blocks: [block, block] }`. */
+export type LayerTree = { readonly [name: string]: LayerNode } | readonly LayerNode[];
+type LayerNode = Layer | LayerTree;
 
-const isLayer = (node: Layer | LayerTree): node is Layer => typeof (node as Layer).apply === 'function';
+const isLayer = (node: LayerNode): node is Layer => typeof (node as Layer).apply === 'function';
+const childrenOf = (layers: LayerTree): [name: string, node: LayerNode][] => Object.entries(layers);
 
 /** specsOfLayers — the specs of a composite layer: each layer replaced by its own specs. */
 export function specsOfLayers(layers: LayerTree): Tree<ParamSpec> {
-  return Object.fromEntries(Object.entries(layers).map(([name, node]) => [name, isLayer(node) ? node.specs : specsOfLayers(node)]));
+  const specs = childrenOf(layers).map(([name, node]) => [name, isLayer(node) ? node.specs : specsOfLayers(node)] as const);
+  return Array.isArray(layers) ? specs.map(([, spec]) => spec) : Object.fromEntries(specs);
 }
 
 /**
@@ -19,7 +22,7 @@ export function specsOfLayers(layers: LayerTree): Tree<ParamSpec> {
 export function initialiserOfLayers(layers: LayerTree): (spec: ParamSpec, path: string) => Initialiser {
   return (spec, path) => {
     const [name = '', ...rest] = path.split('.');
-    const node = Object.hasOwn(layers, name) ? layers[name] : undefined;
+    const node = Object.hasOwn(layers, name) ? (layers as Readonly<Record<string, LayerNode>>)[name] : undefined;
     if (node === undefined) throw new ConfigError(`initialiserOfLayers: path must begin with one of ${Object.keys(layers).join(', ')}, got ${path}`);
     const inside = isLayer(node) ? node.initialiserOf : initialiserOfLayers(node);
     return inside(spec, rest.join('.'));
@@ -28,7 +31,7 @@ export function initialiserOfLayers(layers: LayerTree): (spec: ParamSpec, path: 
 
 /** stateOfLayers — `{ state }` of a composite layer, with the states of those of its layers that have one; `{}` if none has. */
 export function stateOfLayers(layers: LayerTree): { readonly state?: LayerState } {
-  const states = Object.entries(layers).flatMap(([name, node]) => {
+  const states = childrenOf(layers).flatMap(([name, node]) => {
     const { state } = isLayer(node) ? node : stateOfLayers(node);
     return state === undefined ? [] : [[name, state] as const];
   });
@@ -41,4 +44,21 @@ export function stateOfLayers(layers: LayerTree): { readonly state?: LayerState 
         state.update((params as Nodes<Tensor>)[name] as Tree<Tensor>, (values as Nodes<Variable>)[name] as Tree<Variable>)),
     },
   };
+}
+
+/** LayeredModel — what every model says of its parameters, whatever it computes; `P` is the tree that they are. */
+export type LayeredModel<P = unknown> = {
+  readonly specs: Tree<ParamSpec>;
+  /** Fresh parameters, each from its own seed. Free them with `tf.dispose`. */
+  init(options: { seed: Seed }): Params & P;
+  /** Untrained values of its layers, such as the vectors of a power iteration: for `train({ modelState })`. Empty if no layer has any. */
+  readonly state: LayerState;
+};
+
+const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
+
+/** modelOfLayers — specs, first values and untrained state of a model made of layers: what is left to say is what it computes. */
+export function modelOfLayers<P = unknown>(layers: LayerTree): LayeredModel<P> {
+  const specs = specsOfLayers(layers);
+  return { specs, init: ({ seed }) => initParams(specs, seed, initialiserOfLayers(layers)) as Params & P, state: stateOfLayers(layers).state ?? NO_STATE };
 }

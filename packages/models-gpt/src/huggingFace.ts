@@ -1,13 +1,9 @@
-import { clone, dispose, tidy, transpose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { describeShape, treeEntries, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import {
-  ConfigError, describeShape, param, treeEntries, treeFromEntries, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree,
-} from '@evenkeel/core-tensor';
-import {
-  atomicWriteFile, entriesFromTensors, matchStateDict, openStateDict, readJsonFile, tensorFromEntry, writeSafetensors,
-  type Entries, type FloatDtype, type SafetensorsFile,
+  checkBlockCount, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
 import { gpt, type Gpt, type GptParams, type GptTechniques } from './gpt.ts';
-import type { GptConfig } from './gptConfig.ts';
 import { configFromHuggingFace, configToHuggingFace } from './huggingFaceConfig.ts';
 import { gpt2Names, isIgnorable } from './huggingFaceNames.ts';
 
@@ -37,46 +33,13 @@ export async function gptFromFile(
   configJson: unknown, file: SafetensorsFile, { techniques = {}, where = 'gptFromFile' }: { techniques?: GptTechniques; where?: string } = {},
 ): Promise<{ model: Gpt; params: Params & GptParams }> {
   const config = configFromHuggingFace(configJson);
-  checkDepth(config, file, where);
+  checkBlockCount(where, { field: 'n_layer', depth: config.depth }, file.names, /^(?:transformer\.)?h\.(\d+)\./);
   const model = gpt({ ...config, ...techniques });
-  checkTechniques(model, where);
-  const names = file.names.filter((name) => !isIgnorable(withoutPrefix(name), model.config));
-  const fileName = new Map(names.map((name) => [withoutPrefix(name), name]));
-  const shapes = new Map(treeEntries<ParamSpec>(model.specs).map(([path, spec]) => [path, spec.shape]));
-  const expected = gpt2Names(model.config).map((weight) => {
-    const shape = shapes.get(weight.path) as readonly number[];
-    return { ...weight, shape: weight.transposed ? [...shape].reverse() : shape };
-  });
-  matchStateDict(expected, Object.fromEntries([...fileName].map(([name, original]) => [name, file.info(original)])), { where });
-  const variables: [string, Variable][] = [];
-  try {
-    for (const { path, name, transposed } of expected) {
-      const entry = await file.read(fileName.get(name) as string);
-      variables.push([path, param(() => {
-        const stored = tensorFromEntry(entry, name);
-        return transposed ? transpose(stored) : stored;
-      })]);
-    }
-  } catch (error) {
-    dispose(variables.map(([, variable]) => variable));
-    throw error;
-  }
-  return { model, params: treeFromEntries(model.specs, variables) as Params & GptParams };
-}
-
-/** A technique may compute otherwise than GPT-2's, but with its parameters. */
-function checkTechniques({ specs, config }: Gpt, where: string): void {
-  const [own, gpt2] = [treePaths(specs), gpt2Names(config).map(({ path }) => path)];
-  const extra = own.find((path) => !gpt2.includes(path));
-  const missing = gpt2.find((path) => !own.includes(path));
-  if (extra === undefined && missing === undefined) return;
-  throw new ConfigError(`${where}: techniques must keep GPT-2's parameters, got ${extra === undefined ? `none called ${missing}` : `also ${extra}`}`);
-}
-
-/** Before anything is built: a `config.json` may claim any number of blocks. */
-function checkDepth({ depth }: GptConfig, { names }: SafetensorsFile, where: string): void {
-  const blocks = new Set(names.map((name) => /^h\.(\d+)\./.exec(withoutPrefix(name))?.[1]).filter((index) => index !== undefined));
-  if (blocks.size !== depth) throw new ConfigError(`${where}: config.json must have n_layer ${blocks.size}, as many blocks as the checkpoint holds, got ${depth}`);
+  const nameOf = (stored: string): string | undefined => {
+    const name = withoutPrefix(stored);
+    return isIgnorable(name, config) ? undefined : name;
+  };
+  return { model, params: await paramsFromFile<GptParams>(model.specs, gpt2Names(config), file, { where, layout: 'GPT-2', nameOf }) };
 }
 
 /**
@@ -96,25 +59,15 @@ export async function saveGpt(
       `saveGpt: model must be GPT-2's for a checkpoint to say what it computes, got another ${model.departures.join(', ')}. weightsOnly saves the weights alone.`);
   }
   const config = configToHuggingFace(model.config);
-  const entries = await gptEntries(model, params, { dtype });
-  await writeSafetensors(`${directory}/model.safetensors`, entries, { metadata: { format: 'pt' } });
-  await atomicWriteFile(`${directory}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
+  await writeCheckpoint(directory, { config, entries: await gptEntries(model, params, { dtype }) });
 }
 
 /** gptEntries — the parameters as entries of a safetensors file, in GPT-2's names and layout. */
 export async function gptEntries(model: Gpt, params: GptParams, { dtype = 'F32' }: { dtype?: FloatDtype } = {}): Promise<Entries> {
-  const byPath = new Map(treeEntries<Tensor>(params as unknown as Tree<Tensor>));
-  checkLayout(model, byPath);
-  const tensors = tidy(() => Object.fromEntries(gpt2Names(model.config).map(({ path, name, transposed }) => {
-    const stored = byPath.get(path) as Tensor;
-    const prefixed = name.startsWith('lm_head.') ? name : `${PREFIX}${name}`;
-    return [prefixed, transposed ? transpose(stored) : clone(stored)];
-  })));
-  try {
-    return await entriesFromTensors(tensors, { dtype });
-  } finally {
-    dispose(tensors);
-  }
+  const tree = params as unknown as Tree<Tensor>;
+  checkLayout(model, new Map(treeEntries<Tensor>(tree)));
+  const nameOf = (name: string): string => (name.startsWith('lm_head.') ? name : `${PREFIX}${name}`);
+  return entriesFromParams(model.specs, gpt2Names(model.config), tree, { dtype, nameOf });
 }
 
 /** The parameters must be exactly those of GPT-2 with this configuration. */

@@ -1,7 +1,8 @@
+import type { NamedWeight } from '@evenkeel/checkpoint';
 import type { GptConfig } from './gptConfig.ts';
 
-/** NamedWeight — one parameter under both its names; `transposed` where GPT-2's Conv1D stores `in out`. */
-export type NamedWeight = { readonly path: string; readonly name: string; readonly transposed: boolean };
+/** Gpt2Weight — one parameter under both its names; `transposed` where GPT-2's Conv1D stores `in out`. */
+export type Gpt2Weight = NamedWeight & { readonly name: string; readonly transposed: boolean };
 
 const OF_BLOCK: readonly (readonly [path: string, name: string, transposed: boolean])[] = [
   ['norm1', 'ln_1', false],
@@ -13,8 +14,8 @@ const OF_BLOCK: readonly (readonly [path: string, name: string, transposed: bool
 ];
 
 /** gpt2Names — every parameter of a GPT with its name in `transformers`' GPT2Model, without the `transformer.` prefix. */
-export function gpt2Names({ depth, tiedHead }: GptConfig): NamedWeight[] {
-  const both = (path: string, name: string, transposed: boolean): NamedWeight[] => [
+export function gpt2Names({ depth, tiedHead }: GptConfig): Gpt2Weight[] {
+  const both = (path: string, name: string, transposed: boolean): Gpt2Weight[] => [
     { path: `${path}.weight`, name: `${name}.weight`, transposed },
     { path: `${path}.bias`, name: `${name}.bias`, transposed: false },
   ];

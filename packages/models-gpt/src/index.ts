@@ -4,4 +4,4 @@ export { generate, type GenerateOptions } from './generate.ts';
 export { sampleToken, type SamplingOptions } from './sampling.ts';
 export { gptEntries, gptFromFile, loadGpt, saveGpt } from './huggingFace.ts';
 export { configFromHuggingFace, configToHuggingFace } from './huggingFaceConfig.ts';
-export { gpt2Names, type NamedWeight } from './huggingFaceNames.ts';
+export { gpt2Names, type Gpt2Weight } from './huggingFaceNames.ts';
