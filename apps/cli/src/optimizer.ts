@@ -43,6 +43,9 @@ export const DEFAULTS: Readonly<Record<OptimizerName, { readonly learningRate: n
   sgd: { learningRate: 0.1, weightDecay: 1e-4 },
 };
 
+/** EPS_OF_STEPS — beside which the steps of an optimizer shrink, for the monitor; others have none, or make up for it. */
+export const EPS_OF_STEPS: Readonly<Partial<Record<OptimizerName, number>>> = { adamw: 1e-8 };
+
 /** INDEPENDENT_DECAY — of a run that does not say one: it is multiplied by no learning rate. */
 export const INDEPENDENT_DECAY = 1e-4;
 

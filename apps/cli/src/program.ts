@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { terminalIo, writeResult, written, type Io } from './output.ts';
@@ -52,6 +52,7 @@ function program(): Command {
     .description('Train, evaluate and run transformers on the hardware you have.')
     .version(version(), '-V, --version', 'print the version')
     .helpCommand(false)
+    .configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(/ \(preset: [^)]*\)$/, '') }) // descriptions say it in words
     .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
     .exitOverride();
   trainGptFlags(child(root, 'train', 'train a model').command('gpt'));
@@ -130,10 +131,10 @@ function benchMatmulFlags(command: Command): void {
 
 function reproFlags(command: Command): void {
   command.description("measure a paper's claim, with and without its technique")
-    .argument('<slug>', 'which paper, such as sigma-reparam; all for all of them')
+    .argument('[slug]', 'which paper, such as sigma-reparam; list shows them, all measures every one', 'list')
     .option('--seeds <n>', 'how many seeds', wholeNumber('--seeds', { min: 1, max: 100 }), 1)
     .option('--first-seed <n>', 'the first of them', wholeNumber('--first-seed', SEED), 1)
-    .option('--quick', 'half a minute instead of minutes: shows the direction only')
+    .option('--quick', 'half a minute instead of minutes: looks at the direction only, does not test the claim')
     .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
     .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');
   finish<ReproOptions>(deviceFlag(command), async () => (await import('./commands/repro.ts')).repro);

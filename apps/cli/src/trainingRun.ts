@@ -7,7 +7,7 @@ import { InterruptedError } from './errors.ts';
 import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { wrap } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
-import { optimizerFor } from './optimizer.ts';
+import { EPS_OF_STEPS, optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
 import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
@@ -74,7 +74,7 @@ export function trainOptions({ settings, data, model, params, state }: Pick<Trai
     params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, store,
     ...(settings.precision === 'f16' && { lossScale: 'dynamic' as const }),
     ...(treeLeaves(state).length > 0 && { modelState: { values: state, update: model.state.update } }),
-    monitor: settings.monitor === 0 ? undefined : monitor({ every: settings.monitor, watch }),
+    monitor: settings.monitor === 0 ? undefined : monitor({ every: settings.monitor, watch, thresholds: { eps: EPS_OF_STEPS[settings.optimizer] ?? 0 } }),
     config: decisive(settings, data),
     batches: data.batch,
     loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: StepContext) => model.loss(batch, leaves, call),
@@ -150,5 +150,5 @@ export async function finalLoss({ model, params, state, data, settings: { contex
 /** writeRunReport — `report.html` of a run, from its metrics so far. */
 export async function writeRunReport({ directory, settings, device }: TrainingRun, { result, sample }: { result?: TrainResult; sample?: string }): Promise<void> {
   const metrics = await readMetrics(directoryStore(directory));
-  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, metrics, result, sample });
+  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, lossUnit: 'nats', metrics, result, sample });
 }

@@ -76,8 +76,26 @@ describe('evenkeel bench', () => {
   });
 });
 
+describe('evenkeel repro', () => {
+  it('repro list, and repro alone, say what can be measured, in 80 columns', async () => {
+    const [listed, alone] = await Promise.all([evenkeel(['repro', 'list']), evenkeel(['repro'])]);
+    expect(alone).toEqual(listed);
+    expect(listed).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^peri-ln {2,}Peri-LN: [^]*\(arXiv:2502\.02732\)/m) as string });
+    expect(Math.max(...listed.stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  it('repro list --json has title, arXiv id and claim of each', async () => {
+    const { papers } = await evenkeelJson(['repro', 'list']) as { papers: Record<string, string>[] };
+    expect(papers).toContainEqual({ slug: 'peri-ln', title: expect.stringContaining('Peri-LN') as string, arxiv: '2502.02732', claim: expect.stringMatching(/\.$/) as string });
+  });
+
+  it('repro refuses a name that it does not know, and says which there are', async () => {
+    expect(await evenkeel(['repro', 'peri'])).toMatchObject({ code: 2, stderr: expect.stringMatching(/^error: repro takes list, all or one of .*peri-ln.*, got peri\n$/) as string });
+  });
+});
+
 describe('evenkeel --help', () => {
-  it.each(['--help', 'train --help', 'sweep --help', 'eval --help', 'generate --help', 'bench gpt-step --help', 'bench matmul --help', 'doctor --help'])(
+  it.each(['--help', 'train --help', 'sweep --help', 'eval --help', 'generate --help', 'bench gpt-step --help', 'bench matmul --help', 'repro --help', 'doctor --help'])(
     '%s fits into 80 columns and ends with 0', async (args) => {
       const { code, stdout, stderr } = await evenkeel(args.split(' '));
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -87,6 +105,7 @@ describe('evenkeel --help', () => {
 
   it('train --help names every flag of train gpt with its default', async () => {
     const { stdout } = await evenkeel(['train', '--help']);
+    expect(stdout).not.toContain('preset');
     const flags = {
       data: '', tokenizer: '"char"', depth: 4, dim: 128, 'num-heads': 4, context: 64, 'batch-size': 12, steps: 2000, 'learning-rate': 0.001, warmup: 100,
       schedule: '"cosine"', 'weight-decay': 0.1, clip: 1, dropout: 0, seed: 1, 'val-fraction': 0.1, 'eval-every': '', 'checkpoint-every': '', out: '', resume: '',

@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import { dispose, fill, setBackend, tidy, type Tensor, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { treeEntries, treeMap, type Tree } from '@evenkeel/core-tensor';
-import { DEFAULTS, optimizerFor, type OptimizerSettings } from '../src/optimizer.ts';
+import { DEFAULTS, EPS_OF_STEPS, optimizerFor, type OptimizerSettings } from '../src/optimizer.ts';
 import { OPTIMIZERS } from '../src/techniqueNames.ts';
 import { modelOf, PLAIN, techniquesInWords, trainedModelOf, type TechniqueSettings } from '../src/techniques.ts';
 
@@ -52,6 +52,11 @@ describe('optimizerFor', () => {
     const longest = (clip: number): number => Math.hypot(...[...firstUpdates({ optimizer: 'sgd', learningRate: 1, weightDecay: 0, clip }, 100).values()].flatMap((values) => [...values]));
     expect(longest(1)).toBeCloseTo(1, 4);
     expect(longest(0)).toBeGreaterThan(1000);
+  });
+
+  it('EPS_OF_STEPS says of AdamW at which gradient its steps are half of what they are else', () => {
+    const step = (gradient: number): number => firstUpdates({ weightDecay: 0 }, gradient).get('blocks.0.attn.qkv.weight')![0] as number;
+    expect(step(EPS_OF_STEPS.adamw as number) / step(1)).toBeCloseTo(0.5, 3);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { kindsFound, lossName, rateName } from '../src/sweep/names.ts';
+import { kindsFound, lossName, meaningsFound, rateName } from '../src/sweep/names.ts';
 import type { RunResult } from '../src/sweep/runResult.ts';
 import { summarise } from '../src/sweep/summary.ts';
 import type { SweepPlan } from '../src/sweep/sweepPlan.ts';
@@ -44,7 +44,7 @@ describe('sweepTable', () => {
       'plain    3.523  3.000  2.523 *2.000  2.477  3.000      –        0.932',
       'qk-norm  3.523  3.000  2.523 *2.000  2.477  3.000  3.477        0.857',
     ]);
-    expect(lines).toContain('* lowest of the row, – diverged');
+    expect(lines).toContain('* lowest of the row, – diverged (NaN or infinity)');
   });
 
   it('sweepTable of many learning rates and a long name goes on in further blocks and stays within 80 columns', () => {
@@ -59,6 +59,14 @@ describe('sweepTable', () => {
   it('sweepTable leaves runs empty that are to come', () => {
     expect(sweepTable(sweepOf(['plain'], [8], (_, __, rate) => (rate === 1 ? undefined : 2.5), [0.1, 1, 2]))[3]).toBe(`${'plain'.padEnd('dim 8, depth 2'.length)} *2.500         2.500`);
   });
+
+  it('sweepTable says that sensitivities do not compare where learning rates differ between techniques, and only there', () => {
+    const says = 'learning rates differ between techniques: their sensitivities do not compare';
+    const summary = sweepOf(['plain', 'b'], [8, 16], () => 2.5, [0.1, 1]);
+    expect(sweepTable(summary)).not.toContain(says);
+    const groups = summary.groups.map((group) => (group.technique === 'b' ? { ...group, runs: group.runs.map((run) => ({ ...run, learningRate: 10 * run.learningRate })) } : group));
+    expect(sweepTable({ ...summary, groups })).toContain(says);
+  });
 });
 
 it('rateName and lossName take at most six characters for what they are made for', () => {
@@ -66,6 +74,9 @@ it('rateName and lossName take at most six characters for what they are made for
   expect([2.34567, 0.01234, 12.3456, 123.456, 1234.5].map(lossName)).toEqual(['2.346', '0.012', '12.35', '123.5', '1.2e+3']);
 });
 
-it('kindsFound says each kind once, in words', () => {
-  expect(kindsFound({ findings: [{ step: 1, kind: 'lossSpike', message: '' }, { step: 2, kind: 'entropyCollapse', message: '' }, { step: 3, kind: 'lossSpike', message: '' }] })).toBe('loss spike, entropy collapse');
+it('kindsFound says each kind once, in words, and meaningsFound what they mean', () => {
+  const findings = ['lossSpike', 'divergence', 'lossSpike'].map((kind, step) => ({ step, kind, message: '' }));
+  expect(kindsFound({ findings })).toBe('loss spike, lasting rise');
+  expect(meaningsFound([{ findings }, { findings }])).toBe('loss spike: the loss jumped · lasting rise: the loss rose well above its best and stayed there');
+  expect(meaningsFound([{ findings: [] }])).toBe('');
 });

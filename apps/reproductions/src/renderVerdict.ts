@@ -1,7 +1,7 @@
 import { renderPage, type PageSection } from '@evenkeel/training';
 import type { Reproduction } from './reproduction.ts';
 import type { Verdict } from './verdict.ts';
-import { formatted } from './verdictText.ts';
+import { formatted, seedsOf } from './verdictText.ts';
 
 /** renderVerdict — a verdict as one HTML page: claim, criterion, numbers of both arms, charts of the first seed. */
 export function renderVerdict(reproduction: Reproduction, verdict: Verdict): string {
@@ -9,16 +9,19 @@ export function renderVerdict(reproduction: Reproduction, verdict: Verdict): str
   const { seeds, seconds, device, quick } = verdict;
   return renderPage({
     title: paper.title,
-    status: `arXiv:${paper.arxiv} · ${seeds.length} seed${seeds.length === 1 ? '' : 's'} on ${device}, ${Math.round(seconds)} s${quick ? ' · a quick run: direction only' : ''}`,
+    status: `arXiv:${paper.arxiv} · ${seedsOf(seeds)} on ${device}, ${Math.round(seconds)} s${quick ? ' · a quick run' : ''}`,
     sections: [claimSection(verdict), numbersSection(reproduction, verdict), ...chartSections(verdict), ...notesSection(reproduction)],
   });
 }
 
-function claimSection({ claim, checks, holds, seeds }: Verdict): PageSection {
+function claimSection({ claim, checks, holds, seeds, quick }: Verdict): PageSection {
+  const found = quick ? ['direction as claimed', 'direction not as claimed'] as const : ['holds here', 'does not hold here'] as const;
   return {
-    heading: 'The claim', badge: holds ? { text: 'holds here', tone: 'good' } : { text: 'does not hold here', tone: 'bad' }, text: claim,
-    list: checks.map((check) => ({ text: `${check.holds ? '✓' : '✗'} ${check.says} (${check.inSeeds} of ${seeds.length} seeds by themselves)`, tone: check.holds ? 'good' : 'bad' })),
-    note: 'The criterion is held against the means over the seeds. Its thresholds were set with other seeds than these.',
+    heading: 'The claim', badge: { text: found[holds ? 0 : 1], tone: holds ? 'good' : 'bad' }, text: claim,
+    list: checks.map((check) => ({ text: `${check.holds ? '✓' : '✗'} ${check.says} (${check.inSeeds} of ${seedsOf(seeds)}${seeds.length === 1 ? '' : ' by themselves'})`, tone: check.holds ? 'good' : 'bad' })),
+    note: quick
+      ? 'A quick run looks at the direction only, and does not test the claim.'
+      : 'The criterion is held against the means over the seeds. Its thresholds were set with other seeds than these.',
   };
 }
 

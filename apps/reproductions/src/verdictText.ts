@@ -14,15 +14,20 @@ export function verdictText({ paper, meanings, notes = [] }: Reproduction, verdi
     line(`${paper.title} (arXiv:${paper.arxiv})`), line(''), line(claim), line(''),
     line('', `${'baseline'.padStart(12)}${'technique'.padStart(12)}`),
     ...rows.map(([meaning, a, b]) => line(meaning, `${a.padStart(12)}${b.padStart(12)}  `)), line(''),
-    ...checks.map((check) => line(`${check.says} (${check.inSeeds} of ${seeds.length} seed${seeds.length === 1 ? '' : 's'})`, check.holds ? '✓ ' : '✗ ')), line(''),
-    line(`${holds ? 'The claim holds' : 'The claim does not hold'} here${quick ? ', in a quick run that looks at the direction only' : ''}: seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}, ${seconds.toFixed(0)} s.`),
+    ...checks.map((check) => line(`${check.says} (${check.inSeeds} of ${seedsOf(seeds)})`, check.holds ? '✓ ' : '✗ ')), line(''),
+    line(`${quick ? `Quick run: the direction is ${holds ? 'the claim\'s' : 'not the claim\'s'}; the claim itself was not tested` : `The claim ${holds ? 'holds' : 'does not hold'} here`}: seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}, ${seconds.toFixed(0)} s.`),
     ...notes.map((note) => line(note, 'Note: ')),
   ];
 }
 
-/** formatted — a number to four digits. */
+/** seedsOf — `1 seed`, `3 seeds`. */
+export const seedsOf = ({ length }: readonly number[]): string => `${length} seed${length === 1 ? '' : 's'}`;
+
+/** formatted — a number to four digits: `0.8939`, `140,400`, `7.833e11`. */
 export function formatted(numbers: Numbers, name: string): string {
   const value = numbers[name];
   if (value === undefined) return '–';
-  return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
+  if (!Number.isFinite(value)) return String(value);
+  const rounded = Number(value.toPrecision(4));
+  return Math.abs(rounded) >= 1e6 ? rounded.toExponential().replace('e+', 'e') : Math.abs(rounded) >= 1e4 ? rounded.toLocaleString('en') : String(rounded);
 }

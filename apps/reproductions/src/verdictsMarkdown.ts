@@ -1,6 +1,6 @@
 import type { Reproduction } from './reproduction.ts';
 import type { Verdict } from './verdict.ts';
-import { formatted } from './verdictText.ts';
+import { formatted, seedsOf } from './verdictText.ts';
 
 /** Kept — a verdict as it is kept in a file: without the curves. */
 export type Kept = Omit<Verdict, 'measurements'>;
@@ -29,7 +29,7 @@ function sectionOf({ reproduction: { slug, paper, meanings, notes = [] }, verdic
     `## ${slug}`, '', `*${paper.title}*, arXiv:${paper.arxiv}. ${verdict.claim}`, '',
     '| mean over the seeds | baseline | technique |', '|---|---|---|',
     ...names.map((name) => `| ${meanings[name] ?? name} | ${formatted(baseline, name)} | ${formatted(technique, name)} |`), '',
-    ...checks.map(({ says, holds, inSeeds }) => `- ${holds ? 'holds' : '**does not hold**'}: ${says} (${inSeeds} of ${seeds.length} seeds)`), '',
+    ...checks.map(({ says, holds, inSeeds }) => `- ${holds ? 'holds' : '**does not hold**'}: ${says} (${inSeeds} of ${seedsOf(seeds)})`), '',
     ...notes.flatMap((note) => [note, '']),
   ];
 }

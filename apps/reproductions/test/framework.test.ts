@@ -4,6 +4,7 @@ import { REPRODUCTIONS, renderVerdict, verdictText, type Reproduction } from '@e
 import { describe, expect, it } from 'vitest';
 import { docsFromResults } from '../scripts/docsFromResults.ts';
 import { verdictOf } from '../src/verdict.ts';
+import { formatted } from '../src/verdictText.ts';
 
 const example: Reproduction = {
   slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.',
@@ -33,10 +34,19 @@ describe('a verdict', () => {
   it('is said in lines for a terminal, and as a page', () => {
     const verdict = verdictOf(example, [measured(4, 3), measured(2, 1.5)], about);
     expect(verdictText(example, verdict).map(({ label, text }) => label + text).join('\n')).toContain('The claim does not hold here: seeds 1, 2, 3 s.');
+    const lines = (measurements: Parameters<typeof verdictOf>[1], quick: boolean) => verdictText(example, verdictOf(example, measurements, { ...about, quick })).map(({ text }) => text);
+    expect(lines([measured(4, 3)], true)).toContain('Quick run: the direction is the claim\'s; the claim itself was not tested: seeds 1, 2, 3 s.');
+    expect(lines([measured(4, 5)], true)).toContain('Quick run: the direction is not the claim\'s; the claim itself was not tested: seeds 1, 2, 3 s.');
+    expect(renderVerdict(example, verdictOf(example, [measured(4, 3)], { ...about, quick: true }))).toMatch(/>direction as claimed<[^]*does not test the claim/);
     const page = renderVerdict(example, verdict);
     expect(page).toContain('does not hold here');
     expect(page).toContain('loss (nats)');
   });
+});
+
+it('formatted says a number of any size in four digits', () => {
+  const numbers = { share: 0.89391, many: 140_412, huge: 783_300_123_456, tiny: -1.23456e-7, nan: NaN };
+  expect(Object.keys({ ...numbers, absent: 0 }).map((name) => formatted(numbers, name))).toEqual(['0.8939', '140,400', '7.833e11', '-1.235e-7', 'NaN', '–']);
 });
 
 describe('docs/reproductions.md', () => {

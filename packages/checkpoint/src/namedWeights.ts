@@ -16,6 +16,8 @@ export type NamedWeight = {
   readonly transposed?: boolean;
   /** The shape in the checkpoint, where the same numbers in the same order have another there. */
   readonly storedShape?: readonly number[];
+  /** Where they have also another order: axis i of the parameter, before its last axes are joined, is axis `axes[i]` of `storedShape`. */
+  readonly axes?: readonly number[];
 };
 
 /** A weight with what its spec says: the tensors that hold it, each with its shape. */
@@ -130,13 +132,18 @@ function namesOf(where: string, file: SafetensorsFile, nameOf: (name: string) =>
 }
 
 /** One parameter from the tensors that hold it. */
-function toParameter({ transposed = false, shape, sizes }: Placed, stored: readonly Tensor[]): Tensor {
-  const parts = stored.map((tensor, i) => (transposed ? transpose(tensor) : reshape(tensor, shape.with(0, sizes[i] as number))));
+function toParameter({ transposed = false, axes, shape, sizes }: Placed, stored: readonly Tensor[]): Tensor {
+  const inOrder = (tensor: Tensor): Tensor => (axes === undefined ? tensor : transpose(tensor, [...axes]));
+  const parts = stored.map((tensor, i) => (transposed ? transpose(tensor) : reshape(inOrder(tensor), shape.with(0, sizes[i] as number))));
   return parts.length === 1 ? (parts[0] as Tensor) : concat(parts, 0);
 }
 
 /** The way back; each tensor is a new one. */
-function toStored({ transposed = false, sizes, stored }: Placed, parameter: Tensor): Tensor[] {
+function toStored({ transposed = false, axes, sizes, stored }: Placed, parameter: Tensor): Tensor[] {
   const parts = sizes.length === 1 ? [parameter] : split(parameter, [...sizes], 0);
-  return parts.map((part, i) => (transposed ? transpose(part) : reshape(part, [...(stored[i] as { shape: readonly number[] }).shape])));
+  return parts.map((part, i) => {
+    const { shape } = stored[i] as { shape: readonly number[] };
+    if (transposed) return transpose(part);
+    return axes === undefined ? reshape(part, [...shape]) : transpose(reshape(part, axes.map((axis) => shape[axis] as number)), axes.map((_, axis) => axes.indexOf(axis)));
+  });
 }

@@ -40,6 +40,19 @@ describe('paramsFromFile and entriesFromParams', () => {
     dispose(params as never);
   });
 
+  it('axes turns a weight whose numbers stand in another order in the file, and back', async () => {
+    const ofPatches: Tree<ParamSpec> = { weight: { shape: [2, 12], axes: 'dim patch', role: 'embedding' } };
+    const named: NamedWeight[] = [{ path: 'weight', name: 'proj', storedShape: [2, 3, 2, 2], axes: [0, 2, 3, 1] }]; // d c y x, in the model d (y x c)
+    const params = { weight: tensor(Array.from({ length: 24 }, (_, i) => i), [2, 12]) };
+    const entries = await entriesFromParams(ofPatches, named, params);
+    expect(entries['proj']!.shape).toEqual([2, 3, 2, 2]);
+    const stored = entries['proj']!.data as Float32Array;
+    for (const [d, c, y, x] of [[0, 0, 0, 0], [1, 2, 1, 0], [0, 1, 0, 1]] as const) expect(stored[((d * 3 + c) * 2 + y) * 2 + x]).toBe(d * 12 + (y * 2 + x) * 3 + c);
+    const again = await paramsFromFile(ofPatches, named, await open(entries));
+    expect(await values(again)).toEqual(await values(params));
+    dispose([params, again] as never);
+  });
+
   it('paramsFromFile(…, { nameOf }) reads files with other spellings and leaves out what is no weight', async () => {
     const params = init();
     const entries = await entriesFromParams(specs, weights, params, { nameOf: (name) => `model.${name}` });

@@ -15,4 +15,26 @@ export { dataset, type Dataset, type DatasetOptions } from './dataset.ts';
 export type { DatasetFile, DatasetName } from './datasetTable.ts';
 export { readIdx, type IdxArray, type IdxValues } from './readIdx.ts';
 export { CIFAR10_CLASSES, readCifar10, type Cifar10, type Cifar10Options } from './readCifar10.ts';
+export {
+  augmentations, imageBatch, type Augmentation, type ImageBatch, type ImageShape, type LabelledImages,
+} from './images/imageBatch.ts';
+export { imagesFromIdx, imageSource, type ImageSource } from './images/imageSource.ts';
+export { selectImages } from './images/selectImages.ts';
+export { decodeImage, type DecodedImage, type DecodeOptions } from './images/decodeImage.ts';
+export { imageFolder, type ImageFolderOptions } from './images/imageFolder.ts';
+export { imageLoader, type ImageLoader, type ImageLoaderOptions } from './images/imageLoader.ts';
+export { repeatedSampler, type RepeatedSamplerOptions } from './images/repeatedSampler.ts';
+export { longTailedCounts, longTailedIndices } from './images/longTailed.ts';
+export { channelStatistics, normaliseImages, type NormaliseOptions } from './images/normaliseImages.ts';
+export { randomCrop, type RandomCropOptions } from './images/randomCrop.ts';
+export { randomFlip } from './images/randomFlip.ts';
+export { cutMix, mixup, oneOf, type MixOptions } from './images/mixing.ts';
+export { randomErasing, type RandomErasingOptions } from './images/randomErasing.ts';
+export { randAugment, type RandAugmentOptions } from './images/randAugment.ts';
+export type { ImageOperationName } from './images/imageOperations.ts';
+export { smoothTargets } from './images/smoothTargets.ts';
+export { segment, type Background, type Foreground, type Pixels } from './foraug/segment.ts';
+export { bestVersion, filterScore, type SegmentationVersion } from './foraug/filterScore.ts';
+export { recombine, type Recombined, type RecombineOptions } from './foraug/recombine.ts';
+export { forAug, originalProbability, type ForAug, type ForAugOptions } from './foraug/forAug.ts';
 export type { BinarySource } from './binaryFile.ts';

@@ -124,11 +124,12 @@ describe('monitor().judge', () => {
     expect(found).toEqual({
       50: [{
         kind: 'vanishingUpdates', where: 'blocks.0',
-        message: 'Updates vanish: 2 of 3 parameters of blocks.0, least of all blocks.0.mlp.up.weight, get gradients of root mean square 2e-9 in step 50, which is near the optimizer\'s eps, 1e-8, and so smaller steps.',
+        message: 'Updates vanish: 2 of 3 parameters of blocks.0, the least blocks.0.mlp.up.weight, get gradients of root mean square 2e-9 in step 50, so near the optimizer\'s eps, 1e-8, that steps are smaller.',
       }],
       70: [{ kind: 'vanishingUpdates', where: 'tokenEmbedding.weight', message: 'Updates vanish: tokenEmbedding.weight gets no gradient at all.' }],
     });
     expect(kindsOf(judged(runOf(20, (i) => ({ values: values(i) })), { eps: 1e-15 }))).toEqual({ 70: ['vanishingUpdates'] });
+    expect(kindsOf(judged(runOf(20, (i) => ({ values: values(i) })), { eps: 0 }))).toEqual({ 70: ['vanishingUpdates'] });
   });
 
   it('says which value is the first that is not finite', () => {

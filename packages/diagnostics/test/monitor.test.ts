@@ -174,7 +174,7 @@ forEachBackend(() => {
       expect(() => monitor({ watch: { entropy: 'no' as never } })).toThrow('monitor: watch.entropy must be true or false, got no');
       expect(() => monitor({ visibleKeys: 'some' as never })).toThrow('monitor: visibleKeys must be one of causal, all, got some');
       expect(() => monitor({ thresholds: { loss: 1 } as never })).toThrow('monitor: thresholds must be made of lossSpike, entropy, attentionLogit, logPartition, eps, got loss');
-      expect(() => monitor({ thresholds: { eps: 0 } })).toThrow('monitor: thresholds.eps must be a positive number, got 0');
+      expect(() => monitor({ thresholds: { eps: -1 } })).toThrow('monitor: thresholds.eps must be between 0 and 1, got -1');
       expect(() => monitor({ thresholds: { entropy: 2 } })).toThrow('monitor: thresholds.entropy must be between 0 and 1, got 2');
     });
   });

@@ -51,6 +51,7 @@ describe('lineChart(chart)', () => {
 
   it('writes labels with their units, and is named for readers who cannot see it', () => {
     const html = one([[0, 1], [1, 2]], { x: { label: 'tokens', unit: 'millions' }, y: { label: 'entropy', unit: 'nats' } });
+    expect(one([[1, 1], [10, 1000]], { x: { label: 'width', scale: 'log' }, y: { label: 'loss', unit: 'nats', scale: 'auto' } })).toMatch(/>loss \(nats, log scale\)<[^]*>width \(log scale\)</);
     for (const text of ['>tokens (millions)<', '>entropy (nats)<', 'role="img" aria-label="Loss by tokens"', '<figcaption>Loss</figcaption>']) expect(html).toContain(text);
     expect(one([[0, 1]], { showTitle: false })).not.toContain('figcaption');
   });

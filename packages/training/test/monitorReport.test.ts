@@ -50,6 +50,7 @@ describe('renderReport({ metrics }) of a monitored run', () => {
     expect(legendOf(chartOf(html, 'Gradients'))).toEqual(['block 0', 'block 2', 'block 10']);
     expect(legendOf(chartOf(html, 'Updates'))).toEqual(['block 0', 'block 2', 'block 10']);
     expect(chartOf(html, 'mine.thing')).toBeDefined();
+    expect(html).toContain('<p class="note">The log-partition normalises the output&#39;s probabilities; a z-loss keeps it near 0. The residual stream is');
   });
 
   it('shows where training breaks down once a logit comes near it', () => {

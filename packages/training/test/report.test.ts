@@ -48,6 +48,13 @@ describe('renderReport(options)', () => {
     }
   });
 
+  it('takes the validation loss of the result, which may be that of a longer evaluation, and names the unit of losses', () => {
+    const html = page({ result: { ...result, valLoss: 2.5 }, lossUnit: 'nats' });
+    expect(html).toContain('<dt>Validation loss</dt><dd>2.500<small>perplexity 12.18</small>');
+    expect(html).toContain('>loss (nats)<');
+    expect(page({ result: undefined })).toContain('<dt>Validation loss</dt><dd>1.325<');
+  });
+
   it('says when a run was interrupted or resumed', () => {
     expect(page({ result: { ...result, interrupted: true, resumedFrom: 1200 } })).toContain('40 steps, interrupted; it can be resumed, resumed from step 1,200.');
     expect(page({ result: undefined, metrics: curves(1, () => 2) })).toContain('1 step, so far.');

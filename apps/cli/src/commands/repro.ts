@@ -7,6 +7,7 @@ import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { wrap } from '../format.ts';
 import type { Io } from '../output.ts';
+import { PROGRAM } from '../programName.ts';
 
 export type ReproOptions = {
   readonly slug: string;
@@ -19,13 +20,17 @@ export type ReproOptions = {
   readonly device: DeviceName;
 };
 
-/** ReproResult — of one reproduction; with `all`, a list of them. */
-export type ReproResult = Kept | { readonly command: 'repro'; readonly results: readonly Kept[]; readonly holds: number };
+/** ReproResult — of one reproduction; with `all`, a list of them; with `list`, what there is. */
+export type ReproResult = Kept | { readonly command: 'repro'; readonly papers: readonly ListedPaper[] }
+  | { readonly command: 'repro'; readonly results: readonly Kept[]; readonly holds: number };
 
-/** repro — measures the claims of one paper, or of all; writes a page and a record of each. */
+export type ListedPaper = { readonly slug: string; readonly title: string; readonly arxiv: string; readonly claim: string };
+
+/** repro — measures the claims of one paper, or of all, and writes a page and a record of each; or lists them. */
 export async function repro({ slug, seeds, firstSeed, quick = false, data, out, device: name }: ReproOptions, io: Io): Promise<ReproResult> {
+  if (slug === 'list') return await listPapers(io);
   const slugs = slug === 'all' ? Object.keys(REPRODUCTIONS) : [slug];
-  if (slugs.some((each) => !Object.hasOwn(REPRODUCTIONS, each))) throw new UsageError(`repro takes all or one of ${Object.keys(REPRODUCTIONS).join(', ')}, got ${slug}`);
+  if (slugs.some((each) => !Object.hasOwn(REPRODUCTIONS, each))) throw new UsageError(`repro takes list, all or one of ${Object.keys(REPRODUCTIONS).join(', ')}, got ${slug}`);
   const device = await openDevice(name);
   announceDevice(device, name, io.line);
   mkdirSync(out, { recursive: true });
@@ -37,6 +42,18 @@ export async function repro({ slug, seeds, firstSeed, quick = false, data, out, 
     results.push(await writeVerdict(each, verdict, out, io));
   }
   return slug === 'all' ? { command: 'repro', results, holds: results.filter(({ holds }) => holds).length } : results[0] as Kept;
+}
+
+async function listPapers(io: Io): Promise<ReproResult> {
+  const papers = await Promise.all(Object.values(REPRODUCTIONS).map(async (load): Promise<ListedPaper> => {
+    const { slug, paper, claim } = await load();
+    return { slug, ...paper, claim };
+  }));
+  const indent = 2 + Math.max(...papers.map(({ slug }) => slug.length));
+  for (const { slug, title, arxiv } of papers) for (const line of wrap(slug.padEnd(indent), `${title} (arXiv:${arxiv})`)) io.line(line);
+  io.line('\nMeasure one with');
+  io.line(`  ${PROGRAM} repro ${papers[0]?.slug ?? '<slug>'}`);
+  return { command: 'repro', papers };
 }
 
 async function writeVerdict(slug: string, verdict: Verdict, out: string, io: Io): Promise<Kept> {

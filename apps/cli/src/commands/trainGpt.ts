@@ -52,7 +52,7 @@ export async function trainGpt(options: TrainGptOptions, io: Io): Promise<TrainG
     const final = await finalLoss(run);
     const result = resultOf(run, trained, { final, peakBytes: memory.peakBytes() });
     const sample = await drawSample(run);
-    await writeRunReport(run, { result: { ...trained, valLoss: final?.loss ?? trained.valLoss }, sample });
+    await writeRunReport(run, { result: { ...trained, valLoss: final?.loss ?? trained.valLoss, peakBytes: result.peakBytes }, sample });
     conclude(result, { final, sample }, io);
     return result;
   } finally {

@@ -10,7 +10,7 @@ const QUANTITIES: readonly Quantity[] = [
   { curve: 'entropy', title: 'Attention entropy', y: { label: 'share of the largest possible', fromZero: true, domain: [0, 1] } },
   { curve: 'maxLogit', title: 'Largest attention logit', y: { label: 'of all blocks and heads', scale: 'log' } },
   { curve: 'loss', title: 'Training loss', y: { label: 'loss', unit: 'nats' } },
-  { curve: 'logPartition', title: 'Log-partition of the output', y: { label: 'log Σ exp(logit)', unit: 'nats' } },
+  { curve: 'logPartition', title: 'Log-partition of the output', y: { label: 'ln Σ exp(logit)' } },
 ];
 
 /** groupId — the name of a group's section, for links. */
@@ -27,6 +27,7 @@ export function curveSections({ sizes, groups }: SweepSummary): PageSection[] {
   return groups.filter(({ runs }) => runs.length > 0).map((group) => ({
     heading: `${group.technique}, ${nameOf(group)}`, id: groupId(group),
     charts: QUANTITIES.map((quantity) => chartOf(quantity, group, domains.get(quantity.curve))),
+    note: 'A curve for each learning rate. Entropy: mean over the heads of the block where it is lowest; 1 where a query looks at all tokens alike, 0 where it looks at one.',
   }));
 }
 

@@ -23,7 +23,24 @@ export function rateName(rate: number): string {
 /** lossName — a loss to four digits. */
 export const lossName = (loss: number): string => (loss < 1000 ? loss.toPrecision(4).slice(0, 5) : loss.toExponential(1));
 
+type Found = Pick<RunResult, 'findings'>;
+
+/** What a monitor finds, in words, and what they mean. `divergence` has others than a run that diverged, to NaN or infinity. */
+const KINDS: Readonly<Record<string, readonly [words: string, meaning: string]>> = {
+  lossSpike: ['loss spike', 'the loss jumped'],
+  divergence: ['lasting rise', 'the loss rose well above its best and stayed there'],
+  entropyCollapse: ['entropy collapse', 'a query of some head looks at hardly more than one key'],
+  logitGrowth: ['logit growth', 'attention logits have passed 10,000, or will soon'],
+  outputLogitDrift: ['output logit drift', 'the log-partition is far from 0'],
+  vanishingUpdates: ['vanishing updates', 'gradients are so small that the optimizer hardly moves'],
+  nonFinite: ['not finite', 'a value became NaN or infinite'],
+};
+
 /** kindsFound — the kinds of a run's findings in words: `loss spike, entropy collapse`. */
-export function kindsFound({ findings }: Pick<RunResult, 'findings'>): string {
-  return [...new Set(findings.map(({ kind }) => kind.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)))].join(', ');
+export const kindsFound = ({ findings }: Found): string => [...new Set(findings.map(({ kind }) => KINDS[kind]?.[0] ?? kind))].join(', ');
+
+/** meaningsFound — what the kinds of all runs' findings mean. */
+export function meaningsFound(runs: readonly Found[]): string {
+  const kinds = new Set(runs.flatMap(({ findings }) => findings.map(({ kind }) => kind)));
+  return Object.entries(KINDS).flatMap(([kind, [words, meaning]]) => (kinds.has(kind) ? [`${words}: ${meaning}`] : [])).join(' · ');
 }

@@ -24,6 +24,11 @@ export type SweepGroup = Size & {
 /** SweepSummary — the results of a sweep by size and technique, in the order of the plan. */
 export type SweepSummary = { readonly sizes: readonly Size[]; readonly techniques: SweepPlan['techniques']; readonly learningRates: readonly number[]; readonly groups: readonly SweepGroup[] };
 
+/** ratesDiffer — whether sensitivities are those of different learning rates, and so do not compare. */
+export function ratesDiffer(groups: readonly SweepGroup[]): boolean {
+  return new Set(groups.flatMap(({ sensitivity, runs }) => (sensitivity === null ? [] : [runs.map(({ learningRate }) => learningRate).join()]))).size > 1;
+}
+
 /** summarise — of the runs that are planned, those that are finished. */
 export function summarise({ techniques, runs }: SweepPlan, results: readonly RunResult[]): SweepSummary {
   const sizes = [...new Map(runs.map(({ settings: { dim, depth } }) => [sizeName({ dim, depth }), { dim, depth }])).values()];

@@ -17,7 +17,7 @@ export function sweepFlags(command: Command): Command {
     .option('--vary <technique>', '"name: flags", the flags of a technique to compare; once for each, and --learning-rates may be among them', added)
     .option('--dims <list>', 'widths, with commas between (default: --dim)', differingNumbers('--dims', ANY_SIZE))
     .option('--depths <list>', 'depths, with commas between (default: --depth)', differingNumbers('--depths', ANY_SIZE))
-    .option('--config <file>', 'JSON with any of these flags by name; a flag of the command line goes before it', nonEmpty('--config', 'a path'));
+    .option('--config <file>', 'JSON with any of these flags by name; the command line wins over it', nonEmpty('--config', 'a path'));
   techniqueFlags(sizeFlags(dataFlags(command), String(STEPS)));
   checkpointFlag(command, 'a fifth of the steps');
   return monitorFlag(deviceFlag(command), 'about 50 times in a run')

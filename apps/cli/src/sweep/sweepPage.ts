@@ -1,9 +1,9 @@
 import { renderPage, type Cell, type LineChart, type PageSection, type Point, type Tile } from '@evenkeel/training';
 import { formatCount } from '../format.ts';
 import { curveSections, groupId } from './curveSections.ts';
-import { kindsFound, lossName, rateName, sizeNames } from './names.ts';
+import { kindsFound, lossName, meaningsFound, rateName, sizeNames } from './names.ts';
 import type { SweepPlan } from './sweepPlan.ts';
-import type { SweepGroup, SweepSummary } from './summary.ts';
+import { ratesDiffer, type SweepGroup, type SweepSummary } from './summary.ts';
 
 /** sweepPage — a sweep as one HTML page: losses by learning rate, sensitivities, and of each technique and size its curves over the steps. */
 export function sweepPage(summary: SweepSummary, { runs: planned }: SweepPlan, device: string): string {
@@ -27,7 +27,7 @@ function tilesOf(groups: readonly SweepGroup[]): Tile[] {
   const diverged = groups.reduce((sum, group) => sum + group.diverged, 0);
   return [
     ...(found === undefined ? [] : [{ name: 'Lowest loss', value: lossName(found.loss), note: `${found.technique}, learning rate ${rateName(found.learningRate)}` }]),
-    { name: 'Diverged', value: String(diverged), note: `of ${groups.reduce((sum, { runs }) => sum + runs.length, 0)} runs` },
+    { name: 'Diverged', value: String(diverged), note: `of ${groups.reduce((sum, { runs }) => sum + runs.length, 0)} runs, to NaN or infinity` },
   ];
 }
 
@@ -52,7 +52,7 @@ function lossSection(summary: SweepSummary): PageSection {
       references: initial === undefined || initial === null ? [] : [{ axis: 'y', at: initial, label: 'before training' }],
     };
   });
-  return { heading: 'Loss by learning rate', charts, note: 'After the last step. A cross is a run that diverged; a loss above the one before training is drawn there.' };
+  return { heading: 'Loss by learning rate', charts, note: 'After the last step. A cross is a run that ended in NaN or infinity; a loss above the one before training is drawn there.' };
 }
 
 /** Sensitivity over the size of the model: where a technique keeps it from rising, larger models train as easily. */
@@ -80,14 +80,15 @@ function groupSection({ sizes, groups }: SweepSummary): PageSection {
   const rows = groups.map((group): Cell[] => {
     const { technique, params, best, sensitivity, diverged, runs, initialLoss } = group;
     return [
-      { text: `${technique}, ${nameOf(group)}`, ...(runs.length > 0 && { href: `#${groupId(group)}` }) }, params === null ? '' : formatCount(params), initialLoss ?? '',
-      best === null ? '' : best.loss, best === null ? '' : rateName(best.learningRate), sensitivity ?? '', diverged === 0 ? '0' : { text: String(diverged), tone: 'bad' },
+      { text: `${technique}, ${nameOf(group)}`, ...(runs.length > 0 && { href: `#${groupId(group)}` }) }, params === null ? '' : formatCount(params), initialLoss === null ? '' : lossName(initialLoss),
+      best === null ? '' : lossName(best.loss), best === null ? '' : rateName(best.learningRate), sensitivity === null ? '' : sensitivity.toFixed(3), diverged === 0 ? '0' : { text: String(diverged), tone: 'bad' },
     ];
   });
   return {
     heading: 'Techniques', table: { columns: ['', 'parameters', 'loss before', 'lowest loss', 'at learning rate', 'sensitivity', 'diverged'], rows },
     note: 'Sensitivity to the learning rate: the mean over the learning rates of the loss, at most that before training, minus the lowest loss '
-      + '(arXiv:2309.14322). To be read beside the lowest loss: a model that learns nothing at any learning rate has 0.',
+      + '(arXiv:2309.14322). To be read beside the lowest loss: a model that learns nothing at any learning rate has 0.'
+      + (ratesDiffer(groups) ? ' Techniques here have learning rates of their own: their sensitivities do not compare.' : ''),
   };
 }
 
@@ -100,7 +101,8 @@ function findingsSection(groups: readonly SweepGroup[], nameOf: ReturnType<typeo
   }));
   if (found.length === 0) return [];
   const more = found.length - MOST_FINDINGS;
-  return [{ heading: 'What went wrong', list: [...found.slice(0, MOST_FINDINGS), ...(more > 0 ? [`And ${more} more.`] : [])] }];
+  const meanings = meaningsFound(groups.flatMap(({ runs }) => runs));
+  return [{ heading: 'What went wrong', list: [...found.slice(0, MOST_FINDINGS), ...(more > 0 ? [`And ${more} more.`] : [])], ...(meanings !== '' && { note: meanings }) }];
 }
 
 /** What all runs have in common; then the flags of each technique. */

@@ -1,5 +1,5 @@
 import { lossName, rateName, sizeNames } from './names.ts';
-import type { SweepGroup, SweepSummary } from './summary.ts';
+import { ratesDiffer, type SweepGroup, type SweepSummary } from './summary.ts';
 
 const WIDTH = 80;
 const CELL = 7;
@@ -41,10 +41,11 @@ function rowOf({ technique, runs, best, sensitivity }: SweepGroup, rates: readon
 }
 
 function legendOf(groups: readonly SweepGroup[]): string[] {
-  const diverged = groups.some((group) => group.diverged > 0) ? ', – diverged' : '';
+  const diverged = groups.some((group) => group.diverged > 0) ? ', – diverged (NaN or infinity)' : '';
   return [
     `* lowest of the row${diverged}`,
     ...(groups.some(({ sensitivity }) => sensitivity !== null) ? ['sensitivity: mean over the learning rates of the loss, at most that before', 'training, minus the lowest (arXiv:2309.14322)'] : []),
+    ...(ratesDiffer(groups) ? ['learning rates differ between techniques: their sensitivities do not compare'] : []),
   ];
 }
 

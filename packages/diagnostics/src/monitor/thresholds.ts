@@ -11,7 +11,10 @@ export type Thresholds = {
   readonly attentionLogit: number;
   /** Mean log-partition of the output logits, in absolute value, from which on they drift. Default 50. */
   readonly logPartition: number;
-  /** The optimizer's eps: gradients whose root mean square comes near it (within a factor of 10) hardly change anything. Default 1e-8. */
+  /**
+   * The optimizer's eps: gradients whose root mean square comes near it (within a factor of 10) hardly change anything. Default 1e-8, AdamW's; 0 for
+   * optimizers whose steps do not shrink beside one, such as SGD: then only gradients that are zero are found.
+   */
   readonly eps: number;
 };
 
@@ -21,7 +24,8 @@ const THRESHOLDS: Thresholds = { lossSpike: 0.25, entropy: 0.02, attentionLogit:
 export function withDefaultThresholds(given: Partial<Thresholds>): Thresholds {
   checkNames('thresholds', given, THRESHOLDS);
   const thresholds = { ...THRESHOLDS, ...given };
-  for (const name of ['lossSpike', 'attentionLogit', 'logPartition', 'eps'] as const) checkPositive('monitor', `thresholds.${name}`, thresholds[name]);
+  for (const name of ['lossSpike', 'attentionLogit', 'logPartition'] as const) checkPositive('monitor', `thresholds.${name}`, thresholds[name]);
+  checkRange('monitor', 'thresholds.eps', thresholds.eps, 0, 1);
   checkRange('monitor', 'thresholds.entropy', thresholds.entropy, 0, 1);
   return thresholds;
 }

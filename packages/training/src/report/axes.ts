@@ -52,7 +52,7 @@ export function yAxis(y: Scale, axis: Axis, { left, right, top, bottom }: Frame)
     return `<line class="grid" x1="${left}" x2="${right}" y1="${at}" y2="${at}"/>`
       + `<text x="${left - 10}" y="${at}" dy="0.32em" text-anchor="end">${significant(tick)}</text>`;
   });
-  return `<g class="axis">${ticks.join('')}<text class="label" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${labelOf(axis)}</text></g>`;
+  return `<g class="axis">${ticks.join('')}<text class="label" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${labelOf(axis, y)}</text></g>`;
 }
 
 /** xAxis — the line below, ticks and the label. Where all values are whole numbers, so are the ticks. */
@@ -63,7 +63,7 @@ export function xAxis(x: Scale, axis: Axis, values: readonly number[], { left, r
     return `<line class="tick" x1="${at}" x2="${at}" y1="${bottom}" y2="${bottom + 5}"/><text x="${at}" y="${bottom + 19}" text-anchor="middle">${significant(tick)}</text>`;
   });
   const base = `<line class="base" x1="${left}" x2="${right}" y1="${bottom}" y2="${bottom}"/>`;
-  return `<g class="axis">${base}${ticks.join('')}<text class="label" x="${(left + right) / 2}" y="${height - 6}" text-anchor="middle">${labelOf(axis)}</text></g>`;
+  return `<g class="axis">${base}${ticks.join('')}<text class="label" x="${(left + right) / 2}" y="${height - 6}" text-anchor="middle">${labelOf(axis, x)}</text></g>`;
 }
 
 /** On a logarithmic axis the values themselves, where they are few and far enough apart: the learning rates of a sweep. */
@@ -74,7 +74,11 @@ function measuredTicks(x: Scale, values: readonly number[]): number[] | undefine
   return isNarrow ? undefined : distinct;
 }
 
-const labelOf = ({ label, unit }: Axis): string => escapeHtml(unit === undefined ? label : `${label} (${unit})`);
+/** `loss (nats, log scale)`. */
+function labelOf({ label, unit }: Axis, scale: Scale): string {
+  const about = [...(unit === undefined ? [] : [unit]), ...(isLog(scale) ? ['log scale'] : [])].join(', ');
+  return escapeHtml(about === '' ? label : `${label} (${about})`);
+}
 
 /** About `count`; on a logarithmic axis those that begin with 1, 2 or 5, with 1 or 3, or powers of ten alone: the most that are few enough. */
 function ticksOf(scale: Scale, count: number): number[] {

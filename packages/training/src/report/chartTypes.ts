@@ -17,7 +17,7 @@ export type Series = {
 /** Axis — what an axis measures. */
 export type Axis = {
   label: string;
-  /** Stands behind the label in brackets: `nats`, `tokens`. */
+  /** Stands behind the label in brackets: `nats`, `tokens`. That an axis is logarithmic stands there by itself. */
   unit?: string;
   /** `auto` is `log` where all values are above 0 and span more than a factor of 30, else `linear`. Default `linear`. */
   scale?: 'linear' | 'log' | 'auto';

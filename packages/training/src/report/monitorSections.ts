@@ -18,25 +18,35 @@ type Look = {
   readonly parts?: readonly string[];
   /** A card of its own, over the whole width, with this below the chart. */
   readonly note?: string;
+  /** Where it stands among other charts: a sentence below them. */
+  readonly meaning?: string;
   /** A value that means something, shown where the curves come near it. */
   readonly reference?: { readonly at: number; readonly from: number; readonly label: string };
 };
 
+const PARAMETERS: Axis = { label: 'RMS, mean of parameters', scale: 'auto' };
+
 const LOOKS: readonly Look[] = [
   {
-    matches: /\.entropy$/, title: 'Attention entropy', y: { label: 'mean over heads', fromZero: true },
-    note: 'By @evenkeel/diagnostics as a share of what it could be: 1 where a query looks at all tokens alike, 0 where it looks at one.',
+    matches: /\.entropy$/, title: 'Attention entropy', y: { label: 'share of the largest possible', fromZero: true },
+    note: 'Mean over the heads: 1 where each query looks at all the tokens it may see alike, 0 where it looks at one alone.',
   },
   {
     matches: /\.(maxLogit|rowMax)$/, title: 'Largest attention logit', y: { label: 'largest of all heads', scale: 'log' }, of: (values) => max(values) ?? NaN,
     note: 'The largest score before the softmax. Steady growth comes before attention collapses.', reference: { at: 1e4, from: 1e3, label: 'training usually breaks down' },
   },
-  { matches: /logPartition$/, title: 'Log-partition of the output', y: { label: 'ln Σ exp(logit)' }, parts: ['mean', 'largest'] },
-  { matches: /(^|\.)(attn|mlp)\.out\.rms$/, title: 'What the branches add', y: { label: 'root mean square', scale: 'auto' } },
-  { matches: /^embedding\.rms$|(^|\.)out\.rms$/, title: 'Residual stream', y: { label: 'root mean square', scale: 'auto' } },
-  { matches: /\.gradientRms$/, title: 'Gradients', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
-  { matches: /\.updateRms$/, title: 'Updates', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
-  { matches: /\.rms$/, title: 'Parameters', y: { label: 'RMS, mean over parameters', scale: 'auto' } },
+  {
+    matches: /logPartition$/, title: 'Log-partition of the output', y: { label: 'ln Σ exp(logit)' }, parts: ['mean', 'largest'],
+    meaning: 'The log-partition normalises the output\'s probabilities; a z-loss keeps it near 0.',
+  },
+  { matches: /(^|\.)(attn|mlp)\.out\.rms$/, title: 'What the branches add', y: { label: 'root mean square', scale: 'auto' }, meaning: 'Branches are attention and MLP.' },
+  {
+    matches: /^embedding\.rms$|(^|\.)out\.rms$/, title: 'Residual stream', y: { label: 'root mean square', scale: 'auto' },
+    meaning: 'The residual stream is what a block hands on to the next.',
+  },
+  { matches: /\.gradientRms$/, title: 'Gradients', y: PARAMETERS, meaning: 'Gradients are those before clipping.' },
+  { matches: /\.updateRms$/, title: 'Updates', y: PARAMETERS, meaning: 'Updates are what the optimizer adds to the parameters.' },
+  { matches: /\.rms$/, title: 'Parameters', y: PARAMETERS, meaning: 'RMS is the root mean square.' },
 ];
 
 /** findingsSection — what a monitor found, in its words: each kind of finding at each place once, with the steps it was there. */
@@ -67,8 +77,10 @@ export function findingsSection(readings: readonly MonitorMetrics[]): PageSectio
 export function monitorSections(readings: readonly MonitorMetrics[]): PageSection[] {
   const groups = groupsOf(readings);
   const main = groups.filter(({ look }) => look.note !== undefined).map((group) => ({ heading: group.look.title, charts: [chartOf(group, readings)], note: group.look.note }));
-  const others = groups.filter(({ look }) => look.note === undefined).map((group) => chartOf(group, readings));
-  return [...main, ...(others.length === 0 ? [] : [{ heading: 'Other measurements', charts: others }])];
+  const others = groups.filter(({ look }) => look.note === undefined);
+  if (others.length === 0) return main;
+  const meanings = others.flatMap(({ look: { meaning } }) => meaning ?? []);
+  return [...main, { heading: 'Other measurements', charts: others.map((group) => chartOf(group, readings)), ...(meanings.length > 0 && { note: meanings.join(' ') }) }];
 }
 
 /** The values of one chart: their names, by the curve that they belong to. */

@@ -12,8 +12,11 @@ export type ReportOptions = {
   title: string;
   /** One table row per value; nested ones by path. */
   config: RunConfig;
+  /** Unit of the losses, for the axis: `nats`. */
+  lossUnit?: string;
   /** All lines of the run: `await readMetrics(store)`. */
   metrics: readonly Metrics[];
+  /** Its `valLoss` and `peakBytes` are shown as they are: an evaluation after the last step may be put there. */
   result?: TrainResult;
   /** A text the model made. */
   sample?: string;
@@ -25,7 +28,7 @@ export type ReportOptions = {
  *
  * @returns the page; the same for the same options.
  */
-export function renderReport({ title, config, metrics, result, sample }: ReportOptions): string {
+export function renderReport({ title, config, lossUnit, metrics, result, sample }: ReportOptions): string {
   const steps = metrics.filter((each): each is StepMetrics => each.kind === 'step');
   const evals = metrics.filter((each): each is EvalMetrics => each.kind === 'eval');
   const readings = metrics.filter((each): each is MonitorMetrics => each.kind === 'monitor');
@@ -33,7 +36,7 @@ export function renderReport({ title, config, metrics, result, sample }: ReportO
     title, status: status(steps, result), tiles: tiles(steps, evals, result),
     sections: [
       ...findingsSection(readings),
-      ...charts(steps, evals),
+      ...charts(steps, evals, lossUnit),
       ...monitorSections(readings),
       ...(sample === undefined ? [] : [{ heading: 'Sample', preformatted: sample }]),
       configSection(config),
@@ -52,11 +55,12 @@ function status(steps: readonly StepMetrics[], result: TrainResult | undefined):
 function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], result: TrainResult | undefined): Tile[] {
   const best = least(evals, (each) => each.valLoss);
   const last = evals.at(-1);
+  const valLoss = result?.valLoss ?? last?.valLoss;
   const ms = result?.msPerStep.median ?? median(steps, (each) => each.msPerStep);
   const tokens = median(steps.filter((each) => each.tokensPerSecond !== undefined), (each) => each.tokensPerSecond);
   return [
     result !== undefined && tile('Training loss', fourDigits(result.trainLoss), 'mean of the last 20 steps'),
-    last !== undefined && tile('Validation loss', fourDigits(last.valLoss), `perplexity ${significant(Math.exp(last.valLoss))}`),
+    valLoss !== undefined && tile('Validation loss', fourDigits(valLoss), `perplexity ${significant(Math.exp(valLoss))}`),
     best !== undefined && best !== last && tile('Best validation loss', fourDigits(best.valLoss), `at step ${best.step.toLocaleString('en')}`),
     ms !== undefined && tile('Time per step', `${significant(ms)} ms`, result === undefined ? 'median' : `${significant(result.msPerStep.p10)} to ${significant(result.msPerStep.p90)} ms in 80 % of steps`),
     tokens !== undefined && tile('Tokens per second', Math.round(tokens).toLocaleString('en'), 'median'),
@@ -66,7 +70,7 @@ function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], res
 
 const tile = (name: string, value: string, note: string): Tile => ({ name, value, note });
 
-function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[]): PageSection[] {
+function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], lossUnit?: string): PageSection[] {
   if (steps.length + evals.length === 0) return [{ heading: 'Loss', text: 'No step was recorded.' }];
   const pointsOf = (value: (each: StepMetrics) => number | undefined): Point[] =>
     steps.map((each) => [each.step, value(each)] as const).filter((point): point is Point => Number.isFinite(point[1]));
@@ -75,7 +79,7 @@ function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[]): P
   const norms = pointsOf((each) => each.gradNorm);
   const x = { label: 'step' };
   return [
-    section({ title: 'Loss', x, y: { label: 'loss', scale: 'auto' }, series: [
+    section({ title: 'Loss', x, y: { label: 'loss', unit: lossUnit, scale: 'auto' }, series: [
       { name: 'training, each step', color: 0, style: 'faint', points: losses },
       { name: 'training, smoothed', color: 0, points: smoothed(losses) },
       { name: 'validation', color: 1, style: 'dots', points: evals.map((each) => [each.step, each.valLoss] as const) },

@@ -1,0 +1,36 @@
+import { checkPositive, ConfigError } from '@evenkeel/core-tensor';
+import { eachImage, type Augmentation, type ImageBatch } from './imageBatch.ts';
+
+/** NormaliseOptions — of each channel, in the unit of the images (0 to 1). */
+export type NormaliseOptions = { mean: readonly number[]; std: readonly number[] };
+
+/**
+ * normaliseImages — (value − mean) / std for each channel. It comes last: other augmentations want values from 0 to 1.
+ *
+ * @throws ConfigError  if a std is not positive, or (when called) images have other channels.
+ */
+export function normaliseImages({ mean, std }: NormaliseOptions): Augmentation {
+  std.forEach((each) => checkPositive('normaliseImages', 'std', each));
+  if (mean.length !== std.length) throw new ConfigError(`normaliseImages: mean and std must have one number per channel, got ${mean.length} and ${std.length}`);
+  return (batch) => {
+    const channels = batch.shape[3];
+    if (channels !== mean.length) throw new ConfigError(`normaliseImages: images must have ${mean.length} channels, got ${channels}`);
+    return eachImage(batch, (image) => {
+      for (let i = 0; i < image.length; i++) image[i] = ((image[i] as number) - (mean[i % channels] as number)) / (std[i % channels] as number);
+    });
+  };
+}
+
+/** channelStatistics — mean and standard deviation of each channel over all images, for `normaliseImages`. */
+export function channelStatistics({ shape, images }: Pick<ImageBatch, 'shape' | 'images'>): { mean: number[]; std: number[] } {
+  const channels = shape[3];
+  const [sums, squares] = [new Float64Array(channels), new Float64Array(channels)];
+  images.forEach((value, i) => {
+    const c = i % channels;
+    sums[c] = (sums[c] as number) + value;
+    squares[c] = (squares[c] as number) + value * value;
+  });
+  const count = images.length / channels;
+  const mean = Array.from(sums, (sum) => sum / count);
+  return { mean, std: Array.from(squares, (square, c) => Math.sqrt(Math.max(0, square / count - (mean[c] as number) ** 2))) };
+}
