@@ -3,6 +3,7 @@ import { Command, CommanderError, Help } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { terminalIo, writeResult, written, type Io } from './output.ts';
+import { SEED_COMMAND } from './repro/seedProcess.ts';
 import { sweepFlags } from './sweep/sweepFlags.ts';
 import { checkpointFlag, dataFlags, deviceFlag, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
@@ -63,6 +64,7 @@ function program(): Command {
   benchGptStepFlags(bench.command('gpt-step'));
   benchMatmulFlags(bench.command('matmul'));
   reproFlags(root.command('repro'));
+  finish<object>(root.command(SEED_COMMAND, { hidden: true }), async () => (await import('./commands/reproSeed.ts')).reproSeed);
   doctorFlags(root.command('doctor'));
   return root;
 }
@@ -134,6 +136,7 @@ function reproFlags(command: Command): void {
     .argument('[slug]', 'which paper, such as sigma-reparam; list shows them, all measures every one', 'list')
     .option('--seeds <n>', 'how many seeds', wholeNumber('--seeds', { min: 1, max: 100 }), 1)
     .option('--first-seed <n>', 'the first of them', wholeNumber('--first-seed', SEED), 1)
+    .option('--jobs <n>', 'how many seeds at a time, each in a process of its own (default: as many as cores)', wholeNumber('--jobs', { min: 1, max: 256 }))
     .option('--quick', 'half a minute instead of minutes: looks at the direction only, does not test the claim')
     .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
     .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');

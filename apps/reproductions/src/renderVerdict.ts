@@ -25,13 +25,13 @@ function claimSection({ claim, checks, holds, seeds, quick }: Verdict): PageSect
   };
 }
 
-function numbersSection({ meanings }: Reproduction, { baseline, technique, measurements, seeds }: Verdict): PageSection {
+function numbersSection({ arms, meanings }: Reproduction, { baseline, technique, measurements, seeds }: Verdict): PageSection {
   const names = [...new Set([...Object.keys(baseline), ...Object.keys(technique)])];
   const ofSeeds = (arm: 'baseline' | 'technique', name: string): string => measurements.map((each) => formatted(each[arm], name)).join(', ');
   return {
     heading: 'Measured',
     table: {
-      columns: ['', 'baseline', 'technique', ...(seeds.length > 1 ? ['baseline, each seed', 'technique, each seed'] : [])],
+      columns: ['', `baseline: ${arms.baseline}`, `technique: ${arms.technique}`, ...(seeds.length > 1 ? ['baseline, each seed', 'technique, each seed'] : [])],
       rows: names.map((name) => [
         meanings[name] ?? name, formatted(baseline, name), formatted(technique, name),
         ...(seeds.length > 1 ? [ofSeeds('baseline', name), ofSeeds('technique', name)] : []),

@@ -23,6 +23,8 @@ export type Reproduction = {
   readonly paper: { readonly title: string; readonly arxiv: string };
   /** What the paper says, in a sentence. */
   readonly claim: string;
+  /** What the two arms are: `pre-norm` against `Peri-LN`. */
+  readonly arms: { readonly baseline: string; readonly technique: string };
   /** All of them must hold for the numbers averaged over the seeds. */
   readonly criterion: readonly Check[];
   /** Instead of it with `--quick`: the direction only. Default: the same. */

@@ -5,13 +5,14 @@ import type { Verdict } from './verdict.ts';
 export type VerdictLine = { readonly label: string; readonly text: string };
 
 /** verdictText — a verdict as lines for a terminal. */
-export function verdictText({ paper, meanings, notes = [] }: Reproduction, verdict: Verdict): VerdictLine[] {
+export function verdictText({ paper, arms, meanings, notes = [] }: Reproduction, verdict: Verdict): VerdictLine[] {
   const { claim, baseline, technique, checks, seeds, seconds, holds, quick } = verdict;
   const names = [...new Set([...Object.keys(baseline), ...Object.keys(technique)])];
   const rows = names.map((name) => [meanings[name] ?? name, formatted(baseline, name), formatted(technique, name)] as const);
   const line = (text: string, label = ''): VerdictLine => ({ label, text });
   return [
     line(`${paper.title} (arXiv:${paper.arxiv})`), line(''), line(claim), line(''),
+    line(arms.baseline, 'baseline   '), line(arms.technique, 'technique  '), line(''),
     line('', `${'baseline'.padStart(12)}${'technique'.padStart(12)}`),
     ...rows.map(([meaning, a, b]) => line(meaning, `${a.padStart(12)}${b.padStart(12)}  `)), line(''),
     ...checks.map((check) => line(`${check.says} (${check.inSeeds} of ${seedsOf(seeds)})`, check.holds ? '✓ ' : '✗ ')), line(''),

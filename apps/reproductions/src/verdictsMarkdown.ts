@@ -22,12 +22,12 @@ export function verdictsMarkdown(all: readonly { readonly reproduction: Reproduc
   return [HEAD, '| slug | paper | here | seeds | seconds |', '|---|---|---|---|---|', ...rows, '', ...all.flatMap(sectionOf)].join('\n');
 }
 
-function sectionOf({ reproduction: { slug, paper, meanings, notes = [] }, verdict }: { readonly reproduction: Reproduction; readonly verdict: Kept }): string[] {
+function sectionOf({ reproduction: { slug, paper, arms, meanings, notes = [] }, verdict }: { readonly reproduction: Reproduction; readonly verdict: Kept }): string[] {
   const { baseline, technique, checks, seeds } = verdict;
   const names = [...new Set([...Object.keys(baseline), ...Object.keys(technique)])];
   return [
     `## ${slug}`, '', `*${paper.title}*, arXiv:${paper.arxiv}. ${verdict.claim}`, '',
-    '| mean over the seeds | baseline | technique |', '|---|---|---|',
+    `| mean over the seeds | baseline: ${arms.baseline} | technique: ${arms.technique} |`, '|---|---|---|',
     ...names.map((name) => `| ${meanings[name] ?? name} | ${formatted(baseline, name)} | ${formatted(technique, name)} |`), '',
     ...checks.map(({ says, holds, inSeeds }) => `- ${holds ? 'holds' : '**does not hold**'}: ${says} (${inSeeds} of ${seedsOf(seeds)})`), '',
     ...notes.flatMap((note) => [note, '']),

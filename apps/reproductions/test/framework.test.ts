@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { REPRODUCTIONS, renderVerdict, verdictText, type Reproduction } from '@evenkeel/reproductions';
 import { describe, expect, it } from 'vitest';
 import { docsFromResults } from '../scripts/docsFromResults.ts';
+import { rankCorrelation } from '../src/numbers.ts';
 import { verdictOf } from '../src/verdict.ts';
 import { formatted } from '../src/verdictText.ts';
 
 const example: Reproduction = {
-  slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.',
+  slug: 'example', paper: { title: 'An example', arxiv: '0000.00000' }, claim: 'It is smaller.', arms: { baseline: 'large', technique: 'small' },
   criterion: [{ says: 'less than half', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! / 2 }],
   quickCriterion: [{ says: 'less', holds: ({ baseline, technique }) => technique['loss']! < baseline['loss']! }],
   meanings: { loss: 'loss (nats)' },
@@ -56,5 +57,13 @@ describe('docs/reproductions.md', () => {
 
   it.each(Object.entries(REPRODUCTIONS))('%s is registered under its slug', async (slug, load) => {
     expect((await load()).slug).toBe(slug);
+  });
+});
+
+describe('rankCorrelation', () => {
+  it('is 1 for the same order, −1 for the opposite one, and Spearman’s ρ between', () => {
+    expect(rankCorrelation([1, 10, 100], [2, 3, 4])).toBe(1);
+    expect(rankCorrelation([1, 10, 100], [4, 3, 2])).toBe(-1);
+    expect(rankCorrelation([1, 2, 3, 4, 5], [2, 1, 4, 3, 5])).toBeCloseTo(0.8); // 1 − 6·4/(5·24)
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { useDevice } from '@evenkeel/core-tensor';
 import { dataset, type DatasetName } from '@evenkeel/data';
-import { REPRODUCTIONS, runReproduction } from '@evenkeel/reproductions';
+import { measureSeed, REPRODUCTIONS, runReproduction } from '@evenkeel/reproductions';
 import { wasm } from '@evenkeel/wasm-kernels';
 import { memory } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -20,7 +20,7 @@ describe('a quick run', () => {
 
   it.each(Object.keys(REPRODUCTIONS))('of %s shows the direction that the paper says, and leaves nothing behind', async (slug) => {
     const before = memory().numTensors;
-    const verdict = await runReproduction(slug, { lab: { quick: true, text, say: () => {} }, device: 'wasm' });
+    const verdict = await runReproduction(slug, { quick: true, device: 'wasm', measure: (each, seed) => measureSeed(each, seed, { quick: true, text, say: () => {} }) });
     expect(verdict.checks.filter(({ holds }) => !holds).map(({ says }) => says), JSON.stringify([verdict.baseline, verdict.technique])).toEqual([]);
     expect(memory().numTensors).toBe(before);
   }, 240_000);

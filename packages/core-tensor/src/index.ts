@@ -28,7 +28,7 @@ export { tfjsBackend, useDevice, type Device, type DeviceKind, type DeviceProbe,
 export type { GradientMethod, GradientTransform, OptimizerState, Schedule } from './gradientTransform.ts';
 export type {
   ApplyOptions, AttentionCallOptions, AttentionFn, Layer, LayerPlace, LayerState, LinearEpilogue, LinearFactory, LinearLayer, MlpFactory, NormFactory,
-  Observe, PackedAttentionFn, PackedAttentionSizes,
+  Observe, PackedAttentionFn, PackedAttentionSizes, VarlenAttentionFn,
 } from './techniques.ts';
 export { unrecorded } from './unrecorded.ts';
 export { partOptions } from './partOptions.ts';

@@ -14,6 +14,10 @@ export type ApplyOptions = {
   readonly state?: Tree<Tensor>;
   /** Is told of values inside the model. Nothing is computed for it where it is absent. */
   readonly observe?: Observe;
+  /** `b s`, bool or int32, for attention: positions with 0 are padding, at which nothing looks. */
+  readonly keyPaddingMask?: Tensor;
+  /** For attention, of sequences that stand one after another in one row: where each begins, and where the last ends. None sees another. */
+  readonly cuSeqlens?: readonly number[];
 };
 
 /**
@@ -108,11 +112,21 @@ export type PackedAttentionSizes = {
 export type PackedAttentionFn = (qkv: Tensor, options: AttentionCallOptions & PackedAttentionSizes) => Tensor;
 
 /**
+ * VarlenAttentionFn — attention within sequences of different lengths one after another: `q: n h d`, `k: m g d`, `v: m g d` to `n h d`;
+ * `cuSeqlens…` say where each begins, from 0 to n or m.
+ */
+export type VarlenAttentionFn = (
+  q: Tensor, k: Tensor, v: Tensor, cuSeqlensQ: readonly number[], cuSeqlensK: readonly number[], options: AttentionCallOptions,
+) => Tensor;
+
+/**
  * AttentionFn — attention as a value: `q: b t h d`, `k: b s g d`, `v: b s g d` to `b t h d`, where g divides h.
- * `flashAttention({ window, … })` and `attentionReference` make one. One that has `packed` is given q, k and v unsplit where it can be.
+ * `flashAttention({ window, … })` and `attentionReference` make one. One that has `packed` is given q, k and v unsplit where it can be; one
+ * that is to see `cuSeqlens` must have `varlen`, which is called instead.
  * With `observe` it tells of each query's `entropy` (of its weights, in nats) and `rowMax` (its largest score), `b h t`.
  */
 export type AttentionFn = {
   (q: Tensor, k: Tensor, v: Tensor, options: AttentionCallOptions): Tensor;
   readonly packed?: PackedAttentionFn;
+  readonly varlen?: VarlenAttentionFn;
 };

@@ -2,6 +2,8 @@ export { readText, textPieces, type ReadTextOptions } from './readText.ts';
 export { textFiles, type TextFilesOptions } from './textFiles.ts';
 export { charTokenizer } from './charTokenizer.ts';
 export { trainBpe, type TrainBpeOptions } from './trainBpe.ts';
+export { trainWordPiece, type TrainWordPieceOptions } from './trainWordPiece.ts';
+export { ARABIC_CLEANING, type WordPieceStages } from './wordPieceJson.ts';
 export { loadTokenizer, tokenizerFromJson } from './loadTokenizer.ts';
 export type { AddedToken, EncodeOptions, TextOrigin, Tokenizer, TokenizerJson, TokenizerModel, TokenizerStage } from './tokenizer.ts';
 export { tokenizeText } from './tokenizeText.ts';

@@ -4,8 +4,11 @@ import { heap } from './heap.ts';
 /** Merge — the ids of two adjacent tokens and of the token they become. */
 export type Merge = { readonly left: number; readonly right: number; readonly id: number };
 
-/** LearnOptions — `tokens`: the byte alphabet, extended in place; `maxTokens`: stop there; `minFrequency`: rarer pairs are left. */
-export type LearnOptions = { readonly tokens: string[]; readonly maxTokens: number; readonly minFrequency: number };
+/**
+ * LearnOptions — `tokens`: the alphabet, extended in place; `maxTokens`: stop there; `minFrequency`: rarer pairs are left; `join`: the token that two
+ * become (default: one after the other).
+ */
+export type LearnOptions = { readonly tokens: string[]; readonly maxTokens: number; readonly minFrequency: number; readonly join?: (left: string, right: string) => string };
 
 /** A word of the corpus as token ids: the first `length` of `symbols`. `count`: how often it occurs. */
 type Word = { readonly symbols: Int32Array; length: number; readonly count: number };
@@ -24,7 +27,7 @@ type Pair = { readonly left: number; readonly right: number; count: number; word
  *
  * Source: Sennrich et al. 2016, arXiv:1508.07909, algorithm 1.
  */
-export function learnMerges(words: Iterable<{ symbols: Int32Array; count: number }>, { tokens, maxTokens, minFrequency }: LearnOptions): Merge[] {
+export function learnMerges(words: Iterable<{ symbols: Int32Array; count: number }>, { tokens, maxTokens, minFrequency, join = (left, right) => left + right }: LearnOptions): Merge[] {
   const pairs = countPairs(words);
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const candidates = heap(isBefore);
@@ -39,7 +42,7 @@ export function learnMerges(words: Iterable<{ symbols: Int32Array; count: number
       continue;
     }
     if (count < minFrequency) break;
-    const token = `${tokens[pair.left]}${tokens[pair.right]}`;
+    const token = join(tokens[pair.left] as string, tokens[pair.right] as string);
     const id = ids.get(token) ?? tokens.push(token) - 1; // two merges may spell the same token
     ids.set(token, id);
     merges.push({ left: pair.left, right: pair.right, id });

@@ -5,6 +5,7 @@ import { checkTokenizerJson, describeValue, isRecord } from './checkTokenizerJso
 import { libraryTokenizer } from './libraryTokenizer.ts';
 import { nodeModules, onFile } from './nodeFs.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import { WORD_PIECE_CONFIG, WORD_PIECE_SPECIALS, wordPieceJson } from './wordPieceJson.ts';
 
 const MAX_JSON_BYTES = 64 * 2 ** 20;
 const DEEPEST = 32;
@@ -26,7 +27,7 @@ export function tokenizerFromJson(json: unknown, config: Readonly<Record<string,
 /**
  * loadTokenizer — a tokenizer from disk.
  *
- * @param source  a `tokenizer.json`; a directory that holds one, or GPT-2's older `vocab.json` and `merges.txt`; or the parsed JSON.
+ * @param source  a `tokenizer.json`; a directory that holds one, GPT-2's older `vocab.json` and `merges.txt` or BERT's `vocab.txt`; or the parsed JSON.
  * @returns       as `tokenizerFromJson`; a `tokenizer_config.json` beside the file is read too.
  * @throws ConfigError, UnsupportedError  one line that names the path and what is wrong.
  */
@@ -39,8 +40,9 @@ export async function loadTokenizer(source: string | object): Promise<Tokenizer>
   const configFile = paths.join(directory, 'tokenizer_config.json');
   const config = fs.existsSync(configFile) ? readJson(configFile) : {};
   if (!isRecord(config)) throw new ConfigError(`loadTokenizer: ${configFile} must be a JSON object, got ${describeValue(config)}`);
-  const vocabFile = paths.join(directory, 'vocab.json');
+  const [vocabFile, listFile] = [paths.join(directory, 'vocab.json'), paths.join(directory, 'vocab.txt')];
   const isOld = isDirectory && !fs.existsSync(file) && fs.existsSync(vocabFile);
+  if (isDirectory && !fs.existsSync(file) && !isOld && fs.existsSync(listFile)) return fromJson(`loadTokenizer: ${listFile}`, readVocabList(listFile, config), { ...WORD_PIECE_CONFIG, ...config });
   return isOld ? fromJson(`loadTokenizer: ${vocabFile}`, readVocabAndMerges(vocabFile), config) : fromJson(`loadTokenizer: ${file}`, readJson(file), config);
 }
 
@@ -59,6 +61,15 @@ function readVocabAndMerges(vocabFile: string): object {
   const end = vocab['<|endoftext|>'];
   const added = typeof end === 'number' ? [{ id: end, content: '<|endoftext|>', special: true, normalized: true }] : [];
   return bpeTokenizerJson(vocab as Record<string, number>, lines.filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version'))), added);
+}
+
+/** BERT's older file: one token a line, its number the id. */
+function readVocabList(listFile: string, config: Readonly<Record<string, unknown>>): object {
+  const tokens = readLimited(listFile).split(/\r?\n/);
+  if (tokens.at(-1) === '') tokens.pop();
+  const missing = WORD_PIECE_SPECIALS.find((token) => !tokens.includes(token));
+  if (missing !== undefined) throw new ConfigError(`loadTokenizer: ${listFile} must hold ${WORD_PIECE_SPECIALS.join(', ')}, got none called ${missing}`);
+  return wordPieceJson(Object.fromEntries(tokens.map((token, id) => [token, id])), { lowercase: config['do_lower_case'] !== false });
 }
 
 function readJson(file: string): unknown {

@@ -20,3 +20,5 @@ export { layerNormScaling, placementRule, type BlockPlace, type LayerNormScaling
 export { transformerStack, type StackParams, type StackTechniques, type TransformerStack, type TransformerStackConfig } from './transformerStack.ts';
 export { checkTechniques, departuresOf } from './techniqueOptions.ts';
 export { initialiserOfLayers, modelOfLayers, specsOfLayers, stateOfLayers, type LayeredModel, type LayerTree } from './layerTree.ts';
+export { foldLora, isAdapter, lora, type LoraOptions } from './lora.ts';
+export { splitParams, type SplitParams } from './splitParams.ts';

@@ -49,6 +49,8 @@ export function stateOfLayers(layers: LayerTree): { readonly state?: LayerState 
 /** LayeredModel — what every model says of its parameters, whatever it computes; `P` is the tree that they are. */
 export type LayeredModel<P = unknown> = {
   readonly specs: Tree<ParamSpec>;
+  /** How each parameter starts, by its path in `specs`. */
+  readonly initialiserOf: (spec: ParamSpec, path: string) => Initialiser;
   /** Fresh parameters, each from its own seed. Free them with `tf.dispose`. */
   init(options: { seed: Seed }): Params & P;
   /** Untrained values of its layers, such as the vectors of a power iteration: for `train({ modelState })`. Empty if no layer has any. */
@@ -59,6 +61,6 @@ const NO_STATE: LayerState = { init: () => ({}), update: () => {} };
 
 /** modelOfLayers — specs, first values and untrained state of a model made of layers: what is left to say is what it computes. */
 export function modelOfLayers<P = unknown>(layers: LayerTree): LayeredModel<P> {
-  const specs = specsOfLayers(layers);
-  return { specs, init: ({ seed }) => initParams(specs, seed, initialiserOfLayers(layers)) as Params & P, state: stateOfLayers(layers).state ?? NO_STATE };
+  const [specs, initialiserOf] = [specsOfLayers(layers), initialiserOfLayers(layers)];
+  return { specs, initialiserOf, init: ({ seed }) => initParams(specs, seed, initialiserOf) as Params & P, state: stateOfLayers(layers).state ?? NO_STATE };
 }

@@ -16,6 +16,8 @@ export type ResidualCall = {
   readonly params: Readonly<Record<string, Tree<Tensor>>>;
   /** The options for its norm of that name. */
   readonly optionsOf: (name: string) => ApplyOptions;
+  /** The part of the stream that is computed further, where not all of it is. */
+  readonly keep?: (x: Tensor) => Tensor;
   /** Dropout of what is added to the stream. */
   readonly drop: (branch: Tensor) => Tensor;
   /** Is told what is added to the stream. */
@@ -45,7 +47,7 @@ export function residual(index: number, rule: PlacementRule, at: BlockPlace, { m
   const [scaleInput, scaleOutput, scaleKept] = (['inputScale', 'outputScale', 'residualScale'] as const).map((name) => times(factorAt(rule, name, at))) as [Map, Map, Map];
   return {
     layers,
-    apply(stream, f, { params, optionsOf, drop, observe }) {
+    apply(stream, f, { params, optionsOf, keep = (x) => x, drop, observe }) {
       const bound = (kind: keyof typeof names): Bound | undefined => {
         const layer = kind === 'branch' || rule[kind] === true ? layers[names[kind]] : undefined;
         return layer && { layer, params: params[names[kind]] as Tree<Tensor>, options: optionsOf(names[kind]) };
@@ -54,7 +56,7 @@ export function residual(index: number, rule: PlacementRule, at: BlockPlace, { m
       const added = through(scaleOutput(f(scaleInput(normed))), bound('output'));
       const branch = drop(through(added, bound('branch')));
       observe(branch);
-      const kept = scaleKept(x);
+      const kept = scaleKept(keep(x));
       const sum = bound('sum');
       return sum === undefined ? { x: kept, branch } : { x: through(add(kept, branch), sum) }; // the sum itself is not needed: no applyToSum
     },

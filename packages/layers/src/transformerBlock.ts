@@ -3,7 +3,7 @@ import {
   type ApplyOptions, type AttentionFn, type Layer, type LinearFactory, type MlpFactory, type NormFactory, type Tree,
 } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attentionBranch, type AttentionLayers, type AttentionParams, type KvCache } from './attentionBranch.ts';
+import { attentionBranch, rowsOf, type AttentionLayers, type AttentionParams, type KvCache } from './attentionBranch.ts';
 import { dropout as dropoutOp } from './dropout.ts';
 import { initialiserOfLayers, specsOfLayers, stateOfLayers } from './layerTree.ts';
 import { linearLayer } from './linear.ts';
@@ -42,6 +42,8 @@ export type TransformerBlockConfig = {
 
 /** TransformerBlock — a layer from `b t c` to `b t c`, and the same over positions that arrive bit by bit. */
 export type TransformerBlock = Layer & {
+  /** As `apply`, but computes only the positions `rows: m` (int32, into b·t) of the result; attention sees all. `1 m c`. */
+  applyToRows(x: Tensor, rows: Tensor, params: Tree<Tensor>, options?: ApplyOptions): Tensor;
   /**
    * As `apply` in evaluation, for the positions that follow those in `cache` (`null`: none yet).
    *
@@ -82,15 +84,17 @@ export function transformerBlock(config: TransformerBlockConfig): TransformerBlo
   const { attend, attendCached } = attentionBranch({ dim, numHeads, numKvHeads, attention, causal, block }, layers.attn);
   const run = bothBranches(config, layers);
   const initialiserOf = initialiserOfLayers(tree);
+  const apply = (x: Tensor, params: Tree<Tensor>, options: ApplyOptions, rows?: Tensor): Tensor => {
+    checkInput(x, dim);
+    const blockParams = params as BlockParams;
+    return tidy('transformerBlock', () => run(x, blockParams, options, (z) => attend(z, attnOf(blockParams), partOptions(options, 'attn'), rows), rows));
+  };
   return {
     specs: specsOfLayers(tree),
     initialiserOf: rule.initScale === undefined ? initialiserOf : scaledInitialiser(initialiserOf, factorAt(rule, 'initScale', { block, depth })),
     ...stateOfLayers(tree),
-    apply: (x, params, options = {}) => {
-      checkInput(x, dim);
-      const blockParams = params as BlockParams;
-      return tidy('transformerBlock', () => run(x, blockParams, options, (z) => attend(z, attnOf(blockParams), partOptions(options, 'attn'))));
-    },
+    apply: (x, params, options = {}) => apply(x, params, options),
+    applyToRows: (x, rows, params, options = {}) => apply(x, params, options, rows),
     applyCached: (x, params, cache, options = {}) => {
       checkInput(x, dim);
       if (!causal) throw new ConfigError('transformerBlock: causal must be true for applyCached, got false');
@@ -133,14 +137,14 @@ function makeLayers(config: TransformerBlockConfig, rule: PlacementRule): BlockL
 
 /** The block around its attention: norms, residual connections, dropout and MLP. */
 function bothBranches({ dropout: rate = 0, block }: TransformerBlockConfig, { residuals, mlp }: BlockLayers) {
-  return (x: Tensor, params: BlockParams, options: ApplyOptions, attention: (z: Tensor) => Tensor): Tensor => {
+  return (x: Tensor, params: BlockParams, options: ApplyOptions, attention: (z: Tensor) => Tensor, rows?: Tensor): Tensor => {
     const optionsOf = (name: string): ApplyOptions => ofPart(options, name, block);
     const call = (drawn: string, observed: string): ResidualCall => ({
       params, optionsOf,
       drop: (branch) => dropoutOp(branch, { rate, ...withSeed(options, drawn, block) }),
       observe: (branch) => options.observe?.(observed, branch),
     });
-    const attended = residuals[0].apply({ x }, attention, call('residual1', 'attn.out'));
+    const attended = residuals[0].apply({ x }, attention, { ...call('residual1', 'attn.out'), keep: (kept) => rowsOf(kept, rows) });
     const y = sumOf(residuals[1].apply(attended, (z) => mlp.apply(z, params['mlp'] as Tree<Tensor>, optionsOf('mlp')), call('residual2', 'mlp.out')));
     options.observe?.('out', y);
     return y; // b t c

@@ -33,6 +33,8 @@ export type TransformerStack = {
   readonly layers: { readonly blocks: readonly TransformerBlock[]; readonly norm?: Layer };
   /** `b t c` through all blocks and the last norm; `options` are the model's. */
   apply(x: Tensor, params: StackParams, options?: ApplyOptions): Tensor;
+  /** The same for the positions `rows: m` (int32, into b·t) of the result alone, `1 m c`: the last block computes no others. */
+  applyToRows(x: Tensor, rows: Tensor, params: StackParams, options?: ApplyOptions): Tensor;
   /** The same in evaluation for positions that follow those in `cache`, one entry per block (see TransformerBlock). */
   applyCached(x: Tensor, params: StackParams, cache: readonly KvCache[] | null, options?: ApplyOptions): { y: Tensor; cache: KvCache[] };
 };
@@ -50,12 +52,19 @@ export function transformerStack({ rematerialise: again = false, ...config }: Tr
   const blocks = Array.from({ length: config.depth }, (_, block) => transformerBlock({ ...config, block }));
   const norm = final ? config.norm(config.dim) : undefined;
   const toEnd = (x: Tensor, params: StackParams, options: ApplyOptions): Tensor => norm?.apply(x, params.norm as Tree<Tensor>, partOptions(options, 'norm')) ?? x;
-  const run = (block: TransformerBlock, x: Tensor, params: Tree<Tensor>, call: ApplyOptions): Tensor =>
-    again ? rematerialise((h: Tensor, p: Tree<Tensor>) => block.apply(h, p, call))(x, params) : block.apply(x, params, call);
+  const run = (x: Tensor, params: StackParams, options: ApplyOptions, rows?: Tensor): Tensor => {
+    const end = blocks.reduce((h, block, i) => {
+      const of = partOptions(options, 'blocks', i);
+      const ofLast = i === blocks.length - 1 ? rows : undefined;
+      const f = (z: Tensor, p: Tree<Tensor>): Tensor => (ofLast === undefined ? block.apply(z, p, of) : block.applyToRows(z, ofLast, p, of));
+      return (again ? rematerialise(f) : f)(h, params.blocks[i] as Tree<Tensor>);
+    }, x);
+    return toEnd(end, params, options);
+  };
   return {
     layers: { blocks, ...(norm && { norm }) },
-    apply: (x, params, options = {}) =>
-      toEnd(blocks.reduce((h, block, i) => run(block, h, params.blocks[i] as Tree<Tensor>, partOptions(options, 'blocks', i)), x), params, options),
+    apply: (x, params, options = {}) => run(x, params, options),
+    applyToRows: (x, rows, params, options = {}) => run(x, params, options, rows),
     applyCached: (x, params, cache, options = {}) => {
       let y = x;
       const grown = blocks.map((block, i) => {

@@ -1,7 +1,7 @@
-import { dispose, memory, mul, slice, sum, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
+import { concat, dispose, gather, memory, mul, reshape, slice, sum, tensor1d, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { randomNormal, treeEntries, treePaths, valueAndGrad } from '@evenkeel/core-tensor';
-import { flashAttention } from '@evenkeel/flash-attention';
+import { randomNormal, treeEntries, treePaths, valueAndGrad, type AttentionFn } from '@evenkeel/core-tensor';
+import { flashAttention, flashAttentionVarlen } from '@evenkeel/flash-attention';
 import { checkTechniques, departuresOf, embeddingLayer, modelOfLayers, transformerBlock, transformerStack, type StackParams } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
 import { expectClose } from '@evenkeel/testing';
@@ -48,6 +48,29 @@ describe('transformerStack', () => {
     const all = stack.apply(x, params);
     await expectClose(second.y, await slice(all, [0, 3, 0], [1, 2, 8]).data(), { rtol: 1e-5, atol: 1e-6 });
     dispose([params, x, first, second, all] as never);
+  });
+
+  it('transformerStack.applyToRows gives those rows of apply, whatever the placement', async () => {
+    for (const placement of ['pre', 'post', 'peri', 'deepnorm'] as const) {
+      const stack = transformerStack({ ...config, causal: false, placement });
+      const [params, x] = [modelOfLayers<StackParams>(stack.layers).init({ seed: 1 }), randomNormal([2, 5, 8], { seed: 2 })];
+      const rows = tensor1d([9, 0, 3], 'int32');
+      const [some, all] = [stack.applyToRows(x, rows, params), reshape(stack.apply(x, params), [10, 8])];
+      expect(some.shape).toEqual([1, 3, 8]);
+      await expectClose(some, await reshape(gather(all, rows), [1, 3, 8]).data(), { rtol: 1e-5, atol: 1e-6 });
+      dispose([params as never, x, rows, some, all]);
+    }
+  });
+
+  it('transformerStack.apply(…, { cuSeqlens }) keeps sequences in one row apart, with an attention that has varlen', async () => {
+    const varlen: AttentionFn = Object.assign((...call: Parameters<AttentionFn>) => flashAttention(...call), { varlen: flashAttentionVarlen as AttentionFn['varlen'] });
+    const stack = transformerStack({ ...config, attention: varlen });
+    const [params, x] = [modelOfLayers<StackParams>(stack.layers).init({ seed: 1 }), randomNormal([1, 7, 8], { seed: 2 })];
+    const together = stack.apply(x, params, { cuSeqlens: [0, 3, 7] });
+    const apart = [stack.apply(slice(x, [0, 0, 0], [1, 3, 8]), params), stack.apply(slice(x, [0, 3, 0], [1, 4, 8]), params)];
+    await expectClose(together, concat(apart, 1), { rtol: 1e-5, atol: 1e-6 });
+    expect(() => transformerStack(config).apply(x, params, { cuSeqlens: [0, 3, 7] })).toThrow('attention must have varlen where cuSeqlens are given, got one without');
+    dispose([params as never, x, together, ...apart]);
   });
 
   it('transformerStack names a depth or placement that is none', () => {

@@ -1,21 +1,23 @@
 import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { atomicWriteFile } from '@evenkeel/checkpoint';
-import { dataset, type DatasetName } from '@evenkeel/data';
-import { renderVerdict, REPRODUCTIONS, runReproduction, verdictText, type Kept, type Verdict } from '@evenkeel/reproductions';
+import { measureSeed, renderVerdict, REPRODUCTIONS, runReproduction, verdictText, type Kept, type MeasuredSeed, type Verdict } from '@evenkeel/reproductions';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { wrap } from '../format.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM } from '../programName.ts';
+import { labOf, type LabOptions } from '../repro/lab.ts';
+import { measureInProcess } from '../repro/seedProcess.ts';
 
-export type ReproOptions = {
+export type ReproOptions = Partial<LabOptions> & {
   readonly slug: string;
   readonly seeds: number;
   readonly firstSeed: number;
-  readonly quick?: boolean;
-  /** A folder with the data sets; default: a cache of what was fetched. */
-  readonly data?: string;
+  /** How many seeds are measured at a time, each in a process with one thread; default: one for each core, on a GPU one. */
+  readonly jobs?: number;
   readonly out: string;
   readonly device: DeviceName;
 };
@@ -27,21 +29,35 @@ export type ReproResult = Kept | { readonly command: 'repro'; readonly papers: r
 export type ListedPaper = { readonly slug: string; readonly title: string; readonly arxiv: string; readonly claim: string };
 
 /** repro — measures the claims of one paper, or of all, and writes a page and a record of each; or lists them. */
-export async function repro({ slug, seeds, firstSeed, quick = false, data, out, device: name }: ReproOptions, io: Io): Promise<ReproResult> {
+export async function repro(options: ReproOptions, io: Io): Promise<ReproResult> {
+  const { slug, seeds, firstSeed, quick = false, out, device: name } = options;
   if (slug === 'list') return await listPapers(io);
   const slugs = slug === 'all' ? Object.keys(REPRODUCTIONS) : [slug];
   if (slugs.some((each) => !Object.hasOwn(REPRODUCTIONS, each))) throw new UsageError(`repro takes list, all or one of ${Object.keys(REPRODUCTIONS).join(', ')}, got ${slug}`);
   const device = await openDevice(name);
   announceDevice(device, name, io.line);
   mkdirSync(out, { recursive: true });
-  const text = async (set: string): Promise<string> => new TextDecoder().decode((await dataset(set as DatasetName, { directory: data })).bytes);
-  const results: Kept[] = [];
-  for (const each of slugs) {
-    io.note(`${each} …`);
-    const verdict = await runReproduction(each, { lab: { quick, text, say: (what) => io.note(`  ${what}`) }, seeds, firstSeed, device: device.name });
-    results.push(await writeVerdict(each, verdict, out, io));
-  }
+  const { jobs = device.name === 'webgpu' ? 1 : availableParallelism() } = options;
+  const measure = measurer({ ...options, quick, jobs: Math.min(jobs, slugs.length * seeds) }, io);
+  const verdicts = slugs.map((each) => runReproduction(each, { quick, seeds, firstSeed, device: device.name, measure }));
+  const written = verdicts.map(async (verdict, i) => await writeVerdict(slugs[i] as string, await verdict, out, io)); // as they come
+  const results = await Promise.all(written);
   return slug === 'all' ? { command: 'repro', results, holds: results.filter(({ holds }) => holds).length } : results[0] as Kept;
+}
+
+/** Measures in the order asked for, so many at a time: one here, with all threads of the device, several in processes of their own, which give the same numbers. */
+function measurer({ quick, data, device, jobs }: LabOptions & { readonly device: DeviceName; readonly jobs: number }, io: Io) {
+  const limit = pLimit(jobs);
+  let failure: unknown;
+  return (slug: string, seed: number): Promise<MeasuredSeed> => limit(async () => {
+    if (failure !== undefined) throw failure; // the others need not begin
+    const say = (what: string): void => io.note(`${slug}, seed ${seed}: ${what}`);
+    try {
+      return jobs === 1 ? await measureSeed(slug, seed, labOf({ quick, data }, say)) : await measureInProcess({ slug, seed, quick, data, device }, say);
+    } catch (error) {
+      throw failure = error;
+    }
+  });
 }
 
 async function listPapers(io: Io): Promise<ReproResult> {

@@ -21,9 +21,10 @@ export const layernormScaling: Reproduction = {
   slug: 'layernorm-scaling',
   paper: { title: 'The Curse of Depth in Large Language Models', arxiv: '2502.05795' },
   claim: 'Scaling the norms of block l by 1/√l keeps the variance of the residual stream from growing with depth, so that deep blocks contribute more, at no cost in loss.',
+  arms: { baseline: 'pre-norm', technique: 'LayerNorm Scaling' },
   criterion: [
     { says: 'variance after the last block over that of the embedding at least twice as large with pre-norm', holds: ({ baseline, technique }) => (baseline['varianceGrowth'] as number) >= 2 * (technique['varianceGrowth'] as number) },
-    { says: 'angular distance over the last third of the blocks larger with LayerNorm Scaling', holds: ({ baseline, technique }) => (technique['deepAngle'] as number) > (baseline['deepAngle'] as number) },
+    { says: 'angle between the stream before and behind a block, mean over the last third, larger with LayerNorm Scaling', holds: ({ baseline, technique }) => (technique['deepAngle'] as number) > (baseline['deepAngle'] as number) },
     { says: 'removing a block of the last third costs more with LayerNorm Scaling', holds: ({ baseline, technique }) => (technique['deepDrop'] as number) > (baseline['deepDrop'] as number) },
     { says: 'validation loss at most 0.02 above that of pre-norm', holds: ({ baseline, technique }) => (technique['valLoss'] as number) <= (baseline['valLoss'] as number) + 0.02 },
   ],
@@ -31,7 +32,7 @@ export const layernormScaling: Reproduction = {
     { says: 'the variance grows less with LayerNorm Scaling', holds: ({ baseline, technique }) => (technique['varianceGrowth'] as number) < (baseline['varianceGrowth'] as number) },
   ],
   meanings: {
-    varianceGrowth: 'variance of the stream after the last block / of the embedding', deepAngle: 'mean angular distance of a block in the last third',
+    varianceGrowth: 'variance of the stream after the last block / of the embedding', deepAngle: 'mean angle between the stream before and behind a block of the last third, over π',
     deepDrop: 'mean rise of the loss (nats) when one block of the last third is removed', valLoss: 'validation loss (nats)',
   },
   notes: ['Pre-norm grows only about linearly with depth in a run this short, not exponentially as in long training; the factor then makes what deep blocks add smaller, and the parts of the criterion about deep blocks hang on the seed.'],

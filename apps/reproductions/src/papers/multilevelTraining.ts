@@ -20,6 +20,7 @@ export const multilevelTraining: Reproduction = {
   slug: 'multi-level-training',
   paper: { title: 'A Multi-Level Framework for Accelerating Training Transformer Models', arxiv: '2404.07999' },
   claim: 'A cycle through a model of half the width and depth reaches the loss of plain training with at least 15 % fewer floating-point operations; interpolation with the weights from before is needed for it.',
+  arms: { baseline: 'plain training', technique: 'V-cycle' },
   criterion: [
     { says: 'at least 15 % fewer operations (6 · parameters · tokens)', holds: ({ baseline, technique }) => n(technique, 'flops') <= 0.85 * n(baseline, 'flops') },
     { says: 'validation loss at most 0.02 nats above that of plain training', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= n(baseline, 'valLoss') + 0.02 },

@@ -9,8 +9,10 @@ import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.
 import { meanLoss, trainArm, type ArmResult } from '../trainArm.ts';
 
 const EPOCHS = 10;
-const sizesOf = (quick: boolean) => ({ depth: 3, dim: quick ? 32 : 64, numHeads: 4, contextLength: 64, batchSize: 16, steps: quick ? 200 : 900 });
+const sizesOf = (quick: boolean) => ({ depth: 3, dim: quick ? 32 : 48, numHeads: 4, contextLength: 64, batchSize: 16, steps: quick ? 200 : 900 });
 const RATE = 2e-3;
+/** Steps whose mean loss is one point of the power law. */
+const MEAN_OF = 20;
 const n = (numbers: Numbers, name: string): number => numbers[name] as number;
 
 /** oneEpoch — arXiv:1906.06669. */
@@ -18,6 +20,7 @@ export const oneEpoch: Reproduction = {
   slug: 'one-epoch',
   paper: { title: 'One Epoch Is All You Need', arxiv: '1906.06669' },
   claim: 'One pass over ten times as much text, without dropout, beats ten passes over a tenth of it with as many steps, and neither overfits nor needs regularisation.',
+  arms: { baseline: 'ten epochs of a tenth', technique: 'one epoch' },
   criterion: [
     { says: 'validation loss at least 0.1 nats below the better of ten epochs with and without dropout', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= n(baseline, 'valLoss') - 0.1 },
     { says: 'gap between validation and training loss below 0.1 nats, and smaller than that of ten epochs without dropout', holds: ({ baseline, technique }) => Math.abs(n(technique, 'gap')) < 0.1 && Math.abs(n(technique, 'gap')) < Math.abs(n(baseline, 'gap')) },
@@ -46,7 +49,7 @@ async function measure(lab: Lab, seed: number): Promise<Measurement> {
     technique: { valLoss: once.result.valLoss, gap: once.result.valLoss - meanOf(once.result.losses.slice(-20)), r2: law.r2 },
     charts: [validationChart([dropped, repeated, once]), trainingChart([dropped, repeated, once]), {
       title: `One epoch at a constant learning rate (R² ${law.r2.toFixed(3)})`, x: { label: 'step', scale: 'log' }, y: { label: 'training loss', unit: 'nats', scale: 'log' },
-      series: [{ name: 'measured, mean of 10 steps', style: 'dots', points: points.map(({ x, y }) => [x, y] as const) }, { name: 'power law', points: points.map(({ x }) => [x, law.a * x ** -law.b] as const) }],
+      series: [{ name: `measured, mean of ${MEAN_OF} steps`, style: 'dots', points: points.map(({ x, y }) => [x, y] as const) }, { name: 'power law', points: points.map(({ x }) => [x, law.a * x ** -law.b] as const) }],
     }],
   };
 }
@@ -75,7 +78,7 @@ async function runOf(lab: Lab, task: TextTask, seed: number, kind: Kind): Promis
 }
 
 function powerLaw(losses: readonly number[]) {
-  const means = Array.from({ length: Math.floor(losses.length / 10) }, (_, i) => ({ x: 10 * i + 5, y: meanOf(losses.slice(10 * i, 10 * i + 10)) }));
+  const means = Array.from({ length: Math.floor(losses.length / MEAN_OF) }, (_, i) => ({ x: MEAN_OF * (i + 0.5), y: meanOf(losses.slice(MEAN_OF * i, MEAN_OF * (i + 1))) }));
   const points = means.filter(({ x }) => x >= 0.1 * losses.length && x <= 0.8 * losses.length);
   return { points, law: fitPowerLaw(points) };
 }

@@ -22,6 +22,7 @@ export const periLn: Reproduction = {
   slug: 'peri-ln',
   paper: { title: 'Peri-LN: Revisiting Normalization Layer in the Transformer Architecture', arxiv: '2502.02732' },
   claim: 'With norms before and after each sub-layer the variance of the residual stream grows about linearly with depth, where with pre-norm it explodes in training; the loss is no worse and the gradient has no more spikes.',
+  arms: { baseline: 'pre-norm', technique: 'Peri-LN' },
   criterion: [
     { says: 'variance after the last block over that of the embedding at least twice as large with pre-norm', holds: ({ baseline, technique }) => n(baseline, 'varianceGrowth') >= 2 * n(technique, 'varianceGrowth') },
     { says: 'no more spikes of the gradient norm than pre-norm', holds: ({ baseline, technique }) => n(technique, 'spikes') <= n(baseline, 'spikes') },
@@ -31,7 +32,7 @@ export const periLn: Reproduction = {
     { says: 'the variance grows less than with pre-norm', holds: ({ baseline, technique }) => n(technique, 'varianceGrowth') < n(baseline, 'varianceGrowth') },
   ],
   meanings: {
-    varianceGrowth: 'variance of the stream after the last block / of the embedding', spikes: 'steps whose gradient norm is over 3 times the median of the 20 before',
+    varianceGrowth: 'variance of the stream after the last block / of the embedding', spikes: 'steps from the 21st on whose gradient norm is over 3 times the median of the 20 before',
     valLoss: 'validation loss (nats)',
   },
   measure,

@@ -9,7 +9,7 @@ import { trainArm, type ArmResult } from '../trainArm.ts';
 
 const sizesOf = (quick: boolean) => ({ depth: 4, dim: quick ? 32 : 64, numHeads: 4, contextLength: 64, batchSize: quick ? 8 : 16, steps: quick ? 60 : 400, warmup: quick ? 5 : 20 });
 /** As many learning rates for one optimizer as for the other. */
-const RATES = { adamw: [1e-3, 3e-3, 6e-3, 1e-2], sgdSai: [1, 3, 10, 30] };
+const RATES = { adamw: [3e-3, 6e-3, 1e-2], sgdSai: [1, 3, 10] };
 const n = (numbers: Numbers, name: string): number => numbers[name] as number;
 
 /** sgdSai — arXiv:2412.11768. */
@@ -17,12 +17,14 @@ export const sgdSai: Reproduction = {
   slug: 'sgd-sai',
   paper: { title: 'No More Adam: Learning Rate Scaling at Initialization is All You Need', arxiv: '2412.11768' },
   claim: 'SGD with momentum and one learning-rate factor per parameter, set by the first gradient, comes within 2 % of AdamW’s loss on GPT with half of its optimizer state.',
+  arms: { baseline: 'AdamW', technique: 'SGD-SaI' },
   criterion: [
-    { says: 'validation loss at the best of four learning rates at most 2 % above that of AdamW at the best of four', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= 1.02 * n(baseline, 'valLoss') },
+    { says: 'validation loss at the best of three learning rates at most 2 % above that of AdamW at the best of three', holds: ({ baseline, technique }) => n(technique, 'valLoss') <= 1.02 * n(baseline, 'valLoss') },
     { says: 'at most 51 % of AdamW’s state in bytes', holds: ({ baseline, technique }) => n(technique, 'stateBytes') <= 0.51 * n(baseline, 'stateBytes') },
   ],
   quickCriterion: [{ says: 'at most 51 % of AdamW’s state in bytes, and it learns', holds: ({ baseline, technique }) => n(technique, 'stateBytes') <= 0.51 * n(baseline, 'stateBytes') && n(technique, 'valLoss') < 3.6 }],
   meanings: { valLoss: 'validation loss at the best learning rate (nats)', rate: 'that learning rate', stateBytes: 'optimizer state (bytes)' },
+  notes: ['The gap does not close in a longer run (1600 steps: also a tenth), without clipping, with a norm behind the embedding, or with a head of its own.'],
   measure,
 };
 

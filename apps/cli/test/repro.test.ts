@@ -1,0 +1,37 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { evenkeel, evenkeelJson, launch, scratch } from './support/evenkeel.ts';
+
+const files = scratch();
+const quick = (out: string, ...flags: string[]) => ['repro', 'layernorm-scaling', '--quick', '--device', 'wasm', '--out', files.at(out), ...flags];
+
+/** All that does not depend on the clock. */
+const numbersOf = ({ seconds, ...rest }: Record<string, unknown>) => ({ ...rest, timed: (seconds as number) > 0 });
+
+describe.skipIf(process.env['EVENKEEL_DATA'] === undefined)('evenkeel repro (needs the data sets of EVENKEEL_DATA)', () => {
+  it('two seeds at a time, each in a process of its own, give the numbers of one after the other', async () => {
+    const beside = await evenkeelJson(quick('beside', '--seeds', '2', '--jobs', '2'));
+    expect(beside).toMatchObject({ slug: 'layernorm-scaling', seeds: [1, 2], quick: true, device: 'wasm' });
+    expect(numbersOf(await evenkeelJson(quick('after', '--seeds', '2', '--jobs', '1')))).toEqual(numbersOf(beside));
+    expect(JSON.parse(readFileSync(files.at('beside/layernorm-scaling.json'), 'utf8'))).toEqual(beside);
+    expect(existsSync(files.at('beside/layernorm-scaling.html'))).toBe(true);
+  }, 240_000);
+
+  it('a failure in such a process ends the command with its words', async () => {
+    const { code, stderr } = await evenkeel(['repro', 'peri-ln', '--quick', '--seeds', '3', '--jobs', '2', '--device', 'wasm', '--data', files.at('nowhere'), '--out', files.at('failed')]);
+    expect(code).toBe(1);
+    expect(stderr.trimEnd().split('\n').at(-1)).toContain(files.at('nowhere'));
+  });
+
+  it('what measures a seed is not for people', async () => {
+    expect(await evenkeel(['repro-seed'])).toMatchObject({ code: 2, stderr: expect.stringContaining('evenkeel repro') });
+    expect((await evenkeel(['--help'])).stdout).not.toContain('repro-seed');
+  });
+
+  it('ends with its processes when it is killed', async () => {
+    const { child, outcome } = launch(quick('killed', '--seeds', '2', '--jobs', '2'));
+    await new Promise<void>((resolve) => child.stderr?.on('data', (text: string) => { if (text.includes('seed 2')) resolve(); }));
+    child.kill('SIGKILL');
+    expect((await outcome).signal).toBe('SIGKILL'); // resolves once nobody holds its standard error any more: the processes have inherited it
+  }, 60_000);
+});

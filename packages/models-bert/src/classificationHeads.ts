@@ -1,0 +1,63 @@
+import { add, div, reshape, split, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
+import { checkInteger, ConfigError } from '@evenkeel/core-tensor';
+import { crossEntropy, linearLayer } from '@evenkeel/layers';
+import type { BertInputs } from './bert.ts';
+import type { BertConfig } from './bertConfig.ts';
+import { applyLinear, pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
+
+/** LabelledBatch — inputs and labels, int32: one per sequence, `b`, or one per token, shaped as `ids`, with −100 where none counts. */
+export type LabelledBatch = BertInputs & { readonly labels: Tensor };
+
+/** SpanBatch — inputs, and the first and last token of each answer, `b`, int32; −100 where a sequence has none. */
+export type SpanBatch = BertInputs & { readonly starts: Tensor; readonly ends: Tensor };
+
+const classifier = ({ dim }: BertConfig, numClasses: number, inAxis: string) => linearLayer()(dim, numClasses, { role: 'head', outAxis: 'class', inAxis });
+
+/** classificationHead — one class per sequence, from the pooled first token: logits `b k`. */
+export function classificationHead({ numClasses }: { numClasses: number }): BertHead<Tensor, LabelledBatch> {
+  checkInteger('classificationHead', 'numClasses', numClasses, 2);
+  const apply = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(context.drop(pooled(hidden, context), 'pooled'), context.params.head['classifier']);
+  return {
+    kind: 'classification',
+    layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, numClasses, 'pooled') }),
+    apply,
+    loss: (batch, encode, contextOf) => crossEntropy(apply(encode(batch), contextOf(batch)), batch.labels),
+  };
+}
+
+/** tokenClassificationHead — one class per token: logits shaped as the ids and `k`. */
+export function tokenClassificationHead({ numClasses }: { numClasses: number }): BertHead<Tensor, LabelledBatch> {
+  checkInteger('tokenClassificationHead', 'numClasses', numClasses, 2);
+  const apply = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(context.drop(hidden, 'tokens'), context.params.head['classifier']);
+  return {
+    kind: 'tokenClassification',
+    layers: (config) => ({ classifier: classifier(config, numClasses, 'dim') }),
+    apply,
+    loss: (batch, encode, contextOf) => crossEntropy(apply(encode(batch), contextOf(batch)), batch.labels),
+  };
+}
+
+/**
+ * spanHead — extractive question answering: logits of each token as the first and as the last of the answer, `{ starts: b t, ends: b t }`.
+ *
+ * The loss is the mean of both cross-entropies. Sequences must be padded; padding may be chosen, so mask it where an answer is read (`bestSpan`).
+ *
+ * @throws ConfigError  (when called) for sequences without padding.
+ */
+export function spanHead(): BertHead<{ starts: Tensor; ends: Tensor }, SpanBatch> {
+  const apply = (hidden: Tensor, { inputs, params }: HeadContext): { starts: Tensor; ends: Tensor } => {
+    if (inputs.cuSeqlens !== undefined) throw new ConfigError('spanHead: inputs must be padded, got cuSeqlens');
+    const logits = applyLinear(hidden, params.head['classifier']); // b t 2
+    const [starts, ends] = split(logits, 2, 2).map((part) => reshape(part, part.shape.slice(0, 2))) as [Tensor, Tensor];
+    return { starts, ends };
+  };
+  return {
+    kind: 'span',
+    layers: (config) => ({ classifier: classifier(config, 2, 'dim') }),
+    apply,
+    loss: (batch, encode, contextOf) => {
+      const { starts, ends } = apply(encode(batch), contextOf(batch));
+      return div(add(crossEntropy(starts, batch.starts), crossEntropy(ends, batch.ends)), 2) as Scalar;
+    },
+  };
+}

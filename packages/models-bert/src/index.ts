@@ -1,0 +1,17 @@
+export { bert, type Bert, type BertInputs, type BertParams } from './bert.ts';
+export { mosaicBert } from './mosaicBert.ts';
+export { bertConfig, type BertActivation, type BertConfig, type BertPositions, type BertSizes } from './bertConfig.ts';
+export { bertWithHead, type BertHead, type BertWithHead, type HeadContext, type HeadEncoder, type HeadedParams } from './bertWithHead.ts';
+export { maskedLmHead, preTrainingHead, type MaskedLmBatch, type PreTrainingBatch } from './maskedLmHead.ts';
+export { classificationHead, spanHead, tokenClassificationHead, type LabelledBatch, type SpanBatch } from './classificationHeads.ts';
+export { maskTokens, type MaskedTokens, type MaskTokensOptions } from './maskTokens.ts';
+export { joinPair, nextSentencePairs, type NextSentenceOptions, type SentencePair, type SentenceSpecials } from './nextSentencePairs.ts';
+export { padInput, unpadBatch, unpadInput, unpadIndices, type PaddedBatch, type UnpaddedBatch } from './unpad.ts';
+export type { BertHeadKind } from './bertWithHead.ts';
+export { bertEntries, bertFromFile, loadBert, saveBert, type LoadBertOptions, type LoadedBert } from './huggingFace.ts';
+export { bertConfigFromHuggingFace, bertConfigToHuggingFace, type BertFamily } from './huggingFaceConfig.ts';
+export { bertNameOf, bertNames } from './huggingFaceNames.ts';
+export { accuracy, answerF1, confusionMatrix, exactMatch, f1Score, matthews } from './metrics.ts';
+export { bestSpan, type BestSpanOptions } from './bestSpan.ts';
+export { fineTuningOptimizer, GLUE_RECIPES, type FineTuningRecipe } from './fineTuning.ts';
+export { loadLora, saveLora, type LoraAdapterOptions } from './loraAdapters.ts';

@@ -1,0 +1,3 @@
+import { tsupConfig } from '@evenkeel/config/tsup';
+
+export default tsupConfig();
