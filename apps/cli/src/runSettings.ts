@@ -79,7 +79,8 @@ function techniquesIn(flags: Partial<TechniqueSettings>): TechniqueSettings {
   return { ...PLAIN, ...Object.fromEntries(given) };
 }
 
-function checkSettings({ dim, numHeads, schedule, warmup, steps, optimizer, weightDecayMode }: RunSettings): void {
+/** checkSettings — throws UsageError unless settings fit together. */
+export function checkSettings({ dim, numHeads, schedule, warmup, steps, optimizer, weightDecayMode }: RunSettings): void {
   if (dim % numHeads !== 0) throw new UsageError(`--dim must be divisible by --num-heads, got ${dim} and ${numHeads}`);
   if (weightDecayMode === 'independent' && optimizer !== 'adamw') throw new UsageError(`--weight-decay-mode independent must be used with --optimizer adamw, got ${optimizer}`);
   const limit = warmupLimit(schedule, steps);

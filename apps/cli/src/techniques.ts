@@ -44,7 +44,8 @@ export function modelOf(sizes: GptSizes, techniques: ModelTechniques): Gpt {
 /** trainedModelOf — the same, with what concerns its training alone. */
 export function trainedModelOf(sizes: GptSizes, techniques: TechniqueSettings): Gpt {
   const { zLoss, untiedHead, sigmaReparam: gammaInit } = techniques;
-  return gpt({ ...sizes, tiedHead: !untiedHead, zLoss, ...valuesOf(techniques, sizes), ...(gammaInit !== 'none' && { linear: sigmaReparam({ gammaInit, bias: sizes.bias }) }) });
+  const reparametrised = gammaInit !== 'none' && { linear: sigmaReparam({ gammaInit, bias: sizes.bias }), ...(untiedHead && { head: sigmaReparam({ gammaInit, bias: false }) }) };
+  return gpt({ ...sizes, tiedHead: !untiedHead, zLoss, ...valuesOf(techniques, sizes), ...reparametrised });
 }
 
 /** The techniques as values; nothing for what is GPT-2's own. */

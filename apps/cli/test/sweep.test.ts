@@ -17,6 +17,9 @@ const resume = async (out: string) => await evenkeelJson(['sweep', '--out', file
 /** All that does not depend on the clock or the place. */
 const numbersOf = ({ out: _, runs, ...rest }: SweepResult) => ({ ...rest, runs: runs.map(({ msPerStep, ...numbers }) => ({ ...numbers, timed: msPerStep > 0 })) });
 
+/** What a `sweep.json` holds, to be edited. */
+type SweepResultRecord = { runs: { id: string; technique: string; settings: Record<string, unknown> }[] };
+
 describe('evenkeel sweep', () => {
   let whole: SweepResult;
   beforeAll(async () => {
@@ -153,5 +156,36 @@ describe('evenkeel sweep', () => {
     writeFileSync(files.at('whole/results.jsonl'), results.replace('"dim":8', '"dim":"wide"'));
     expect((await evenkeel(['sweep', '--resume', '--out', files.at('whole')])).stderr).toMatch(/^error: line 1 of .*results\.jsonl must be the result of a run, got "wide" for dim\n$/);
     writeFileSync(files.at('whole/results.jsonl'), results);
+  });
+
+  it.each<[string, (record: SweepResultRecord) => void, RegExp]>([
+    ['a technique that is none', ({ runs }) => { runs[3]!.technique = 'other'; }, /sweep\.json must be the record of a sweep in format 1, got "other" for runs\[3\]\.technique, which is none of its techniques\n$/],
+    ['an id of another place', ({ runs }) => { runs[0]!.id = '../../elsewhere'; }, /got in runs\[0\]: the id of a run must be plain-dim8-depth1-lr0\.001, after technique, size and learning rate, got \.\.\/\.\.\/elsewhere\n$/],
+    ['settings that do not fit', ({ runs }) => { runs[1]!.settings['warmup'] = 99; }, /got in runs\[1\]: --warmup must be ≤ 11 with --schedule cosine and --steps 12, got 99\n$/],
+    ['no validation split', ({ runs }) => { runs[0]!.settings['valFraction'] = 0; }, /got in runs\[0\]: --val-fraction must be > 0 in a sweep/],
+    ['one run of another length', ({ runs }) => { runs[5]!.settings['steps'] = 13; }, /--out must hold the same sweep, got --steps 13 \(the sweep has 12\)/],
+  ])('sweep --resume of a record with %s says so and measures nothing', async (_, edit, message) => {
+    const text = readFileSync(files.at('whole/sweep.json'), 'utf8');
+    const record = JSON.parse(text) as SweepResultRecord;
+    edit(record);
+    writeFileSync(files.at('whole/sweep.json'), JSON.stringify(record));
+    const { code, stderr } = await evenkeel(['sweep', '--resume', '--out', files.at('whole')]);
+    writeFileSync(files.at('whole/sweep.json'), text);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(existsSync(files.at('elsewhere'))).toBe(false);
+  });
+
+  it.each([
+    ['"curves":{"loss":', '"curves":{"cost":', /must be the result of a run, got \{"cost":.* for curves\n$/],
+    ['"findings":[', '"findings":[null,', /must be the result of a run, got \[null.* for findings\n$/],
+  ])('sweep --resume of a result without %s names the line', async (part, instead, message) => {
+    const results = readFileSync(files.at('whole/results.jsonl'), 'utf8');
+    expect(results).toContain(part);
+    writeFileSync(files.at('whole/results.jsonl'), results.replace(part, instead).replace('[null,]', '[null]'));
+    const { code, stderr } = await evenkeel(['sweep', '--resume', '--out', files.at('whole')]);
+    writeFileSync(files.at('whole/results.jsonl'), results);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
   });
 });

@@ -47,6 +47,9 @@ describe('evenkeel train gpt with techniques', () => {
     expect(metadata).toEqual({ format: 'pt' });
     expect(Object.keys(tensors)).toContain('transformer.h.0.mlp.c_fc.weight');
     expect(Object.keys(tensors).some((name) => name.includes('gamma'))).toBe(false);
+    const state = await openSafetensors(files.at('folded/state/step-00000020.safetensors'));
+    expect(state.names).toEqual(expect.arrayContaining(['params.blocks.0.attn.qkv.gamma', 'params.head.gamma', 'state.head.u'])); // a head of its own, too
+    await state.close();
     expect(await lossOf('folded')).toBeCloseTo(folded['valLoss'] as number, 5);
   });
 

@@ -21,4 +21,6 @@ export type ParamSpec = {
   readonly block?: number;
   /** Number of inputs that one output sums over; what initialisers and muP scale by. */
   readonly fanIn?: number;
+  /** Name of the parameter beside it, if this scalar is the spectral norm that that one is brought to. */
+  readonly normOf?: string;
 };

@@ -1,4 +1,4 @@
-import { checkDtype, checkMinRank, checkRank, ConfigError, ShapeError, describeShape } from '@evenkeel/core-tensor';
+import { checkDtype, checkMinRank, checkOneOf, checkRank, ConfigError, ShapeError, describeShape } from '@evenkeel/core-tensor';
 import { log, maximum, mul, neg, sum, tensor1d, tidy, where, zerosLike, type Tensor, type Tensor1D } from '@tensorflow/tfjs-core';
 
 export type AttentionEntropyOptions = {
@@ -47,14 +47,20 @@ export type VisibleKeys = 'causal' | 'all' | ((t: number, length: number) => num
  * @param visibleKeys  default `causal`.
  * @returns            `h`, from 0 (each query looks at one key) to 1 (at all alike); the caller's.
  * @throws ShapeError   if `entropy` is not `b h t` in float32.
- * @throws ConfigError  if no query sees two keys.
+ * @throws ConfigError  if no query sees two keys, or `visibleKeys` is none of what it can be.
  */
 export function headEntropy(entropy: Tensor, visibleKeys: VisibleKeys = 'causal'): Tensor1D {
   checkRank('headEntropy', 'entropy', entropy, 3);
   checkDtype('headEntropy', 'entropy', entropy, 'float32');
+  checkVisibleKeys('headEntropy', visibleKeys);
   const [B, , T] = entropy.shape as [number, number, number];
   const shares = sharesOf(B, T, visibleKeys);
   return tidy('headEntropy', () => sum(mul(entropy, tensor1d(shares)), [0, 2]) as Tensor1D); // h
+}
+
+/** checkVisibleKeys — throws ConfigError unless it is `causal`, `all` or a function. */
+export function checkVisibleKeys(fn: string, visibleKeys: VisibleKeys): void {
+  if (typeof visibleKeys !== 'function') checkOneOf(fn, 'visibleKeys', visibleKeys, ['causal', 'all']);
 }
 
 /** What a query's entropy counts in its head's: 1/(ln(visible) · batch · counted queries). */

@@ -97,6 +97,7 @@ forEachBackend(() => {
       await expectNoLeak(() => headEntropy(entropy));
       expect(() => headEntropy(zeros([3, 4]))).toThrow(new ShapeError('headEntropy: entropy must have rank 3, got shape [3, 4]'));
       expect(() => headEntropy(zeros([2, 3, 4], 'int32'))).toThrow('entropy must have dtype float32, got int32');
+      expect(() => headEntropy(zeros([2, 3, 4]), 'some' as never)).toThrow('headEntropy: visibleKeys must be one of causal, all, got some');
       expect(() => headEntropy(zeros([2, 3, 1]))).toThrow(new ConfigError('headEntropy: visibleKeys must give 2 or more for some query, got 1 at most'));
     });
   });
@@ -133,6 +134,7 @@ forEachBackend(() => {
     it('leaves no tensor behind and refuses other dtypes', async () => {
       const xs = [ones([3]), sub(ones([2, 2]), 1)];
       await expectNoLeak(() => rootMeanSquares(xs));
+      expect(() => rootMeanSquares([])).toThrow('rootMeanSquares: xs must have at least one tensor, got none');
       expect(() => rootMeanSquares([ones([1]), zeros([1], 'int32')])).toThrow(new ShapeError('rootMeanSquares: xs[1] must have dtype float32, got int32'));
     });
   });

@@ -47,6 +47,7 @@ forEachBackend(() => {
 
     it('refuses what has no pairs', () => {
       expect(() => angularDistance([ones([1])])).toThrow(new ConfigError('angularDistance: hidden must be more than 1 tensors, got 1'));
+      expect(() => angularDistance([ones([1]), zeros([1], 'int32')])).toThrow(new ShapeError('angularDistance: hidden[1] must have dtype float32, got int32'));
       expect(() => angularDistance([ones([1]), ones([1])], 0)).toThrow('n must be an integer ≥ 1, got 0');
       expect(() => angularDistance([ones([2, 3]), ones([3, 2])])).toThrow(new ShapeError('angularDistance: hidden[1] must have shape [2, 3], got [3, 2]'));
     });
@@ -69,6 +70,7 @@ forEachBackend(() => {
     });
 
     it('refuses nothing, and shapes that differ', () => {
+      expect(() => layerVariances([zeros([2, 3], 'int32')])).toThrow('layerVariances: hidden[0] must have dtype float32, got int32');
       expect(() => layerVariances([])).toThrow(new ConfigError('layerVariances: hidden must be at least one tensor, got none'));
       expect(() => layerVariances([ones([2, 3]), ones([1, 3])])).toThrow('layerVariances: hidden[1] must have shape [2, 3], got [1, 3]');
     });

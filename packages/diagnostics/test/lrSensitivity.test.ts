@@ -33,6 +33,9 @@ describe('lrSensitivity(points, initialLoss)', () => {
   it('refuses what it cannot average', () => {
     expect(() => lrSensitivity([], 4)).toThrow(new ConfigError('lrSensitivity: points must have a learning rate between 0 and Infinity, got 0 elsewhere'));
     expect(() => lrSensitivity(pointsOf([2]), 4, { windows: [[1, 2]] })).toThrow('between 1 and 2, got 1 elsewhere');
+    expect(() => lrSensitivity(pointsOf([2]), 4, { windows: [] })).toThrow('lrSensitivity: windows must have at least one range, got none');
+    expect(() => lrSensitivity([{ learningRate: 1, loss: -Infinity }], 4)).toThrow('points[0].loss must be a number, NaN or Infinity, got -Infinity');
+    expect(() => lrSensitivity([{ learningRate: 1, loss: null as never }], 4)).toThrow('points[0].loss must be a number, NaN or Infinity, got null');
     expect(() => lrSensitivity([{ learningRate: 0, loss: 1 }], 4)).toThrow('points[0].learningRate must be a positive number, got 0');
     expect(() => lrSensitivity(pointsOf([2]), NaN)).toThrow('initialLoss must be a finite number, got NaN');
   });

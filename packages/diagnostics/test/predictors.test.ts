@@ -73,6 +73,7 @@ describe('fitRidge(samples)', () => {
   });
 
   it('refuses samples that do not fit each other', () => {
+    expect(() => crossValidate(table(3).map((features) => ({ features, target: 1 })), {}, [1, 2])).toThrow('crossValidate: groups must be as many as samples, 3, got 2');
     expect(() => fitRidge([{ features: { a: 1 }, target: 1 }])).toThrow(new ConfigError('fitRidge: samples must be at least 2, got 1'));
     expect(() => fitRidge([{ features: { a: 1 }, target: 1 }, { features: {}, target: 1 }] as never)).toThrow('samples[1] must have a finite number a, got undefined');
     expect(() => fitRidge([{ features: { a: 1 }, target: NaN }, { features: { a: 2 }, target: 1 }])).toThrow('samples[0] must have a finite number target, got NaN');

@@ -3,7 +3,7 @@ import { add, clone, mul, type Tensor } from '@tensorflow/tfjs-core';
 import type { AxisMap } from './axisMaps.ts';
 import { overSizes, sumGroups } from './axisOps.ts';
 import { mapSettings, type MapOptions } from './options.ts';
-import { checkParams, planMaps } from './planMaps.ts';
+import { checkParams, planMaps, type ParamMap } from './planMaps.ts';
 
 /**
  * coalesce — a small model out of a large one: merged units of width, then merged blocks.
@@ -25,7 +25,11 @@ import { checkParams, planMaps } from './planMaps.ts';
 export function coalesce(params: Tree<Tensor>, specs: Tree<ParamSpec>, smallSpecs: Tree<ParamSpec>, options: MapOptions = {}): Params {
   const plan = planMaps('coalesce', { small: smallSpecs, large: specs }, mapSettings('coalesce', options));
   const tensors = checkParams('coalesce', 'params', params, specs);
-  const narrowed = (path: string): Tensor => (plan.toSmall.get(path)?.axes ?? []).reduce(mergeAxis, tensors.get(path) as Tensor);
+  const narrowed = (path: string): Tensor => {
+    const { axes, growth } = plan.toSmall.get(path) as ParamMap;
+    const merged = axes.reduce(mergeAxis, tensors.get(path) as Tensor);
+    return growth === 1 ? merged : mul(merged, 1 / growth);
+  };
   return treeMap((_, path) => param(() => mean((plan.toLarge.get(path) as readonly string[]).map(narrowed))), smallSpecs);
 }
 

@@ -1,9 +1,9 @@
 import { param, treeMap, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
-import { clone, type Tensor } from '@tensorflow/tfjs-core';
+import { clone, mul, type Tensor } from '@tensorflow/tfjs-core';
 import type { AxisMap } from './axisMaps.ts';
 import { copyToGroups, overSizesOfMembers } from './axisOps.ts';
 import { mapSettings, type MapOptions } from './options.ts';
-import { checkParams, planMaps } from './planMaps.ts';
+import { checkParams, planMaps, type ParamMap } from './planMaps.ts';
 
 /**
  * decoalesce — a large model out of a small one: every unit and block copied to all of its group.
@@ -31,8 +31,9 @@ export function decoalesce(small: Tree<Tensor>, smallSpecs: Tree<ParamSpec>, lar
   const { toSmall } = planMaps('decoalesce', { small: smallSpecs, large: largeSpecs }, mapSettings('decoalesce', options));
   const tensors = checkParams('decoalesce', 'small', small, smallSpecs);
   return treeMap((_, path) => param(() => {
-    const { path: source = '', axes = [] } = toSmall.get(path) ?? {};
-    return axes.reduce(copyAxis, clone(tensors.get(source) as Tensor));
+    const { path: source, axes, growth } = toSmall.get(path) as ParamMap;
+    const copied = axes.reduce(copyAxis, clone(tensors.get(source) as Tensor));
+    return growth === 1 ? copied : mul(copied, growth);
   }), largeSpecs);
 }
 

@@ -4,9 +4,13 @@ import { axisMapsOf, type AxisMap } from './axisMaps.ts';
 import { depthsOf, pathIn, placesOf, type Place } from './blockPaths.ts';
 import { grouping, membersOf, type Grouping } from './grouping.ts';
 import type { MapSettings } from './options.ts';
+import { spectralGrowth } from './spectralGrowth.ts';
 
-/** MapPlan — for each parameter of the large model, where it is in the small one and how its axes are grouped; for each of the small one, of which it is the mean. */
-export type MapPlan = { readonly toSmall: ReadonlyMap<string, { readonly path: string; readonly axes: readonly AxisMap[] }>; readonly toLarge: ReadonlyMap<string, readonly string[]> };
+/** ParamMap — where a parameter of the large model is in the small one, how its axes are grouped, and by what it grows besides: 1 but for spectral norms. */
+export type ParamMap = { readonly path: string; readonly axes: readonly AxisMap[]; readonly growth: number };
+
+/** MapPlan — the map of each parameter of the large model; for each of the small one, of which it is the mean. */
+export type MapPlan = { readonly toSmall: ReadonlyMap<string, ParamMap>; readonly toLarge: ReadonlyMap<string, readonly string[]> };
 
 /**
  * planMaps — checks that two models belong together, parameter by parameter, and says how.
@@ -17,11 +21,15 @@ export function planMaps(fn: string, specs: { readonly small: Tree<ParamSpec>; r
   const [small, large] = [placesOf(fn, specs.small), placesOf(fn, specs.large)];
   const blocks = blockGroupings(fn, depthsOf(small), depthsOf(large), depth);
   const inSmall = new Map(small.map((place) => [place.path, place]));
-  const toSmall = new Map(large.map((place) => {
+  const placed = new Map(large.map((place) => {
     const path = smallPathOf(place, blocks);
     const counterpart = inSmall.get(path);
     if (counterpart === undefined) throw new ConfigError(`${fn}: the small model must have ${path}, the counterpart of ${place.path}, got specs without it`);
     return [place.path, { path, axes: axisMapsOf({ fn, path: place.path, small: counterpart.spec, large: place.spec, kind: width }) }];
+  }));
+  const toSmall = new Map(large.map(({ path, spec: { normOf } }) => {
+    const { axes = [] } = (normOf === undefined ? undefined : placed.get(path.replace(/[^.]*$/, normOf))) ?? {};
+    return [path, { ...placed.get(path)!, growth: spectralGrowth(axes, fn, path) }];
   }));
   checkOneWidth(fn, large, toSmall);
   const toLarge = new Map(small.map((place) => [place.path, largePathsOf(place, blocks)]));

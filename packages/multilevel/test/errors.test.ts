@@ -4,6 +4,7 @@ import { gatedMlpLayer } from '@evenkeel/layers';
 import { gpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
 import { checkMaps, coalesce, decoalesce, type MapOptions } from '@evenkeel/multilevel';
 import { qkNorm } from '@evenkeel/norms';
+import { sigmaReparam } from '@evenkeel/sigma-reparam';
 import { describe, expect, it } from 'vitest';
 
 type Options = Partial<GptSizes> & GptTechniques;
@@ -35,6 +36,8 @@ describe('specs that do not fit', () => {
     ['key heads that stacked groups would tear from their queries', { numHeads: 2, numKvHeads: 2 }, { ...wide, numKvHeads: 2 },
       "blocks.0.attn.qkv.weight must have as many query heads per key head in both models, or widthGrouping 'adjacent', got 1 in the small model and 2 in the large one"],
     ['norms of heads of another size', { qkNorm: qkNorm(), numHeads: 1 }, { ...wide, qkNorm: qkNorm() }, 'blocks.0.attn.qkv.weight must have the same headDim in both models, got 8 in the small one and 4 in the large one'],
+    ['spectral norms of weights with uneven groups', { linear: sigmaReparam(), hiddenDim: 20 }, { ...wide, linear: sigmaReparam(), hiddenDim: 31 },
+      'blocks.0.mlp.up.gamma must be the spectral norm of a weight whose groups have one size, got groups of 1 and 2. Choose sizes in proportion, or fold it into the weight.'],
     ['a head and none', { tiedHead: true }, wide, 'the small model must have head.weight, the counterpart of head.weight, got specs without it'],
     ['a tied head', { tiedHead: true }, { ...wide, tiedHead: true },
       'logitScale.small must be 2 · logitScale.large, since tokenEmbedding.weight is the head too (no parameter has role head), got 1 and 1. Give the models such factors of their logits, or heads of their own.'],

@@ -30,6 +30,7 @@ const CASES: [title: string, both: Options, small: Options, large: Options, opti
   ['a gated MLP with uneven groups', {}, { mlp: gatedMlpLayer({ hiddenDim: 20 }) }, { ...wide, mlp: gatedMlpLayer({ hiddenDim: 31 }) }],
   ['an MLP of one size', { hiddenDim: 17 }, {}, wide],
   ['weights over their spectral norm', { linear: sigmaReparam({ initIterations: 500 }) }, {}, wide],
+  ['a head and an MLP whose spectral norms grow', { linear: sigmaReparam({ initIterations: 500 }), head: sigmaReparam({ bias: false, initIterations: 500 }), hiddenDim: 17 }, {}, wide],
   ['dynamicTanh in place of norms', { norm: dynamicTanhLayer() }, {}, wide],
   ['a tied head with a factor of the logits', { tiedHead: true }, { logitScale: 2 }, wide, { logitScale: { small: 2 } }],
   ['a tied head with the factor in the large model', { tiedHead: true }, {}, { ...wide, logitScale: 0.5 }, { logitScale: { large: 0.5 } }],
@@ -45,7 +46,7 @@ forEachBackend((backend) => {
       const [expected, actual] = [from.apply(ids, asGpt(params), { state: states[0] }), to.apply(ids, asGpt(grown), { state: states[1] })];
       await expectClose(actual, expected, { rtol: 1e-5, atol: 1e-5 });
       const back = coalesce(grown, to.specs, from.specs, options);
-      const isPower = large.dim === 24 && large.mlp === undefined;
+      const isPower = large.dim === 24 && large.mlp === undefined && both.head === undefined;
       if (isPower) expect(await valuesOf(back)).toEqual(await valuesOf(params));
       else for (const [path, values] of Object.entries(await valuesOf(params))) await expectClose(Float32Array.from((await valuesOf(back))[path]!), Float32Array.from(values), { rtol: 3e-7 });
       free(params, grown, back, expected, actual, ids, states);

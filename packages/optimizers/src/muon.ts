@@ -1,9 +1,11 @@
 import { concat, slice, zerosLike, type Tensor, type Tensor2D, type Variable } from '@tensorflow/tfjs-core';
-import { checkOneOf, checkProbability, perStep, stateVariable, treeMap, type GradientTransform, type ParamSpec, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import {
+  checkInteger, checkOneOf, checkProbability, checkShape, ConfigError, perStep, stateVariable, treeEntries, treeMap, type GradientTransform, type ParamSpec, type Schedule, type Tree,
+} from '@evenkeel/core-tensor';
 import { adamw, type AdamwOptions } from './adamw.ts';
 import { countStep } from './countStep.ts';
 import { checkLearningRate, learningRateAt } from './learningRate.ts';
-import { leafOf, mapLists } from './leaves.ts';
+import { argAt, leafOf, mapLists } from './leaves.ts';
 import { momentumStep } from './momentumStep.ts';
 import { orthogonalise } from './orthogonalise.ts';
 import { partition, type PartitionState } from './partition.ts';
@@ -39,7 +41,8 @@ export type MuonOptions = PerParamOptions & {
  * @param options  `learningRate` η per step, a number or a schedule; `momentum` (0.95), `nesterov` (true), `steps` (5), `weightDecay`
  *                 (0.1, times the learning rate), `scaling` (`adam`), `adamw`, `mask`, `learningRateScales`.
  * @returns        an optimizer whose state has the groups `muon` and `adamw`.
- * @throws ConfigError  if an option is out of range, or a tree lacks a parameter.
+ * @throws ConfigError  if an option is out of range, the parts of a matrix are not all of its rows, or a tree lacks a parameter.
+ * @throws ShapeError   (by `init`) if a matrix does not have the shape of its spec.
  *
  * Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers"; `adam` and the decay: Liu et al. 2025, arXiv:2502.16982, §2.2.
  */
@@ -57,12 +60,17 @@ function ofMatrices(
 ): GradientTransform<MuonState> {
   checkLearningRate('muon', learningRate);
   checkProbability('muon', 'momentum', momentum);
+  checkInteger('muon', 'steps', steps);
   checkOneOf('muon', 'scaling', scaling, ['adam', 'spectral']);
+  checkParts(specs);
   const numbersOf = perParam('muon', { weightDecay, ...trees });
   const specOf = leafOf<ParamSpec>('muon', 'specs', specs);
   const moments = { keep: momentum, take: 1 - momentum, aheadKeep: nesterov ? momentum ** 2 : momentum, aheadTake: (1 - momentum) * (nesterov ? 1 + momentum : 1) };
   return Object.freeze({
-    init: (params: Tree<Variable>) => ({ count: 0, mu: treeMap((param) => stateVariable(() => zerosLike(param)), params) }),
+    init: (params: Tree<Variable>) => {
+      for (const [path, param] of treeEntries<Variable>(params)) checkShape('muon', argAt('params', path), param, specOf(path).shape);
+      return { count: 0, mu: treeMap((param: Variable) => stateVariable(() => zerosLike(param)), params) };
+    },
     update: (grads: Tree<Tensor>, state: MuonState, params: Tree<Variable>) => {
       const a = perStep(() => -learningRateAt('muon', learningRate, state.count));
       const updates = mapLists('muon', params, { grads, mu: state.mu }, ({ paths, params: variables, lists }) => {
@@ -78,6 +86,14 @@ function ofMatrices(
       return updates;
     },
   });
+}
+
+/** A matrix is cut where its spec says: there must be as many rows. */
+function checkParts(specs: Tree<ParamSpec>): void {
+  for (const [path, { parts, shape: [rows] }] of treeEntries<ParamSpec>(specs)) {
+    const total = parts?.reduce((sum, part) => sum + part, 0) ?? rows;
+    if (total !== rows) throw new ConfigError(`muon: ${argAt('specs', path)} must have parts that add up to ${rows}, got ${parts?.join(' + ')}`);
+  }
 }
 
 type Sides = readonly [rows: number, columns: number];

@@ -88,6 +88,11 @@ it('muon(specs, options) names what is wrong', () => {
   expect(() => muon(SPECS, { learningRate: 1, momentum: 1 })).toThrow('muon: momentum must be in [0, 1), got 1');
   expect(() => muon(SPECS, { learningRate: 1, scaling: 'none' as 'adam' })).toThrow('muon: scaling must be one of adam, spectral, got none');
   expect(() => muon(SPECS, { learningRate: 1, adamw: { beta1: 2 } })).toThrow('adamw: beta1 must be in [0, 1), got 2');
+  expect(() => muon(SPECS, { learningRate: 1, steps: 0 })).toThrow('muon: steps must be an integer ≥ 1, got 0');
+  expect(() => muon({ qkv: spec([12, 8], 'hidden', [6, 3]) }, { learningRate: 1 })).toThrow('muon: specs.qkv must have parts that add up to 12, got 6 + 3');
+  const short = variablesOf(blocks(1, { proj: [8, 5] }));
+  expect(() => muon({ proj: SPECS.proj }, { learningRate: 1 }).init(short)).toThrow('muon: params.proj must have shape [8, 6], got [8, 5]');
+  free(short as unknown as Tree<Tensor>);
   const params = { other: variablesOf(blocks(1, { a: [1] }))['a'] as Variable } as Record<string, Variable>;
   expect(() => muon(SPECS, { learningRate: 1 }).init(params)).toThrow('partition: groups must have a leaf for other');
   free(params as unknown as Tree<Tensor>);

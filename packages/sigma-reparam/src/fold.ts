@@ -1,4 +1,4 @@
-import { checkShape, ConfigError, param, treeEntries, type Params, type Tree } from '@evenkeel/core-tensor';
+import { checkDtype, checkShape, ConfigError, param, treeEntries, type Params, type Tree } from '@evenkeel/core-tensor';
 import { clone, Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { effectiveWeight } from './effectiveWeight.ts';
 import { matrixShape } from './matrixOf.ts';
@@ -16,7 +16,7 @@ const isGauged = (node: LayerNode<unknown>): boolean => node['weight'] instanceo
  * @param state   its untrained values, as `state.init` made them and `state.update` has kept them.
  * @returns       a new tree of variables, the caller's, that shares nothing with `params`.
  * @throws ConfigError  naming the first layer whose gamma has no vectors in `state`, or whose vectors have no gamma in `params`.
- * @throws ShapeError   if vectors do not fit their weight.
+ * @throws ShapeError   if vectors do not fit their weight, or a gamma is not one number.
  */
 export function foldSigmaReparam(params: Tree<Tensor>, state: Tree<Tensor>): Params {
   const vectors = new Map(treeEntries<Tensor>(state));
@@ -31,6 +31,11 @@ export function foldSigmaReparam(params: Tree<Tensor>, state: Tree<Tensor>): Par
   }, copy);
 }
 
+function check(path: string, x: Tensor, shape: readonly number[]): void {
+  checkShape('foldSigmaReparam', path, x, shape);
+  checkDtype('foldSigmaReparam', path, x, 'float32');
+}
+
 /** Every gamma has its vectors, of the right sizes, and the other way round. */
 function checkPairs(params: Tree<Tensor>, vectors: ReadonlyMap<string, Tensor>): void {
   const unused = new Set(vectors.keys());
@@ -40,8 +45,9 @@ function checkPairs(params: Tree<Tensor>, vectors: ReadonlyMap<string, Tensor>):
     for (const [name, size] of [['u', outDim], ['v', inDim]] as const) {
       const at = childPath(path, name);
       if (!unused.delete(at)) throw new ConfigError(`foldSigmaReparam: state must have ${at}, whose gamma is in params, got none`);
-      checkShape('foldSigmaReparam', at, vectors.get(at) as Tensor, [size]);
+      check(at, vectors.get(at) as Tensor, [size]);
     }
+    check(childPath(path, 'gamma'), (node as Gauged).gamma, [1]);
     return undefined;
   });
   const [first] = unused;

@@ -1,5 +1,5 @@
 import {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkRank, type Layer, type LayerPlace,
+  checkDivisible, checkDtype, checkInteger, checkLastDim, checkRank, ConfigError, type Layer, type LayerPlace,
 } from '@evenkeel/core-tensor';
 import { reshape, tidy, transpose, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
 import { linear } from './linear.ts';
@@ -30,7 +30,7 @@ export type PatchFactory = (channels: number, dim: number, place?: LayerPlace) =
  */
 export function sigmaReparamPatch({ patchSize, ...options }: SigmaReparamPatchOptions): PatchFactory {
   checkOptions('sigmaReparamPatch', options);
-  const [height, width] = typeof patchSize === 'number' ? [patchSize, patchSize] : patchSize;
+  const [height, width] = checkedPair(patchSize);
   checkInteger('sigmaReparamPatch', 'patchSize', height);
   checkInteger('sigmaReparamPatch', 'patchSize', width);
   return (channels, dim, place = {}) => {
@@ -50,6 +50,12 @@ export function sigmaReparamPatch({ patchSize, ...options }: SigmaReparamPatchOp
       },
     };
   };
+}
+
+function checkedPair(patchSize: SigmaReparamPatchOptions['patchSize']): readonly [height: number, width: number] {
+  if (typeof patchSize === 'number') return [patchSize, patchSize];
+  if (Array.isArray(patchSize) && patchSize.length === 2) return patchSize as [number, number];
+  throw new ConfigError(`sigmaReparamPatch: patchSize must be a number or a pair [height, width], got ${JSON.stringify(patchSize) ?? 'undefined'}`);
 }
 
 /** `b (H h) (W w) c` → `b (H W) (c h w)`: first by rows of patches, so that no tensor has more than five axes. */

@@ -31,7 +31,7 @@ export type SigmaReparamParams = { readonly weight: Tensor; readonly gamma: Tens
 export const DEFAULT_ITERATIONS = 15;
 
 /** gammaSpec — the spec of the scalar that stands beside a weight. */
-export const gammaSpec = ({ block }: ParamSpec): ParamSpec => ({ shape: [1], axes: 'one', role: 'scalar', ...(block !== undefined && { block }) });
+export const gammaSpec = ({ block }: ParamSpec): ParamSpec => ({ shape: [1], axes: 'one', role: 'scalar', normOf: 'weight', ...(block !== undefined && { block }) });
 
 /** spectralGamma — uᵀ W v as a parameter: what keeps a layer the map that it is. */
 export const spectralGamma = (weight: Tensor, vectors: SingularVectors): Tensor => reshape(sigmaOf(weight, vectors), [1]);

@@ -113,8 +113,12 @@ forEachBackend(() => {
       await expectNoLeak(() => foldSigmaReparam(params, state));
       await expectNoLeak(() => foldSigmaReparam(params, { u: state.u }), { throws: 'foldSigmaReparam: state must have v, whose gamma is in params, got none' });
       await expectNoLeak(() => foldSigmaReparam(params, { u: state.v, v: state.v }), { throws: 'foldSigmaReparam: u must have shape [4], got [3]' });
+      const [pair, whole] = [zeros([2]), zeros([1], 'int32')];
+      const withGamma = (gamma: Tensor) => () => foldSigmaReparam({ other: params.bias, layer: { ...params, gamma } }, { layer: state });
+      await expectNoLeak(withGamma(pair), { throws: 'foldSigmaReparam: layer.gamma must have shape [1], got [2]' });
+      await expectNoLeak(withGamma(whole), { throws: 'foldSigmaReparam: layer.gamma must have dtype float32, got int32' });
       await expectNoLeak(() => foldSigmaReparam({ a: { weight: params.weight } }, { a: state }), { throws: 'foldSigmaReparam: params must have a gamma for a.u of state, got none' });
-      free(params, state, folded);
+      free(params, state, folded, pair, whole);
     });
   });
 });

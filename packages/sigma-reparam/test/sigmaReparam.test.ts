@@ -161,12 +161,12 @@ describe('sigmaReparam', () => {
   it('sigmaReparam() says of each parameter its shape, axes, role, block and fan-in', () => {
     expect(treeEntries(sigmaReparam()(3, 5, { block: 2, outAxis: 'qkv', inAxis: 'dim', parts: [1, 2, 2] }).specs as Tree<ParamSpec>)).toEqual([
       ['weight', { shape: [5, 3], axes: 'qkv dim', role: 'hidden', block: 2, parts: [1, 2, 2], fanIn: 3 }],
-      ['gamma', { shape: [1], axes: 'one', role: 'scalar', block: 2 }],
+      ['gamma', { shape: [1], axes: 'one', role: 'scalar', normOf: 'weight', block: 2 }],
       ['bias', { shape: [5], axes: 'qkv', role: 'bias', block: 2, parts: [1, 2, 2] }],
     ]);
     expect(treeEntries(sigmaReparam({ bias: false })(3, 5, { role: 'head' }).specs as Tree<ParamSpec>)).toEqual([
       ['weight', { shape: [5, 3], axes: 'out in', role: 'head', fanIn: 3 }],
-      ['gamma', { shape: [1], axes: 'one', role: 'scalar' }],
+      ['gamma', { shape: [1], axes: 'one', role: 'scalar', normOf: 'weight' }],
     ]);
   });
 

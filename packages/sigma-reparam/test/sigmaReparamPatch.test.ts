@@ -97,13 +97,15 @@ describe('sigmaReparamPatch', () => {
   it('sigmaReparamPatch(options) says what its parameters are', () => {
     expect(treeEntries(sigmaReparamPatch({ patchSize: [4, 2] })(3, 8).specs as Tree<ParamSpec>)).toEqual([
       ['weight', { shape: [8, 3, 4, 2], axes: 'dim channels height width', role: 'hidden', fanIn: 24 }],
-      ['gamma', { shape: [1], axes: 'one', role: 'scalar' }],
+      ['gamma', { shape: [1], axes: 'one', role: 'scalar', normOf: 'weight' }],
       ['bias', { shape: [8], axes: 'dim', role: 'bias' }],
     ]);
   });
 
   it('sigmaReparamPatch(options) names what it cannot have, and images that do not fit', async () => {
     expect(() => sigmaReparamPatch({ patchSize: 0 })).toThrow('sigmaReparamPatch: patchSize must be an integer ≥ 1, got 0');
+    expect(() => sigmaReparamPatch({} as never)).toThrow('sigmaReparamPatch: patchSize must be a number or a pair [height, width], got undefined');
+    expect(() => sigmaReparamPatch({ patchSize: [2] as never })).toThrow('sigmaReparamPatch: patchSize must be a number or a pair [height, width], got [2]');
     expect(() => sigmaReparamPatch({ patchSize: [2, 0.5] })).toThrow('sigmaReparamPatch: patchSize must be an integer ≥ 1, got 0.5');
     expect(() => sigmaReparamPatch({ patchSize: 2, gammaInit: 'two' as never })).toThrow('sigmaReparamPatch: gammaInit must be one of one, spectral, got two');
     expect(() => sigmaReparamPatch({ patchSize: 2 })(0, 4)).toThrow('sigmaReparamPatch: channels must be an integer ≥ 1, got 0');

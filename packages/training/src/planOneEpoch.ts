@@ -27,7 +27,7 @@ export type OneEpochPlan = { readonly params: number; readonly tokens: number; r
  *
  *     6 · params · tokens = computeFlops        tokens / params = tokensPerParam
  *
- * Both hold up to the rounding to whole parameters and whole steps; planning again from a plan's own output gives the same plan.
+ * Both hold up to the rounding to whole parameters and whole steps; planning again from the model of a plan gives the same plan.
  *
  * @throws ConfigError  if not exactly one of the three is given, a number is not positive, or it does not suffice for one step.
  *

@@ -93,7 +93,21 @@ describe('lineChart(chart)', () => {
   it('cuts curves off at the ends of a given domain', () => {
     const html = one([[0, 1], [10, 2000]], { y: { label: 'y', domain: [0, 10] } });
     expect(ticksOf(html, 'y').at(-1)![1]).toBe('10');
-    expect(html).toMatch(/<svg x="76" y="14" width="706" height="242" viewBox="76 14 706 242">\n<g/); // an inner svg shows nothing outside of itself
+    expect(html).toMatch(/<svg x="0" y="10" width="800" height="250" viewBox="0 10 800 250">\n<g/); // an inner svg shows nothing outside of itself
+    expect(one([[0, 1], [10, 2]], { x: { label: 'x', domain: [0, 5] } })).toContain('<svg x="72" y="0" width="714" height="300" viewBox="72 0 714 300">');
+    checkNesting(html);
+  });
+
+  it('does not cut marks at the ends: dots stand whole within what is shown, and crosses outside of it', () => {
+    const html = chart(['plain', 'qk-norm'].map((name) => ({ name, style: 'dots', points: [[1, 0], [2, Infinity]] })), { y: { label: 'y', domain: [0, 10] } });
+    const [from, above, width, height] = html.match(/<svg x=[^>]* viewBox="([\d. ]+)"/)![1]!.split(' ').map(Number) as [number, number, number, number];
+    for (const [, cx, cy, r] of html.matchAll(/cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"/g)) {
+      expect(Number(cx) - Number(r)).toBeGreaterThanOrEqual(from);
+      expect(Number(cx) + Number(r)).toBeLessThanOrEqual(from + width);
+      expect(Number(cy) + Number(r)).toBeLessThanOrEqual(above + height);
+    }
+    expect(html.slice(html.indexOf('</svg>')).match(/class="cross"/g)).toHaveLength(2);
+    expect(chart([{ name: 'a', points: [[1, 0], [9, Infinity]] }], { x: { label: 'x', domain: [0, 5] } })).not.toContain('class="cross"');
     checkNesting(html);
   });
 

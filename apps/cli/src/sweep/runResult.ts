@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { atomicWriteFile } from '@evenkeel/checkpoint';
 import type { Finding } from '@evenkeel/core-tensor';
 import { UsageError } from '../errors.ts';
-import { isCount, isDevice, isNatural, isNumber, isObject, isText, orNull, wrongField } from '../fields.ts';
+import { isCount, isDevice, isListOf, isNatural, isNumber, isObject, isText, orNull, wrongField } from '../fields.ts';
 import type { RunSettings } from '../runSettings.ts';
 import type { RunCurves } from './curves.ts';
 
@@ -56,6 +56,10 @@ export async function readResults(directory: string): Promise<RunResult[]> {
   return lines.map((line, i) => parsedLine(line, `line ${i + 1} of ${path}`));
 }
 
+const isPoint = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);
+const CURVES = { loss: isListOf(isPoint), entropy: isListOf(isPoint), maxLogit: isListOf(isPoint), logPartition: isListOf(isPoint) } satisfies Record<keyof RunCurves, unknown>;
+const areCurves = (value: unknown): boolean => isObject(value) && wrongField(value, CURVES) === undefined;
+const isFinding = (value: unknown): boolean => isObject(value) && isCount(value['step']) && isText(value['kind']) && isText(value['message']);
 const isDivergence = (value: unknown): boolean => isObject(value) && isCount(value['step']) && isText(value['what']) && isText(value['message']);
 
 function parsedLine(line: string, where: string): RunResult {
@@ -63,7 +67,7 @@ function parsedLine(line: string, where: string): RunResult {
   if (!isObject(result)) throw new UsageError(`${where} must be the result of a run, got ${line.slice(0, 60)}`);
   const wrong = wrongField(result, {
     id: isText, technique: isText, dim: isCount, depth: isCount, learningRate: isNumber, loss: orNull(isNumber), diverged: orNull(isDivergence), initialLoss: isNumber,
-    trainLoss: orNull(isNumber), steps: isNatural, params: isCount, msPerStep: isNumber, device: isDevice, findings: Array.isArray, curves: isObject, settings: isObject,
+    trainLoss: orNull(isNumber), steps: isNatural, params: isCount, msPerStep: isNumber, device: isDevice, findings: isListOf(isFinding), curves: areCurves, settings: isObject,
   });
   if (wrong !== undefined) throw new UsageError(`${where} must be the result of a run, ${wrong}`);
   return result as unknown as RunResult;

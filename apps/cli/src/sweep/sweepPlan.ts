@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts';
 import { flagOf } from '../flags.ts';
-import { newSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
+import { checkSettings, newSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
 import { techniquesInWords } from '../techniques.ts';
 import { LEARNING_RATES, STEPS } from './sweepFlags.ts';
 import type { Technique } from './technique.ts';
@@ -28,7 +28,6 @@ const READINGS = 50;
  * @throws UsageError  if flags do not fit together.
  */
 export function planSweep(flags: SweepFlags): SweepPlan {
-  if (flags.valFraction === 0) throw new UsageError('--val-fraction must be > 0 in a sweep, which compares validation losses, got 0');
   for (const [list, one] of [['dims', 'dim'], ['depths', 'depth']] as const) {
     if (flags.given.has(list) && flags.given.has(one)) throw new UsageError(`${flagOf(one)} must be left out with ${flagOf(list)}, got ${flags[one]}`);
   }
@@ -36,6 +35,7 @@ export function planSweep(flags: SweepFlags): SweepPlan {
   checkNames(techniques);
   const sizes = (flags.dims ?? [flags.dim]).flatMap((dim) => (flags.depths ?? [flags.depth]).map((depth) => ({ dim, depth })));
   const runs = sizes.flatMap((size) => techniques.flatMap((technique) => runsOf(flags, size, technique))) as [PlannedRun, ...PlannedRun[]];
+  checkRun(runs[0]);
   return { techniques: techniques.map(({ name, says }) => ({ name, says })), runs };
 }
 
@@ -53,6 +53,13 @@ function runsOf(flags: SweepFlags, size: { dim: number; depth: number }, { name,
     const { checkpointEvery = Math.ceil(steps / 5), monitor = Math.max(1, Math.floor(steps / READINGS)) } = flags;
     return { id: idOf(name, settings), technique: name, settings: { ...settings, evalEvery: steps, checkpointEvery, monitor } };
   });
+}
+
+/** checkRun — throws UsageError unless a run is one that a sweep can have; its id is what its directory is called, so nobody else may choose it. */
+export function checkRun({ id, technique, settings }: PlannedRun): void {
+  checkSettings(settings);
+  if (settings.valFraction === 0) throw new UsageError('--val-fraction must be > 0 in a sweep, which compares validation losses, got 0');
+  if (id !== idOf(technique, settings)) throw new UsageError(`the id of a run must be ${idOf(technique, settings)}, after technique, size and learning rate, got ${id}`);
 }
 
 const slug = (name: string): string => name.toLowerCase().replace(/[^a-z0-9.]+/g, '-').replace(/^-|-$/g, '') || 'technique';
@@ -86,7 +93,7 @@ export function checkSameSweep(plan: SweepPlan, earlier: readonly Pick<PlannedRu
     }
   };
   const [first] = earlier;
-  if (first !== undefined) compare(SHARED, plan.runs[0].settings, first.settings, '');
+  if (first !== undefined) for (const { settings } of plan.runs) compare(SHARED, settings, first.settings, '');
   const byId = new Map(earlier.map((each) => [each.id, each.settings]));
   for (const { id, technique, settings } of plan.runs) {
     const had = byId.get(id);

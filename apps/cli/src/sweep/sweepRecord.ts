@@ -3,7 +3,7 @@ import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { UsageError } from '../errors.ts';
 import { isCount, isDevice, isListOf, isObject, isText, wrongField, type Fields } from '../fields.ts';
 import { checkedSettings } from '../runRecord.ts';
-import type { PlannedRun, SweepPlan } from './sweepPlan.ts';
+import { checkRun, type PlannedRun, type SweepPlan } from './sweepPlan.ts';
 
 /** SWEEP — the file that makes a directory a sweep: what it measures, so that `--resume` needs no other flag. */
 export const SWEEP = 'sweep.json';
@@ -33,5 +33,13 @@ export async function readSweep(directory: string): Promise<SweepRecord> {
     const wrongOfTechnique = wrongField(each, { name: isText, says: (value) => typeof value === 'string' }, `techniques[${i}].`);
     return wrongOfTechnique === undefined ? each as SweepPlan['techniques'][number] : fail(wrongOfTechnique);
   });
+  for (const [i, run] of runs.entries()) {
+    if (!techniques.some(({ name }) => name === run.technique)) fail(`got ${JSON.stringify(run.technique)} for runs[${i}].technique, which is none of its techniques`);
+    try {
+      checkRun(run);
+    } catch (error) {
+      fail(`got in runs[${i}]: ${(error as Error).message}`);
+    }
+  }
   return { ...record, techniques, runs } as unknown as SweepRecord;
 }

@@ -42,7 +42,7 @@ async function measure(lab: Lab, seed: number): Promise<Measurement> {
   const task = withFirstToken(await textTask(lab));
   const plain = await arm(lab, task, seed, 'pre-norm', { placement: 'pre' });
   const cured = await arm(lab, task, seed, 'Peri-LN and qk-norm', { placement: 'peri', qkNorm: qkNorm() });
-  return { baseline: plain.numbers, technique: cured.numbers, charts: [ratioChart('Pre-norm: largest activation over the median', plain, lab), ratioChart('Peri-LN and qk-norm: the same', cured, lab), fitChart(plain, lab)] };
+  return { baseline: plain.numbers, technique: cured.numbers, charts: [ratioChart('Pre-norm: largest activation over the median', plain, cured, lab), ratioChart('Peri-LN and qk-norm: the same', cured, plain, lab), fitChart(plain, lab)] };
 }
 
 async function arm(lab: Lab, task: TextTask, seed: number, name: string, techniques: GptTechniques): Promise<Arm> {
@@ -83,10 +83,13 @@ function numbersOf(tracker: MassiveActivationTracker, depth: number): Numbers {
   };
 }
 
-function ratioChart(title: string, { tracker }: Arm, lab: Lab): Chart {
+/** On the same scale as that of the other arm. */
+function ratioChart(title: string, arm: Arm, other: Arm, lab: Lab): Chart {
+  const layers = Array.from({ length: sizesOf(lab.quick).depth }, (_, i) => i + 1);
+  const all = [arm, other].flatMap(({ tracker }) => layers.flatMap((layer) => tracker.series(layer).map(({ y }) => y)));
   return {
-    title, x: { label: 'step' }, y: { label: 'ratio', scale: 'log' }, colors: 'ordered',
-    series: Array.from({ length: sizesOf(lab.quick).depth }, (_, i) => ({ name: `layer ${i + 1}`, points: tracker.series(i + 1).map(({ x, y }) => [x, y] as const) })),
+    title, x: { label: 'step' }, y: { label: 'ratio', scale: 'log', domain: [Math.min(...all), Math.max(...all)] }, colors: 'ordered',
+    series: layers.map((layer) => ({ name: `layer ${layer}`, points: arm.tracker.series(layer).map(({ x, y }) => [x, y] as const) })),
   };
 }
 

@@ -1,4 +1,4 @@
-import { checkInteger, ConfigError, ShapeError, describeShape } from '@evenkeel/core-tensor';
+import { checkDtype, checkInteger, ConfigError, ShapeError, describeShape } from '@evenkeel/core-tensor';
 import { add, atan2, div, maximum, mean, mul, norm, stack, sub, tidy, type Tensor, type Tensor1D } from '@tensorflow/tfjs-core';
 
 /** Below it a vector has no direction; its distance from any other comes out as ½. */
@@ -15,14 +15,14 @@ const TINY = 1e-30;
  * @param n       blocks from one to the other. Default 1.
  * @returns       `hidden.length − n` distances, from l = 0 on; the caller's.
  * @throws ConfigError  if `n` is no positive integer or leaves no pair.
- * @throws ShapeError   if the shapes differ.
+ * @throws ShapeError   if a tensor is not float32 or the shapes differ.
  *
  * Source: Gromov et al. 2024, arXiv:2403.17887; as a measure of depth in Sun et al. 2025, arXiv:2502.05795.
  */
 export function angularDistance(hidden: readonly Tensor[], n = 1): Tensor1D {
   checkInteger('angularDistance', 'n', n);
   if (hidden.length <= n) throw new ConfigError(`angularDistance: hidden must be more than ${n} tensors, got ${hidden.length}`);
-  checkSameShapes('angularDistance', hidden);
+  checkHidden('angularDistance', hidden);
   return tidy('angularDistance', () => {
     const units = hidden.map((x) => div(x, maximum(norm(x, 'euclidean', -1, true), TINY))); // … c
     return stack(units.slice(n).map((v, l) => {
@@ -33,8 +33,9 @@ export function angularDistance(hidden: readonly Tensor[], n = 1): Tensor1D {
   });
 }
 
-/** checkSameShapes — throws ShapeError unless all tensors have the shape of the first. */
-export function checkSameShapes(fn: string, hidden: readonly Tensor[]): void {
+/** checkHidden — throws ShapeError unless all tensors are float32 and have the shape of the first. */
+export function checkHidden(fn: string, hidden: readonly Tensor[]): void {
+  hidden.forEach((x, i) => checkDtype(fn, `hidden[${i}]`, x, 'float32'));
   const [first, ...rest] = hidden;
   for (const [i, { shape }] of rest.entries()) {
     if (String(shape) !== String(first?.shape)) throw new ShapeError(`${fn}: hidden[${i + 1}] must have shape ${describeShape(first?.shape ?? [])}, got ${describeShape(shape)}`);

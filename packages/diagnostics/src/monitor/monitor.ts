@@ -1,5 +1,5 @@
 import { checkInteger, type Monitor } from '@evenkeel/core-tensor';
-import type { VisibleKeys } from '../attentionEntropy.ts';
+import { checkVisibleKeys, type VisibleKeys } from '../attentionEntropy.ts';
 import { judge } from './judge.ts';
 import { measureParameters, nameParameters, RMS } from './measureParameters.ts';
 import { observeValue } from './observeValue.ts';
@@ -27,12 +27,13 @@ export type MonitorOptions = {
  *
  * @param options  see MonitorOptions.
  * @returns        a Monitor for `train`, or for any loop that calls it: it holds no tensors.
- * @throws ConfigError  if `every` is no positive integer, or `watch` or `thresholds` have a name that is not known.
+ * @throws ConfigError  if `every` is no positive integer, `watch` or `thresholds` have a name that is not known, or an option is of another kind.
  *
  * Source: Wortsman et al. 2023, arXiv:2309.14322 (logits, log-partition, eps); Zhai et al. 2023, arXiv:2303.06296 (entropy).
  */
 export function monitor({ every = 10, watch = {}, visibleKeys = 'causal', thresholds = {} }: MonitorOptions = {}): Monitor {
   checkInteger('monitor', 'every', every);
+  checkVisibleKeys('monitor', visibleKeys);
   const watched = withDefaultWatch(watch);
   const limits = withDefaultThresholds(thresholds);
   let paths: readonly string[] = [];

@@ -1,3 +1,4 @@
+import { ConfigError } from '@evenkeel/core-tensor';
 import { checkNames } from './checkNames.ts';
 
 /** Watch — what a monitor computes. */
@@ -21,5 +22,8 @@ const WATCH: Required<Watch> = { entropy: true, logits: true, outputLogits: true
 /** withDefaultWatch — checks the names and fills in those that are missing. */
 export function withDefaultWatch(given: Watch): Required<Watch> {
   checkNames('watch', given, WATCH);
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined && typeof value !== 'boolean') throw new ConfigError(`monitor: watch.${name} must be true or false, got ${String(value)}`);
+  }
   return { ...WATCH, ...given };
 }

@@ -48,11 +48,12 @@ export function fitRidge(samples: readonly RidgeSample[], { alpha = 1 }: RidgeOp
  * crossValidate — R² of predictions for samples that were left out of the fit, group by group: what a predictor is really worth.
  *
  * @param groups  one per sample: those of one group, such as the layers of one model, are left out together. Default five groups, in turn.
- * @throws ConfigError  as fitRidge.
+ * @throws ConfigError  as fitRidge, or if there are not as many groups as samples.
  */
 export function crossValidate(samples: readonly RidgeSample[], options: RidgeOptions = {}, groups?: readonly (string | number)[]): number {
   const FOLDS = 5;
   const keys = groups ?? samples.map((_, i) => i % FOLDS);
+  if (keys.length !== samples.length) throw new ConfigError(`crossValidate: groups must be as many as samples, ${samples.length}, got ${keys.length}`);
   const predictions = new Map<RidgeSample, number>();
   for (const key of new Set(keys)) {
     const model = fitRidge(samples.filter((_, i) => keys[i] !== key), options);

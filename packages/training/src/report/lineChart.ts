@@ -1,10 +1,13 @@
 import { scaleOf, xAxis, yAxis } from './axes.ts';
-import { frameOf, type LineChart, type Series } from './chartTypes.ts';
+import { frameOf, type Frame, type LineChart, type Series } from './chartTypes.ts';
 import { escapeHtml } from './escapeHtml.ts';
 import { crossesOf, curveOf, HEADROOM, isDiverged, referencesOf, type ToneSeries } from './marks.ts';
 
 /** How many colours of categories the stylesheet has; later series begin anew. */
 const CATEGORIES = 8;
+
+/** Half of what the largest dot is high and wide. */
+const HALF_MARK = 4;
 
 /** Ordered series beyond this many are named by their first and last alone. */
 const NAMED_ONE_BY_ONE = 8;
@@ -38,15 +41,21 @@ function drawingOf(chart: LineChart, series: readonly ToneSeries[]): string[] {
   const y = scaleOf(chart.y, [...ys, ...references.flatMap(({ axis, at }) => (axis === 'y' ? [at] : []))], [bottom, points.some(isDiverged) ? top + HEADROOM : top], true);
   const place = { x, y, frame, xAxis: chart.x };
   const { lines, names } = referencesOf(references, place);
-  const curves = [...series.map((each) => curveOf(each, place)), crossesOf(series, place)].filter((each) => each !== '');
+  const curves = series.map((each) => curveOf(each, place));
   const isCut = chart.x.domain !== undefined || chart.y.domain !== undefined;
-  const box = `x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" viewBox="${left} ${top} ${right - left} ${bottom - top}"`;
   return [
     `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(`${chart.title} by ${chart.x.label}`)}">`,
     yAxis(y, chart.y, frame), xAxis(x, chart.x, xs, frame), lines,
-    ...(isCut ? [`<svg ${box}>`, ...curves, '</svg>'] : curves),
-    names, '</svg>',
+    ...(isCut ? [`<svg ${cutBox(chart, frame)}>`, ...curves, '</svg>'] : curves),
+    crossesOf(series, place), names, '</svg>',
   ].filter((each) => each !== '');
+}
+
+/** What is seen of the curves: they are cut off where a domain ends, but for half a mark; an axis without one has room for all of them. */
+function cutBox({ x, y }: LineChart, { width, height, left, right, top, bottom }: Frame): string {
+  const [from, to] = x.domain === undefined ? [0, width] : [left - HALF_MARK, right + HALF_MARK];
+  const [above, below] = y.domain === undefined ? [0, height] : [top - HALF_MARK, bottom + HALF_MARK];
+  return `x="${from}" y="${above}" width="${to - from}" height="${below - above}" viewBox="${from} ${above} ${to - from} ${below - above}"`;
 }
 
 /** The attribute that gives a series its colour. */

@@ -39,7 +39,8 @@ export const isDiverged = ([, value]: Point): boolean => value === Infinity;
 
 /** crossesOf — a cross above the curves for each point that is infinite; those at one place stand side by side. */
 export function crossesOf(series: readonly ToneSeries[], { x, frame, xAxis }: Place): string {
-  const crosses = series.flatMap(({ points, ...each }) => points.filter((point) => isDiverged(point) && hasPlace(x, point[0])).map((point) => ({ ...each, point })));
+  const isBeside = (at: number): boolean => hasPlace(x, at) && x(at) > frame.left - 1 && x(at) < frame.right + 1;
+  const crosses = series.flatMap(({ points, ...each }) => points.filter((point) => isDiverged(point) && isBeside(point[0])).map((point) => ({ ...each, point })));
   const counts = new Map<number, number>();
   return crosses.map(({ name, tone, point }) => {
     const [at] = point;

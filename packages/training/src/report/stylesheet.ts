@@ -49,6 +49,7 @@ figcaption { margin: 0 0 0.3rem; font-size: 0.92rem; font-weight: 600; }
 .legend .dots { width: 0.6em; height: 0.6em; vertical-align: 0; border: 0; border-radius: 50%; background: var(--tone); }
 .legend .ramp { flex: 0 0 7rem; align-self: center; height: 5px; border-radius: 3px; background: linear-gradient(in oklch to right, var(--first), var(--last)); }
 svg { display: block; width: 100%; height: auto; }
+figure > svg { overflow: visible; }
 .full > svg { min-width: 34rem; }
 .half > svg { min-width: 19rem; }
 svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
@@ -69,6 +70,7 @@ table { width: 100%; border-collapse: collapse; font-size: 0.9rem; font-variant-
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; border-top: 1px solid var(--rule); text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 500; }
 thead th { border-top: 0; color: var(--soft); font-weight: 400; vertical-align: bottom; }
+table:not(.pairs) :is(th, td) { overflow-wrap: break-word; }
 .pairs tr:first-child th, .pairs tr:first-child td { border-top: 0; }
 .pairs th { width: 40%; color: var(--soft); font-weight: 400; }
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 0.88rem/1.55 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
