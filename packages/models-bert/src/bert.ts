@@ -82,7 +82,7 @@ export function bert(options: BertSizes & StackTechniques): Bert {
   const inStack = ({ mask, cuSeqlens }: BertInputs, call: ApplyOptions): ApplyOptions => ({ ...call, ...(mask && { keyPaddingMask: mask }), ...(cuSeqlens && { cuSeqlens }) });
   return Object.freeze({
     config,
-    departures: departuresOf(techniquesIn(options), { placement: OWN_PLACEMENT }),
+    departures: departuresOf(techniquesIn(options), { placement: OWN_PLACEMENT, logitScale: 1 }),
     layers,
     ...modelOfLayers<BertParams>(layers),
     apply: (inputs, params, call = {}) => tidy('bert', () =>
@@ -122,9 +122,9 @@ function makeStack(config: BertConfig, techniques: StackTechniques): Transformer
 }
 
 /** The options that change what is computed and are no sizes of BERT's. */
-function techniquesIn({ norm, qkNorm, branch, linear, mlp, attention, placement, positions }: StackTechniques & Partial<BertConfig>) {
+function techniquesIn({ norm, qkNorm, branch, linear, mlp, attention, placement, positions, logitScale }: StackTechniques & Partial<BertConfig>) {
   return {
-    norm, qkNorm, branch, linear, mlp, attention,
+    norm, qkNorm, branch, linear, mlp, attention, logitScale,
     placement: placement === 'post' ? undefined : placement, // differs only in how it starts
     positions: positions === 'learned' ? undefined : positions,
   };

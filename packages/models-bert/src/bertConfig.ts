@@ -30,6 +30,8 @@ export type BertConfig = {
   readonly dropout: number;
   /** Added to the variance in LayerNorm. Default 1e-12. */
   readonly normEps: number;
+  /** Constant factor of the logits of heads that are the word embedding transposed. Default 1. */
+  readonly logitScale: number;
 };
 
 /** BertSizes — what a caller must say; the rest of BertConfig has defaults. */
@@ -45,12 +47,14 @@ export function bertConfig({ vocabSize, depth, dim, numHeads, ...rest }: BertSiz
     vocabSize, depth, dim, numHeads, vocabMultiple: rest.vocabMultiple ?? 1, contextLength: rest.contextLength ?? 512,
     typeVocabSize: rest.typeVocabSize ?? 2, hiddenDim: rest.hiddenDim ?? 4 * dim, activation: rest.activation ?? 'gelu',
     positions: rest.positions ?? 'learned', positionOffset: rest.positionOffset ?? 0, dropout: rest.dropout ?? 0, normEps: rest.normEps ?? 1e-12,
+    logitScale: rest.logitScale ?? 1,
   };
   for (const name of ['vocabSize', 'vocabMultiple', 'contextLength', 'typeVocabSize', 'depth', 'dim', 'numHeads', 'hiddenDim'] as const) checkInteger('bert', name, config[name]);
   checkInteger('bert', 'positionOffset', config.positionOffset, 0);
   checkDivisible('bert', 'dim', dim, 'numHeads', numHeads);
   checkProbability('bert', 'dropout', config.dropout);
   checkPositive('bert', 'normEps', config.normEps);
+  checkPositive('bert', 'logitScale', config.logitScale);
   checkOneOf('bert', 'activation', config.activation, ['gelu', 'geluTanh', 'silu']);
   checkOneOf('bert', 'positions', config.positions, ['learned', 'alibi', 'none']);
   return Object.freeze({ ...config, paddedVocabSize: Math.ceil(vocabSize / config.vocabMultiple) * config.vocabMultiple });

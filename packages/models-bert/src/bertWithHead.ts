@@ -39,6 +39,8 @@ export type HeadedParams = BertParams & { readonly head: Readonly<Record<string,
 /** BertWithHead — an encoder with a head: a model to train. */
 export type BertWithHead<Out, Batch extends BertInputs> = LayeredModel<HeadedParams> & {
   readonly encoder: Bert;
+  /** The encoder's. */
+  readonly config: BertConfig;
   readonly kind: BertHeadKind;
   apply(inputs: BertInputs, params: HeadedParams, options?: ApplyOptions): Out;
   /** Mean cross-entropy in nats of the batch's labels. */
@@ -58,6 +60,7 @@ export function bertWithHead<Out extends Tensor | { readonly [name: string]: Ten
   });
   return Object.freeze({
     encoder,
+    config: encoder.config,
     kind: head.kind,
     ...modelOfLayers<HeadedParams>(layers),
     apply: (inputs: BertInputs, params: HeadedParams, call: ApplyOptions = {}) =>
@@ -68,7 +71,7 @@ export function bertWithHead<Out extends Tensor | { readonly [name: string]: Ten
 }
 
 /** poolerLayers — the layers of `pooled`. */
-export const poolerLayers = ({ dim }: BertConfig) => ({ pooler: linearLayer()(dim, dim, { outAxis: 'pooled', inAxis: 'dim' }) });
+export const poolerLayers = ({ dim }: BertConfig) => ({ pooler: linearLayer()(dim, dim, { outAxis: 'hidden', inAxis: 'dim' }) });
 
 /** pooled — tanh of a linear map of each sequence's first token, `b c`. */
 export function pooled(hidden: Tensor, { inputs, params }: HeadContext): Tensor {

@@ -19,7 +19,7 @@ export function classificationHead({ numClasses }: { numClasses: number }): Bert
   const apply = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(context.drop(pooled(hidden, context), 'pooled'), context.params.head['classifier']);
   return {
     kind: 'classification',
-    layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, numClasses, 'pooled') }),
+    layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, numClasses, 'hidden') }),
     apply,
     loss: (batch, encode, contextOf) => crossEntropy(apply(encode(batch), contextOf(batch)), batch.labels),
   };

@@ -31,7 +31,7 @@ const layersOf = ({ dim, paddedVocabSize, normEps }: BertConfig) => ({
 function logitsOf(hidden: Tensor, { config, params }: HeadContext): Tensor {
   const { dense, norm, output } = params.head as Readonly<Record<string, Tree<Tensor>>>;
   const transformed = layerNormLayer({ eps: config.normEps })(config.dim).apply(gelu(applyLinear(hidden, dense)), norm as Tree<Tensor>);
-  return linear(transformed, { weight: params.wordEmbedding.weight, bias: (output as { bias: Tensor }).bias });
+  return linear(transformed, { weight: params.wordEmbedding.weight, bias: (output as { bias: Tensor }).bias }, { scale: config.logitScale });
 }
 
 /**
@@ -59,7 +59,7 @@ export function preTrainingHead(): BertHead<{ tokens: Tensor; nextSentence: Tens
   const follows = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(pooled(hidden, context), context.params.head['nextSentence']); // b 2
   return {
     kind: 'preTraining',
-    layers: (config) => ({ ...layersOf(config), ...poolerLayers(config), nextSentence: linearLayer()(config.dim, 2, { role: 'head', outAxis: 'class', inAxis: 'pooled' }) }),
+    layers: (config) => ({ ...layersOf(config), ...poolerLayers(config), nextSentence: linearLayer()(config.dim, 2, { role: 'head', outAxis: 'class', inAxis: 'hidden' }) }),
     apply: (hidden, context) => ({ tokens: logitsOf(hidden, context), nextSentence: follows(hidden, context) }),
     loss: (batch, encode, contextOf) => {
       const context = contextOf(batch);

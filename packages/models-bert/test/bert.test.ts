@@ -18,6 +18,7 @@ describe('bert configuration', () => {
     expect(() => bert({ ...sizes, depth: 0 })).toThrow('bert: depth must be an integer ≥ 1, got 0');
     expect(() => bert({ ...sizes, positions: 'rope' as never })).toThrow('bert: positions must be one of learned, alibi, none, got rope');
     expect(() => bert({ ...sizes, positions: 'alibi', attention: flashAttention })).toThrow("attention must be left out with positions 'alibi'");
+    expect(() => bert({ ...sizes, logitScale: 0 })).toThrow('bert: logitScale must be a positive number, got 0');
     expect(() => bert({ ...sizes, norm: 3 as never })).toThrow('bert: norm must be a function');
     expect(() => classificationHead({ numClasses: 1 })).toThrow('numClasses must be an integer ≥ 2, got 1');
   });
@@ -32,6 +33,8 @@ describe('bert configuration', () => {
     expect(bert({ ...sizes, placement: 'post' }).departures).toEqual([]);
     expect(bert({ ...sizes, placement: 'pre', norm: rmsNormLayer() }).departures).toEqual(['norm', 'placement']);
     expect(mosaicBert(sizes).departures).toEqual(['mlp', 'positions']);
+    expect(bert({ ...sizes, logitScale: 1 }).departures).toEqual([]);
+    expect(bert({ ...sizes, logitScale: 2 }).departures).toEqual(['logitScale']);
   });
 
   it('mosaicBert has 3·dim·hidden + dim parameters in each perceptron, BERT 2·dim·hidden + hidden + dim', () => {
