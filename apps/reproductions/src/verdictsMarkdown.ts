@@ -28,8 +28,11 @@ function sectionOf({ reproduction: { slug, paper, arms, meanings, notes = [] }, 
   return [
     `## ${slug}`, '', `*${paper.title}*, arXiv:${paper.arxiv}. ${verdict.claim}`, '',
     `| mean over the seeds | baseline: ${arms.baseline} | technique: ${arms.technique} |`, '|---|---|---|',
-    ...names.map((name) => `| ${meanings[name] ?? name} | ${formatted(baseline, name)} | ${formatted(technique, name)} |`), '',
+    ...names.map((name) => `| ${cell(meanings[name] ?? name)} | ${formatted(baseline, name)} | ${formatted(technique, name)} |`), '',
     ...checks.map(({ says, holds, inSeeds }) => `- ${holds ? 'holds' : '**does not hold**'}: ${says} (${inSeeds} of ${seedsOf(seeds)})`), '',
     ...notes.flatMap((note) => [note, '']),
   ];
 }
+
+/** Text of a table's cell: a bar would end it. */
+const cell = (text: string): string => text.replaceAll('|', '\\|');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { REPRODUCTIONS, renderVerdict, verdictText, type Reproduction } from '@evenkeel/reproductions';
+import { REPRODUCTIONS, renderVerdict, verdictsMarkdown, verdictText, type Reproduction } from '@evenkeel/reproductions';
 import { describe, expect, it } from 'vitest';
 import { docsFromResults } from '../scripts/docsFromResults.ts';
 import { rankCorrelation } from '../src/numbers.ts';
@@ -48,6 +48,13 @@ describe('a verdict', () => {
 it('formatted says a number of any size in four digits', () => {
   const numbers = { share: 0.89391, many: 140_412, huge: 783_300_123_456, tiny: -1.23456e-7, nan: NaN };
   expect(Object.keys({ ...numbers, absent: 0 }).map((name) => formatted(numbers, name))).toEqual(['0.8939', '140,400', '7.833e11', '-1.235e-7', 'NaN', '–']);
+});
+
+describe('verdictsMarkdown', () => {
+  it('keeps bars of a meaning from ending its cell', () => {
+    const { measurements: _, ...verdict } = verdictOf(example, [measured(4, 1)], about);
+    expect(verdictsMarkdown([{ reproduction: { ...example, meanings: { loss: '|loss| in nats' } }, verdict }])).toContain('| \\|loss\\| in nats | 4 | 1 |');
+  });
 });
 
 describe('docs/reproductions.md', () => {
