@@ -18,7 +18,7 @@ export { resizePositions, type ResizePositionsOptions } from './resizePositions.
 export type { KvCache } from './attentionBranch.ts';
 export { layerNormScaling, placementRule, type BlockPlace, type LayerNormScalingOptions, type Placement, type PlacementName, type PlacementRule } from './placements.ts';
 export { transformerStack, type StackParams, type StackTechniques, type TransformerStack, type TransformerStackConfig } from './transformerStack.ts';
-export { checkTechniques, departuresOf } from './techniqueOptions.ts';
+export { checkTechniques, departuresOf, stackTechniques } from './techniqueOptions.ts';
 export { initialiserOfLayers, modelOfLayers, specsOfLayers, stateOfLayers, type LayeredModel, type LayerTree } from './layerTree.ts';
 export { foldLora, isAdapter, lora, type LoraOptions } from './lora.ts';
 export { splitParams, type SplitParams } from './splitParams.ts';

@@ -3,7 +3,7 @@ import {
   checkDtype, checkRank, checkShape, ConfigError, foldSeed, partOptions, ShapeError, type ApplyOptions, type Layer, type Tree,
 } from '@evenkeel/core-tensor';
 import {
-  checkTechniques, departuresOf, dropout, embeddingLayer, linearLayer, mlpLayer, modelOfLayers, transformerStack,
+  checkTechniques, departuresOf, dropout, embeddingLayer, linearLayer, mlpLayer, modelOfLayers, stackTechniques, transformerStack,
   type LayeredModel, type LayerTree, type PlacementRule, type StackParams, type StackTechniques, type TransformerStack,
 } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
@@ -110,21 +110,17 @@ function makeStack(config: BertConfig, techniques: StackTechniques): Transformer
   const { dim, numHeads, depth, normEps, dropout: rate, hiddenDim, activation } = config;
   return transformerStack({
     dim, numHeads, depth, dropout: rate, causal: false,
-    norm: techniques.norm ?? layerNormLayer({ eps: normEps }),
-    qkNorm: techniques.qkNorm,
-    branch: techniques.branch,
-    linear: techniques.linear ?? linearLayer(),
-    attention: techniques.attention ?? bertAttention(config),
-    mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
-    placement: techniques.placement ?? OWN_PLACEMENT,
-    rematerialise: techniques.rematerialise,
+    ...stackTechniques(techniques, {
+      norm: layerNormLayer({ eps: normEps }), linear: linearLayer(), attention: bertAttention(config), mlp: mlpLayer({ hiddenDim, activation }), placement: OWN_PLACEMENT,
+    }),
   });
 }
 
 /** The options that change what is computed and are no sizes of BERT's. */
-function techniquesIn({ norm, qkNorm, branch, linear, mlp, attention, placement, positions, logitScale }: StackTechniques & Partial<BertConfig>) {
+function techniquesIn({ positions, logitScale, ...techniques }: StackTechniques & Partial<BertConfig>) {
+  const { placement, ...others } = stackTechniques(techniques);
   return {
-    norm, qkNorm, branch, linear, mlp, attention, logitScale,
+    ...others, logitScale,
     placement: placement === 'post' ? undefined : placement, // differs only in how it starts
     positions: positions === 'learned' ? undefined : positions,
   };

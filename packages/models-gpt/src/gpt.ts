@@ -5,7 +5,7 @@ import {
 } from '@evenkeel/core-tensor';
 import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
 import {
-  checkTechniques, crossEntropy, departuresOf, dropout, embeddingLayer, linear, linearLayer, mlpLayer, modelOfLayers, transformerStack,
+  checkTechniques, crossEntropy, departuresOf, dropout, embeddingLayer, linear, linearLayer, mlpLayer, modelOfLayers, stackTechniques, transformerStack,
   type KvCache, type LayeredModel, type StackParams, type StackTechniques, type TransformerStack,
 } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
@@ -129,14 +129,9 @@ function makeLayers({ dim, vocabSize, contextLength, tiedHead }: GptConfig, { em
 function makeStack({ dim, numHeads, numKvHeads, depth, bias, normEps, dropout: rate, hiddenDim, activation }: GptConfig, techniques: GptTechniques): TransformerStack {
   return transformerStack({
     dim, numHeads, numKvHeads, depth, dropout: rate, causal: true,
-    norm: techniques.norm ?? layerNormLayer({ eps: normEps, bias }),
-    qkNorm: techniques.qkNorm,
-    branch: techniques.branch,
-    linear: techniques.linear ?? linearLayer({ bias }),
-    attention: techniques.attention ?? attentionWithDropout(rate),
-    mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
-    placement: techniques.placement,
-    rematerialise: techniques.rematerialise,
+    ...stackTechniques(techniques, {
+      norm: layerNormLayer({ eps: normEps, bias }), linear: linearLayer({ bias }), attention: attentionWithDropout(rate), mlp: mlpLayer({ hiddenDim, activation }),
+    }),
   });
 }
 
@@ -147,8 +142,8 @@ function attentionWithDropout(dropout: number): AttentionFn {
 }
 
 /** The options that change what is computed and are no sizes. */
-function techniquesIn({ norm, qkNorm, branch, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale }: GptTechniques & Partial<GptConfig>) {
-  return { norm, qkNorm, branch, embeddingNorm, head, linear: linearOption, mlp, attention, placement, logitScale };
+function techniquesIn({ embeddingNorm, head, logitScale, ...techniques }: GptTechniques & Partial<GptConfig>) {
+  return { ...stackTechniques(techniques), embeddingNorm, head, logitScale };
 }
 
 function checkTokens(tokens: Tensor2D): void {

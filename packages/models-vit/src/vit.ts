@@ -4,7 +4,7 @@ import {
 } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
 import {
-  checkTechniques, departuresOf, dropout, embeddingLayer, linearLayer, mlpLayer, modelOfLayers, patchRows, resizePositions, transformerStack,
+  checkTechniques, departuresOf, dropout, embeddingLayer, linearLayer, mlpLayer, modelOfLayers, patchRows, resizePositions, stackTechniques, transformerStack,
   type LayeredModel, type StackParams, type StackTechniques, type TransformerStack,
 } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
@@ -94,7 +94,7 @@ export function vit(options: VitSizes & VitTechniques): Vit {
 
   return Object.freeze({
     config,
-    departures: departuresOf(techniquesIn(options), { placement: 'pre', attention: flashAttention }),
+    departures: departuresOf({ ...stackTechniques(options), embeddingNorm: options.embeddingNorm, head: options.head }, { placement: 'pre', attention: flashAttention }),
     ...modelOfLayers<VitParams>(layers),
     tokens,
     heads,
@@ -139,19 +139,10 @@ const ownLinear = (): LinearFactory => linearLayer({ initialiser: ROWS });
 function makeStack({ dim, numHeads, depth, normEps, dropout: rate, hiddenDim, activation }: VitConfig, techniques: VitTechniques): TransformerStack {
   return transformerStack({
     dim, numHeads, depth, dropout: rate, causal: false,
-    norm: techniques.norm ?? layerNormLayer({ eps: normEps }),
-    qkNorm: techniques.qkNorm,
-    branch: techniques.branch,
-    linear: techniques.linear ?? ownLinear(),
-    attention: techniques.attention ?? flashAttention,
-    mlp: techniques.mlp ?? mlpLayer({ hiddenDim, activation }),
-    placement: techniques.placement,
-    rematerialise: techniques.rematerialise,
+    ...stackTechniques(techniques, {
+      norm: layerNormLayer({ eps: normEps }), linear: ownLinear(), attention: flashAttention, mlp: mlpLayer({ hiddenDim, activation }),
+    }),
   });
-}
-
-function techniquesIn({ norm, linear, attention, mlp, placement, qkNorm, branch, embeddingNorm, head }: VitTechniques): VitTechniques {
-  return { norm, linear, attention, mlp, placement, qkNorm, branch, embeddingNorm, head } as VitTechniques;
 }
 
 function checkedImages(images: Tensor4D, { channels }: VitConfig): Tensor4D {
