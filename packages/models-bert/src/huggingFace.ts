@@ -1,6 +1,6 @@
 import { dispose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import {
-  checkBlockCount, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeCheckpoint, type Entries, type FloatDtype, type NamedWeight, type SafetensorsFile,
+  checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type NamedWeight, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
 import { initParams, treeEntries, treeFromEntries, UnsupportedError, type Params, type ParamSpec, type Seed, type Tree } from '@evenkeel/core-tensor';
 import { isAdapter, type StackTechniques } from '@evenkeel/layers';
@@ -37,13 +37,7 @@ export type LoadedBert<Out, Batch extends BertInputs> = {
 export async function loadBert<Out extends Tensor | { readonly [name: string]: Tensor }, Batch extends BertInputs>(
   directory: string, head: BertHead<Out, Batch>, options: LoadBertOptions = {},
 ): Promise<LoadedBert<Out, Batch>> {
-  const config = await readJsonFile(`${directory}/config.json`);
-  const file = await openStateDict(directory);
-  try {
-    return await bertFromFile(config, file, head, { where: `loadBert: ${directory}`, ...options });
-  } finally {
-    await file.close();
-  }
+  return readCheckpoint(directory, (config, file) => bertFromFile(config, file, head, { where: `loadBert: ${directory}`, ...options }));
 }
 
 /** bertFromFile — `loadBert` from a parsed `config.json` and an open safetensors file, which may be a browser's Blob. */

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { describeShape, treeEntries, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import {
-  checkBlockCount, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile,
+  checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
 import { gpt, type Gpt, type GptParams, type GptTechniques } from './gpt.ts';
 import { configFromHuggingFace, configToHuggingFace } from './huggingFaceConfig.ts';
@@ -19,13 +19,7 @@ const PREFIX = 'transformer.';
  *                      has other parameters than GPT-2.
  */
 export async function loadGpt(directory: string, techniques: GptTechniques = {}): Promise<{ model: Gpt; params: Params & GptParams }> {
-  const config = await readJsonFile(`${directory}/config.json`);
-  const file = await openStateDict(directory);
-  try {
-    return await gptFromFile(config, file, { techniques, where: `loadGpt: ${directory}` });
-  } finally {
-    await file.close();
-  }
+  return readCheckpoint(directory, (config, file) => gptFromFile(config, file, { techniques, where: `loadGpt: ${directory}` }));
 }
 
 /** gptFromFile — `loadGpt` from a parsed `config.json` and an open safetensors file, which may be a browser's Blob. */

@@ -1,6 +1,6 @@
-import { dispose, type Tensor } from '@tensorflow/tfjs-core';
-import { checkOneOf, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
-import { checkBlockCount, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile } from '@evenkeel/checkpoint';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { checkOneOf, initParams, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile } from '@evenkeel/checkpoint';
 import { layerScale } from '@evenkeel/layers';
 import { vit, type Vit, type VitParams, type VitTechniques } from './vit.ts';
 import { vitConfigFromJson, vitConfigToJson } from './vitCheckpointConfig.ts';
@@ -26,13 +26,7 @@ export type LoadedVit = { readonly model: Vit; readonly params: Params & VitPara
  *                      has other parameters.
  */
 export async function loadVit(directory: string, options: LoadVitOptions = {}): Promise<LoadedVit> {
-  const config = await readJsonFile(`${directory}/config.json`);
-  const file = await openStateDict(directory);
-  try {
-    return await vitFromFile(config, file, { ...options, where: `loadVit: ${directory}` });
-  } finally {
-    await file.close();
-  }
+  return readCheckpoint(directory, (config, file) => vitFromFile(config, file, { ...options, where: `loadVit: ${directory}` }));
 }
 
 /** vitFromFile — `loadVit` from a parsed `config.json` and an open safetensors file, which may be a browser's Blob. */
@@ -48,13 +42,12 @@ export async function vitFromFile(
     where, layout: 'ViT', nameOf: (stored) => { const name = withoutPrefix(stored); return name.startsWith('pooler.') || isLeftOut(name) ? undefined : name; },
   });
   if (numClasses === undefined) return { layout, model, params: await read<VitParams>(model.specs, names, () => false) };
-  const { head: _, distillationHead: __, ...bodySpecs } = model.specs as Readonly<Record<string, Tree<ParamSpec>>>;
+  const { head, distillationHead, ...bodySpecs } = model.specs as Readonly<Record<string, Tree<ParamSpec>>>;
   const heads = headNames(layout, config);
   const isHead = (name: string): boolean => heads.some((head) => name.startsWith(`${head.name}.`)) || /^(head|classifier)\./.test(name);
   const body = await read<Omit<VitParams, 'head'>>(bodySpecs, names.filter(({ path }) => !heads.some((head) => path.startsWith(`${head.path}.`))), isHead);
-  const { head, distillationHead, ...rest } = model.init({ seed }) as unknown as Readonly<Record<string, Params>>;
-  dispose(rest as never);
-  return { layout, model, params: { ...(body as object), head, ...(distillationHead && { distillationHead }) } as unknown as Params & VitParams };
+  const fresh = initParams({ head: head as Tree<ParamSpec>, ...(distillationHead && { distillationHead }) }, seed, model.initialiserOf);
+  return { layout, model, params: { ...body, ...(fresh as object) } as unknown as Params & VitParams };
 }
 
 export type SaveVitOptions = {
