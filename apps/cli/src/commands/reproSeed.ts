@@ -1,8 +1,8 @@
 import { measureSeed } from '@evenkeel/reproductions';
 import { openDevice } from '../devices.ts';
-import { describeFailure, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { labOf } from '../repro/lab.ts';
-import type { SeedMessage, SeedOrder } from '../repro/seedProcess.ts';
+import type { SeedMessage, SeedOrder, SentError } from '../repro/seedProcess.ts';
 
 /** reproSeed — measures the seed that the process that started this one asks for, and tells it what came out. */
 export async function reproSeed(): Promise<object> {
@@ -15,7 +15,8 @@ export async function reproSeed(): Promise<object> {
     const measured = await measureSeed(order.slug, order.seed, labOf(order, (says) => void tell({ says })));
     await tell({ measured });
   } catch (error) {
-    await tell({ failed: describeFailure(error).line });
+    const { name, message, code, path } = error as SentError;
+    await tell({ failed: { name, message, code, path } });
   }
   return {};
 }
