@@ -1,8 +1,9 @@
-import { reshape, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
+import { reshape, tensor1d, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import { hasKernel, type AttentionFn } from '@evenkeel/core-tensor';
 import { alibiSlopesFor, flashAttention, flashAttentionPacked, flashAttentionVarlen } from '@evenkeel/flash-attention';
+import { embedding } from '@evenkeel/layers';
 import type { BertConfig } from './bertConfig.ts';
-import { padInput, unpadInput } from './unpad.ts';
+import { padInput } from './unpad.ts';
 
 /**
  * bertAttention — an encoder's own attention: it drops weights at the rate at which everything is dropped, lowers scores by distance
@@ -25,10 +26,11 @@ function throughPadding(attention: AttentionFn, qkv: readonly [Tensor, Tensor, T
   const rows = cuSeqlens.length - 1;
   const lengths = Array.from({ length: rows }, (_, row) => (cuSeqlens[row + 1] as number) - (cuSeqlens[row] as number));
   const longest = Math.max(1, ...lengths);
-  const mask = Int32Array.from({ length: rows * longest }, (_, i) => Number(i % longest < (lengths[Math.floor(i / longest)] as number)));
-  const indices = Array.from(mask.keys()).filter((i) => mask[i] === 1);
+  const indices = lengths.flatMap((length, row) => Array.from({ length }, (_, i) => row * longest + i));
+  const mask = new Int32Array(rows * longest);
+  for (const index of indices) mask[index] = 1;
   const [count, numHeads, headDim] = qkv[0].shape as [number, number, number];
   const [q, k, v] = qkv.map((x) => reshape(padInput(reshape(x, [count, -1]), indices, rows, longest), [rows, longest, -1, headDim])) as [Tensor, Tensor, Tensor];
   const mixed = attention(q, k, v, { ...call, keyPaddingMask: tensor2d(mask, [rows, longest], 'int32') }); // b t h d
-  return reshape(unpadInput(reshape(mixed, [rows, longest, numHeads * headDim]), mask).tokens, [count, numHeads, headDim]);
+  return reshape(embedding(tensor1d(indices, 'int32'), { weight: reshape(mixed, [rows * longest, numHeads * headDim]) }), [count, numHeads, headDim]);
 }

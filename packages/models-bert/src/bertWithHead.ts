@@ -1,6 +1,6 @@
 import { reshape, slice, tanh, tensor1d, tidy, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { foldSeed, partOptions, type ApplyOptions, type Tree } from '@evenkeel/core-tensor';
-import { dropout, embedding, linear, linearLayer, modelOfLayers, type LayeredModel, type LayerTree, type LinearParams } from '@evenkeel/layers';
+import { foldSeed, partOptions, type ApplyOptions, type Layer, type Tree } from '@evenkeel/core-tensor';
+import { dropout, embedding, linearLayer, modelOfLayers, type LayeredModel, type LayerTree } from '@evenkeel/layers';
 import type { Bert, BertInputs, BertParams } from './bert.ts';
 import type { BertConfig } from './bertConfig.ts';
 
@@ -10,7 +10,8 @@ export type HeadContext = {
   readonly inputs: BertInputs;
   /** Of the whole model. */
   readonly params: HeadedParams;
-  readonly call: ApplyOptions;
+  /** One of the head's layers, by name, with its parameters. */
+  readonly through: (name: string, x: Tensor) => Tensor;
   /** The head's dropout, at the encoder's rate. */
   readonly drop: (x: Tensor, name: string) => Tensor;
 };
@@ -23,7 +24,7 @@ export type BertHeadKind = 'maskedLm' | 'preTraining' | 'classification' | 'toke
  */
 export type BertHead<Out, Batch extends BertInputs> = {
   readonly kind: BertHeadKind;
-  readonly layers: (config: BertConfig) => LayerTree & object;
+  readonly layers: (config: BertConfig) => Readonly<Record<string, Layer>>;
   /** From the last channels of all tokens, shaped as the ids and `c`. */
   apply(hidden: Tensor, context: HeadContext): Out;
   /** The mean loss of a batch; it asks the encoder for the channels it needs. */
@@ -53,16 +54,17 @@ export type BertWithHead<Out, Batch extends BertInputs> = LayeredModel<HeadedPar
  * @returns  a frozen record of functions; its parameters are the encoder's, and the head's under `head`.
  */
 export function bertWithHead<Out extends Tensor | { readonly [name: string]: Tensor }, Batch extends BertInputs>(encoder: Bert, head: BertHead<Out, Batch>): BertWithHead<Out, Batch> {
-  const layers = { ...encoder.layers, head: head.layers(encoder.config) } as LayerTree;
+  const own = head.layers(encoder.config);
   const contextOf = (params: HeadedParams, call: ApplyOptions) => (inputs: BertInputs): HeadContext => ({
-    config: encoder.config, inputs, params, call: partOptions(call, 'head'),
+    config: encoder.config, inputs, params,
+    through: (name, x) => (own[name] as Layer).apply(x, params.head[name] as Tree<Tensor>, partOptions(call, 'head', name)),
     drop: (x, name) => dropout(x, { rate: encoder.config.dropout, train: call.train, ...(call.seed !== undefined && { seed: foldSeed(call.seed, 'head', name) }) }),
   });
   return Object.freeze({
     encoder,
     config: encoder.config,
     kind: head.kind,
-    ...modelOfLayers<HeadedParams>(layers),
+    ...modelOfLayers<HeadedParams>({ ...encoder.layers, head: own } as LayerTree),
     apply: (inputs: BertInputs, params: HeadedParams, call: ApplyOptions = {}) =>
       tidy('bertWithHead', () => head.apply(encoder.apply(inputs, params, call), contextOf(params, call)(inputs))),
     loss: (batch: Batch, params: HeadedParams, call: ApplyOptions = {}) => tidy('bertLoss', () => head.loss(
@@ -74,12 +76,9 @@ export function bertWithHead<Out extends Tensor | { readonly [name: string]: Ten
 export const poolerLayers = ({ dim }: BertConfig) => ({ pooler: linearLayer()(dim, dim, { outAxis: 'hidden', inAxis: 'dim' }) });
 
 /** pooled — tanh of a linear map of each sequence's first token, `b c`. */
-export function pooled(hidden: Tensor, { inputs, params }: HeadContext): Tensor {
-  return tanh(applyLinear(firstTokens(hidden, inputs), params.head['pooler']));
+export function pooled(hidden: Tensor, { inputs, through }: HeadContext): Tensor {
+  return tanh(through('pooler', firstTokens(hidden, inputs)));
 }
-
-/** applyLinear — a linear map with parameters from a head. */
-export const applyLinear = (x: Tensor, params: Tree<Tensor> | undefined): Tensor => linear(x, params as unknown as LinearParams);
 
 function firstTokens(hidden: Tensor, { cuSeqlens }: BertInputs): Tensor {
   const dim = hidden.shape[hidden.shape.length - 1] as number;

@@ -3,7 +3,7 @@ import { checkInteger, ConfigError } from '@evenkeel/core-tensor';
 import { crossEntropy, linearLayer } from '@evenkeel/layers';
 import type { BertInputs } from './bert.ts';
 import type { BertConfig } from './bertConfig.ts';
-import { applyLinear, pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
+import { pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
 
 /** LabelledBatch — inputs and labels, int32: one per sequence, `b`, or one per token, shaped as `ids`, with −100 where none counts. */
 export type LabelledBatch = BertInputs & { readonly labels: Tensor };
@@ -16,7 +16,7 @@ const classifier = ({ dim }: BertConfig, numClasses: number, inAxis: string) => 
 /** classificationHead — one class per sequence, from the pooled first token: logits `b k`. */
 export function classificationHead({ numClasses }: { numClasses: number }): BertHead<Tensor, LabelledBatch> {
   checkInteger('classificationHead', 'numClasses', numClasses, 2);
-  const apply = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(context.drop(pooled(hidden, context), 'pooled'), context.params.head['classifier']);
+  const apply = (hidden: Tensor, context: HeadContext): Tensor => context.through('classifier', context.drop(pooled(hidden, context), 'pooled'));
   return {
     kind: 'classification',
     layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, numClasses, 'hidden') }),
@@ -28,7 +28,7 @@ export function classificationHead({ numClasses }: { numClasses: number }): Bert
 /** tokenClassificationHead — one class per token: logits shaped as the ids and `k`. */
 export function tokenClassificationHead({ numClasses }: { numClasses: number }): BertHead<Tensor, LabelledBatch> {
   checkInteger('tokenClassificationHead', 'numClasses', numClasses, 2);
-  const apply = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(context.drop(hidden, 'tokens'), context.params.head['classifier']);
+  const apply = (hidden: Tensor, context: HeadContext): Tensor => context.through('classifier', context.drop(hidden, 'tokens'));
   return {
     kind: 'tokenClassification',
     layers: (config) => ({ classifier: classifier(config, numClasses, 'dim') }),
@@ -45,9 +45,9 @@ export function tokenClassificationHead({ numClasses }: { numClasses: number }):
  * @throws ConfigError  (when called) for sequences without padding.
  */
 export function spanHead(): BertHead<{ starts: Tensor; ends: Tensor }, SpanBatch> {
-  const apply = (hidden: Tensor, { inputs, params }: HeadContext): { starts: Tensor; ends: Tensor } => {
+  const apply = (hidden: Tensor, { inputs, through }: HeadContext): { starts: Tensor; ends: Tensor } => {
     if (inputs.cuSeqlens !== undefined) throw new ConfigError('spanHead: inputs must be padded, got cuSeqlens');
-    const logits = applyLinear(hidden, params.head['classifier']); // b t 2
+    const logits = through('classifier', hidden); // b t 2
     const [starts, ends] = split(logits, 2, 2).map((part) => reshape(part, part.shape.slice(0, 2))) as [Tensor, Tensor];
     return { starts, ends };
   };

@@ -1,10 +1,10 @@
 import { add, reshape, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { zeros, type Layer, type Tree } from '@evenkeel/core-tensor';
+import { zeros, type Layer } from '@evenkeel/core-tensor';
 import { crossEntropy, embedding, gelu, linear, linearLayer } from '@evenkeel/layers';
 import { layerNormLayer } from '@evenkeel/norms';
 import type { BertInputs } from './bert.ts';
 import type { BertConfig } from './bertConfig.ts';
-import { applyLinear, pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
+import { pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
 
 /** MaskedLmBatch — masked tokens and what they were; with `rows`, the labels of these tokens alone, and the last block computes no others. */
 export type MaskedLmBatch = BertInputs & {
@@ -28,10 +28,9 @@ const layersOf = ({ dim, paddedVocabSize, normEps }: BertConfig) => ({
 });
 
 /** Of channels `... c`, the scores of all tokens of the padded vocabulary, `... v`. */
-function logitsOf(hidden: Tensor, { config, params }: HeadContext): Tensor {
-  const { dense, norm, output } = params.head as Readonly<Record<string, Tree<Tensor>>>;
-  const transformed = layerNormLayer({ eps: config.normEps })(config.dim).apply(gelu(applyLinear(hidden, dense)), norm as Tree<Tensor>);
-  return linear(transformed, { weight: params.wordEmbedding.weight, bias: (output as { bias: Tensor }).bias }, { scale: config.logitScale });
+function logitsOf(hidden: Tensor, { config, params, through }: HeadContext): Tensor {
+  const transformed = through('norm', gelu(through('dense', hidden)));
+  return linear(transformed, { weight: params.wordEmbedding.weight, bias: (params.head['output'] as { bias: Tensor }).bias }, { scale: config.logitScale });
 }
 
 /**
@@ -56,7 +55,7 @@ export function maskedLmHead(): BertHead<Tensor, MaskedLmBatch> {
  * `apply` gives `{ tokens: … v, nextSentence: b 2 }`; the loss is the sum of both cross-entropies. It computes all tokens, also with `rows`.
  */
 export function preTrainingHead(): BertHead<{ tokens: Tensor; nextSentence: Tensor }, PreTrainingBatch> {
-  const follows = (hidden: Tensor, context: HeadContext): Tensor => applyLinear(pooled(hidden, context), context.params.head['nextSentence']); // b 2
+  const follows = (hidden: Tensor, context: HeadContext): Tensor => context.through('nextSentence', pooled(hidden, context)); // b 2
   return {
     kind: 'preTraining',
     layers: (config) => ({ ...layersOf(config), ...poolerLayers(config), nextSentence: linearLayer()(config.dim, 2, { role: 'head', outAxis: 'class', inAxis: 'hidden' }) }),

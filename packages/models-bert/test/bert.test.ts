@@ -1,6 +1,6 @@
 import { abs, add, clone, dispose, reverse, slice, sub, sum, tensor1d, tensor2d, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { foldSeed, treeEntries, treePaths, valueAndGrad, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { foldSeed, treeEntries, treePaths, valueAndGrad, type Layer, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention } from '@evenkeel/flash-attention';
 import { crossEntropy, gatedMlpLayer } from '@evenkeel/layers';
 import { bert, bertConfig, bertWithHead, classificationHead, maskedLmHead, mosaicBert, preTrainingHead, spanHead, tokenClassificationHead } from '@evenkeel/models-bert';
@@ -94,10 +94,12 @@ forEachBackend(() => {
       // The same with two copies, one for the input and one for the output.
       const copies = { input: params.wordEmbedding.weight, output: clone(params.wordEmbedding.weight) };
       const head = maskedLmHead();
+      const layers = head.layers(encoder.config);
+      const through = (name: string, x: Tensor) => (layers[name] as Layer).apply(x, params.head[name] as Tree<Tensor>);
       const { grads } = valueAndGrad((p) => {
         const { input, output } = p as never as Record<'input' | 'output', Tensor>;
         const hidden = encoder.apply(batch, { ...params, wordEmbedding: { weight: input } });
-        const logits = head.apply(hidden, { config: encoder.config, inputs: batch, params: { ...params, wordEmbedding: { weight: output } }, call: {}, drop: (x) => x });
+        const logits = head.apply(hidden, { config: encoder.config, inputs: batch, params: { ...params, wordEmbedding: { weight: output } }, through, drop: (x) => x });
         return crossEntropy(logits, batch.labels);
       }, copies as never);
       const { input, output } = grads as never as Record<'input' | 'output', Tensor>;
