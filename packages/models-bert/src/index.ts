@@ -8,6 +8,8 @@ export { maskTokens, type MaskedTokens, type MaskTokensOptions } from './maskTok
 export { joinPair, nextSentencePairs, type NextSentenceOptions, type SentencePair, type SentenceSpecials } from './nextSentencePairs.ts';
 export { padInput, unpadBatch, unpadInput, unpadIndices, type PaddedBatch, type UnpaddedBatch } from './unpad.ts';
 export { bertInputs, padBatch, type TokenSequence } from './padBatch.ts';
+export { labelledBatch, predictClasses, type LabelledSequence } from './labelledBatch.ts';
+export { answerQuestions, spanBatch, type AnswerQuestionsOptions } from './answerQuestions.ts';
 export type { BertHeadKind } from './bertWithHead.ts';
 export { bertEntries, bertFromFile, loadBert, saveBert, type LoadBertOptions, type LoadedBert } from './huggingFace.ts';
 export { bertConfigFromHuggingFace, bertConfigToHuggingFace, type BertFamily } from './huggingFaceConfig.ts';
