@@ -16,6 +16,7 @@ export { oneEpochSampler, type OneEpochOptions, type OneEpochSampler } from './o
 export { dataset, type Dataset, type DatasetOptions } from './dataset.ts';
 export type { DatasetFile, DatasetName } from './datasetTable.ts';
 export { readIdx, type IdxArray, type IdxValues } from './readIdx.ts';
+export { readSquad, type SquadAnswer, type SquadExample } from './readSquad.ts';
 export { CIFAR10_CLASSES, readCifar10, type Cifar10, type Cifar10Options } from './readCifar10.ts';
 export {
   augmentations, imageBatch, type Augmentation, type ImageBatch, type ImageShape, type LabelledImages,
