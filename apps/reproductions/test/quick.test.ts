@@ -24,11 +24,11 @@ const bytes = async (name: string, skip: (why: string) => never): Promise<Uint8A
 describe('a quick run', () => {
   beforeAll(async () => void await useDevice('wasm', [wasm()]));
 
-  it.for(Object.keys(REPRODUCTIONS))('of %s shows the direction that the paper says, and leaves nothing behind', async (slug, { skip }) => {
+  it.for(Object.keys(REPRODUCTIONS))('of %s shows the direction that the paper says, and leaves nothing behind', { timeout: 240_000 }, async (slug, { skip }) => {
     const before = memory().numTensors;
     const lab = { quick: true, text, bytes: (name: string) => bytes(name, skip), say: () => {} };
     const verdict = await runReproduction(slug, { quick: true, device: 'wasm', measure: (each, seed) => measureSeed(each, seed, lab) });
     expect(verdict.checks.filter(({ holds }) => !holds).map(({ says }) => says), JSON.stringify([verdict.baseline, verdict.technique])).toEqual([]);
     expect(memory().numTensors).toBe(before);
-  }, 240_000);
+  });
 });
