@@ -45,7 +45,8 @@ function columnsOf({ path, columns }: Required<Table>, options: LabelledTextOpti
     if (asked !== undefined && at < 0) throw new ConfigError(`readLabelledTexts: ${path} must have the column ${asked}, got ${columns.join(', ')}`);
     return at < 0 ? undefined : at;
   };
-  const [text, pair, label] = [placeOf('text'), placeOf('pair'), placeOf('label')];
+  const isAlone = options.text !== undefined && options.pair === undefined; // whoever names the text names both of a pair
+  const [text, pair, label] = [placeOf('text'), isAlone ? undefined : placeOf('pair'), placeOf('label')];
   if (text === undefined) throw new ConfigError(`readLabelledTexts: ${path} must have a column of texts, such as ${NAMES.text.slice(0, 3).join(', ')}, got ${columns.join(', ')}`);
   if (label === undefined && options.unlabelled !== true) throw new ConfigError(`readLabelledTexts: ${path} must have a column of labels, such as ${NAMES.label.slice(0, 3).join(', ')}, got ${columns.join(', ')}`);
   return { text, ...(pair !== undefined && { pair }), ...(label !== undefined && { label }) };

@@ -34,12 +34,8 @@ async function csvRows(path: string, text: string): Promise<TableRow[]> {
   const { parse, CsvError } = await import('csv-parse/sync');
   try {
     const records = parse(text, { info: true, skip_empty_lines: true, relax_column_count: true }) as unknown as { record: string[]; info: { lines: number } }[];
-    let next = 1;
-    return records.map(({ record, info }) => {
-      const line = next;
-      next = info.lines + 1;
-      return { fields: record, line };
-    });
+    const breaksIn = (fields: readonly string[]): number => fields.reduce((sum, field) => sum + field.split('\n').length - 1, 0);
+    return records.map(({ record, info }) => ({ fields: record, line: info.lines - breaksIn(record) }));
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw new ConfigError(`readTable: ${path} must be CSV, got on line ${String((error as { lines?: number }).lines)}: ${error.message}`, { cause: error });

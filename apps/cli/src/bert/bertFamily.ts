@@ -85,7 +85,7 @@ function bertTask(settings: BertSettings, data: SequenceData): Task {
       const valLoss = await validate(FINAL_SEQUENCES);
       const sections = await filledSection(model, { params, state: follows.layers }, data, masking(foldSeed(seed, 'shown'), 'padded'));
       const count = Math.min(FINAL_SEQUENCES, data.val.length);
-      return { valLoss, fields: {}, measured: [['validation loss', `${valLoss.toFixed(4)} of masked tokens in ${formatCount(count)} sequences`]], sections, next };
+      return { valLoss, fields: {}, measured: [['validation loss', `${valLoss.toFixed(4)} of masked tokens in ${formatCount(count)} sequence${count === 1 ? '' : 's'}`]], sections, next };
     },
     dispose: () => {
       dispose(params as never);

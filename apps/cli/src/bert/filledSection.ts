@@ -23,7 +23,7 @@ export async function filledSection(model: AnyBert, { params, state }: { params:
   }
   const found = judged(await classified(chosen()), [...rows].map((row) => labels[row] as number));
   dispose([batch, logits] as never);
-  const tokenOf = (id: number): string => printable(tokenizer.decode([id])).trim() || `#${id}`;
+  const tokenOf = (id: number): string => (id < tokenizer.vocabSize && printable(tokenizer.decode([id])).trim()) || `#${id}`; // a padded vocabulary has more
   const around = (row: number): string => {
     const [start, end] = [row - (row % width), row - (row % width) + width];
     const part = (from: number, to: number): string => tokenizer.decode([...ids.slice(Math.max(from, start), Math.min(to, end))].filter((id) => ![specials.padId, specials.clsId, specials.sepId].includes(id)));

@@ -32,7 +32,7 @@ export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
     checkCheckpointDirectory(flags.checkpoint, 'BERT, RoBERTa, ViT or DeiT');
     await checkTask(flags);
     const found = await examplesOf({ ...provisional(flags) });
-    const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, 3));
+    const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, found.channels ?? 3));
     checkAugmentation(settings, flags.given);
     await device();
     const facts: TuningFacts = { classes: found.classes, fingerprint: await fingerprint(settings, found) };
@@ -54,7 +54,7 @@ async function fingerprint({ data, valData, checkpoint }: FinetuneSettings, { fi
 }
 
 /** Examples — how many there are to train on, their classes, and what becomes of them with all settings. */
-type Examples = { readonly count: number; readonly classes: readonly string[]; readonly fingerprint?: string; readonly task: (settings: FinetuneSettings) => Promise<Task> };
+type Examples = { readonly count: number; readonly classes: readonly string[]; readonly fingerprint?: string; /** Of the images as they are. */ readonly channels?: number; readonly task: (settings: FinetuneSettings) => Promise<Task> };
 
 async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const { task, checkpoint, data, valData } = settings;
@@ -86,7 +86,7 @@ async function imagesOf(settings: FinetuneSettings): Promise<Examples> {
   const images = await openSplit({ ...settings, size });
   const { classes, train } = images;
   await Promise.all([train, images.val].map(sourceStatistics)); // reads each image once: what cannot be decoded is found now
-  return { count: train.labels.length, classes, fingerprint: images.fingerprint, task: (all) => imageClassificationTask(all, { images, classes, channels }) };
+  return { count: train.labels.length, classes, fingerprint: images.fingerprint, channels: train.shape[2], task: (all) => imageClassificationTask(all, { images, classes, channels }) };
 }
 
 /** That the model reads what the task is about. */
