@@ -1,11 +1,13 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Help } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
+import { finish } from './finish.ts';
 import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
-import { terminalIo, writeResult, written, type Io } from './output.ts';
+import { written } from './output.ts';
 import { SEED_COMMAND } from './repro/seedProcess.ts';
 import { sweepFlags } from './sweep/sweepFlags.ts';
-import { checkpointFlag, dataFlags, deviceFlag, learningRateFlag, monitorFlag, PRECISIONS, sizeFlags, techniqueFlags } from './trainFlags.ts';
+import { trainCommands } from './trainCommands.ts';
+import { deviceFlag, PRECISIONS } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
 import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
@@ -13,10 +15,6 @@ import type { EvalOptions } from './commands/eval.ts';
 import type { GenerateOptions } from './commands/generate.ts';
 import type { ReproOptions } from './commands/repro.ts';
 import type { SweepOptions } from './commands/sweep.ts';
-import type { TrainGptOptions } from './commands/trainGpt.ts';
-
-/** A command: options and a way to speak, to a plain result. Its module is loaded only when it runs. */
-type Action<O> = () => Promise<(options: O, io: Io) => Promise<object>>;
 
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
@@ -56,7 +54,7 @@ function program(): Command {
     .configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(/ \(preset: [^)]*\)$/, '') }) // descriptions say it in words
     .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
     .exitOverride();
-  trainGptFlags(child(root, 'train', 'train a model').command('gpt'));
+  trainCommands(child(root, 'train', 'train a model'));
   sweepCommand(root.command('sweep'));
   evalFlags(root.command('eval'));
   generateFlags(root.command('generate'));
@@ -75,18 +73,6 @@ function version(): string {
 
 function child(root: Command, name: string, description: string): Command {
   return root.command(name).description(description).helpCommand(false);
-}
-
-function trainGptFlags(command: Command): void {
-  command.description('train a GPT on text');
-  sizeFlags(dataFlags(command), '2000; without --data about a minute');
-  techniqueFlags(learningRateFlag(command));
-  command.option('--eval-every <n>', 'steps between evaluations (default: a tenth of the steps, at most 250)', wholeNumber('--eval-every'));
-  checkpointFlag(command, 'as --eval-every');
-  monitorFlag(command, 'never')
-    .option('--out <dir>', 'run directory (default: runs/gpt-<date>-<time>)', nonEmpty('--out', 'a path'))
-    .option('--resume', 'go on with the run in --out');
-  finish<TrainGptOptions>(deviceFlag(command), async () => (await import('./commands/trainGpt.ts')).trainGpt);
 }
 
 function sweepCommand(command: Command): void {
@@ -146,21 +132,4 @@ function reproFlags(command: Command): void {
 function doctorFlags(command: Command): void {
   command.description('show what this machine offers, and which device would be used');
   finish<DoctorOptions>(command, async () => (await import('./commands/doctor.ts')).doctor);
-}
-
-/** The flags of every command, and its action: `given` names the flags that the user wrote, by their option's name. */
-function finish<O>(command: Command, load: Action<O>, required: readonly string[] = []): void {
-  command
-    .option('--json', 'print one JSON object as the last line of standard output')
-    .option('--debug', 'print stack traces')
-    .allowExcessArguments(false)
-    .action(async () => {
-      const flags: Record<string, unknown> = { ...command.opts(), ...Object.fromEntries(command.registeredArguments.map((each, i) => [each.name(), command.processedArgs[i]])) };
-      const given = new Set(Object.keys(flags).filter((name) => command.getOptionValueSource(name) === 'cli'));
-      const missing = required.find((name) => flags[name] === undefined);
-      if (missing !== undefined) throw new UsageError(`evenkeel ${command.name()} needs --${missing}; see evenkeel ${command.name()} --help`);
-      const io = terminalIo(flags['json'] === true);
-      const result = await (await load())({ ...flags, given } as O, io);
-      if (io.json) await writeResult(result);
-    });
 }

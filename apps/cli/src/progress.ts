@@ -1,23 +1,29 @@
 import { SingleBar } from 'cli-progress';
 import { formatDuration, formatShort } from './format.ts';
 
+/** Unit — what the speed of a run is counted in. */
+export type Unit = 'tokens' | 'images' | 'sequences';
+
 export type ProgressOptions = {
   /** Steps in all. */
   readonly total: number;
   /** Steps done before this process began. */
   readonly start: number;
-  readonly tokensPerStep: number;
+  readonly perStep: { readonly count: number; readonly unit: Unit };
   /** About how many lines are written where there is no bar; default 20. */
   readonly lines?: number;
   /** Milliseconds on a clock that only goes forward; for tests. */
   readonly now?: () => number;
 };
 
+/** What an evaluation measured besides the loss, by name; shares of 1. */
+type Measures = Readonly<Record<string, number>>;
+
 /** Progress — told after each step; `evaluated` after each evaluation; `say` prints lines meanwhile; `stop` before anything else is printed. */
 export type Progress = {
   say(lines: readonly string[]): void;
   step(step: number, loss: number): void;
-  evaluated(step: number, valLoss: number): void;
+  evaluated(step: number, valLoss: number, values?: Measures): void;
   stop(): void;
 };
 
@@ -43,29 +49,30 @@ export function rateMeter(now: () => number = () => performance.now()): RateMete
   };
 }
 
-type Shown = { loss: string; val: string; rate: string; left: string };
+type Shown = { loss: string; val: string; rate: string; left: string; unit: string };
 
-function tracker({ total, tokensPerStep, now }: ProgressOptions) {
+function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
   const meter = rateMeter(now);
-  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--' };
+  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit: unit.slice(0, 3) };
   return {
     shown,
     step(step: number, loss: number): void {
       meter.step();
       const known = !Number.isNaN(meter.msPerStep());
       shown.loss = loss.toFixed(3);
-      shown.rate = known ? formatShort((1000 * tokensPerStep) / meter.msPerStep()) : '--';
+      shown.rate = known ? formatShort((1000 * count) / meter.msPerStep()) : '--';
       shown.left = formatDuration(((total - step) * meter.msPerStep()) / 1000);
     },
-    evaluated(valLoss: number): void {
+    evaluated(valLoss: number, values: Measures = {}): void {
       meter.skip();
-      shown.val = valLoss.toFixed(3);
+      const [first] = Object.values(values);
+      shown.val = first === undefined ? valLoss.toFixed(3) : `${valLoss.toFixed(3)} ${(100 * first).toFixed(1)}%`;
     },
   };
 }
 
-/** At most 79 columns for runs of up to 99,999 steps; longer ones are cut at the edge of the terminal. */
-const FORMAT = '{percentage}% {bar} {value}/{total}  loss {loss}  val {val}  {rate} tok/s  {left}';
+/** At most 79 columns for runs of up to 99,999 steps, six more where an evaluation measures a share; longer ones are cut at the edge of the terminal. */
+const FORMAT = '{percentage}% {bar} {value}/{total}  loss {loss}  val {val}  {rate} {unit}/s  {left}';
 
 /** progressBar — one line that redraws itself: share done, step, loss, validation loss, tokens per second, time left. */
 export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStream): Progress {
@@ -80,8 +87,8 @@ export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStr
       track.step(step, loss);
       bar.update(step, shown);
     },
-    evaluated(_step, valLoss) {
-      track.evaluated(valLoss);
+    evaluated(_step, valLoss, values) {
+      track.evaluated(valLoss, values);
       bar.update(shown);
     },
     say: (lines) => void stream.write(`\r\u001B[K${lines.join('\n')}\n`), // the next drawing of the bar is below them
@@ -94,7 +101,7 @@ const LINES = 20;
 /** progressLines — about twenty lines in all (or `lines`), and one for each evaluation, for logs and pipes. */
 export function progressLines(options: ProgressOptions, write: (line: string) => void): Progress {
   const { shown, ...track } = tracker(options);
-  const { total, start, lines = LINES } = options;
+  const { total, start, lines = LINES, perStep: { unit } } = options;
   const every = Math.max(1, Math.ceil((total - start) / lines));
   const width = String(total).length;
   const place = (step: number): string => `step ${String(step).padStart(width)}/${total}`;
@@ -103,11 +110,12 @@ export function progressLines(options: ProgressOptions, write: (line: string) =>
       track.step(step, loss);
       if (lines === 0) return;
       if (step % every !== 0 && step !== total && step !== start + 1) return;
-      write(`${place(step)}  loss ${shown.loss}  ${shown.rate.padStart(4)} tokens/s  ${shown.left} left`);
+      write(`${place(step)}  loss ${shown.loss}  ${shown.rate.padStart(4)} ${unit}/s  ${shown.left} left`);
     },
-    evaluated(step, valLoss) {
-      track.evaluated(valLoss);
-      write(`${place(step)}  validation loss ${shown.val}`);
+    evaluated(step, valLoss, values = {}) {
+      track.evaluated(valLoss, values);
+      const more = Object.entries(values).map(([name, value]) => `, ${name} ${value.toFixed(4)}`);
+      write(`${place(step)}  validation loss ${valLoss.toFixed(3)}${more.join('')}`);
     },
     say: (lines) => lines.forEach(write),
     stop() {},

@@ -6,14 +6,14 @@ import { RECORD } from './runRecord.ts';
 /** TOKENS — the encoded text, beside the checkpoints: a resumed run sees the same tokens whatever became of the text. */
 export const TOKENS = join('state', 'tokens.bin');
 
-/** What is prepared besides the record, which comes to its place last: it makes the directory a run. */
+/** What may be prepared besides the record, which comes to its place last: it makes the directory a run. */
 const PREPARED = ['tokenizer.json', 'tokenizer_config.json', TOKENS] as const;
 
 /** Where a process prepares a run, its id behind it; hidden, so that `--data .` does not read it. */
 const WORKSHOP = '.preparing-';
 
 /** defaultRunDirectory — `runs/gpt-20261123-152514`, with a number behind it if that exists. */
-export function defaultRunDirectory(kind: 'gpt' | 'sweep' = 'gpt', now = new Date()): string {
+export function defaultRunDirectory(kind: string, now = new Date()): string {
   const digits = (value: number, width = 2): string => String(value).padStart(width, '0');
   const date = `${digits(now.getFullYear(), 4)}${digits(now.getMonth() + 1)}${digits(now.getDate())}`;
   const name = join('runs', `${kind}-${date}-${digits(now.getHours())}${digits(now.getMinutes())}${digits(now.getSeconds())}`);
@@ -78,7 +78,7 @@ function publish(workshop: string, directory: string, record: string): void {
   if (taken !== undefined) throw new UsageError(`--out must stay empty while a run is prepared in it, got ${join(directory, taken)}`);
   mkdirSync(join(directory, dirname(TOKENS))); // of two processes one succeeds
   try {
-    for (const name of [...PREPARED, record]) renameSync(join(workshop, name), join(directory, name));
+    for (const name of [...PREPARED, record].filter((each) => existsSync(join(workshop, each)))) renameSync(join(workshop, name), join(directory, name));
   } catch (error) {
     removeMoved(workshop, directory, record);
     throw error;

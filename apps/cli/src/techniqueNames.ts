@@ -6,3 +6,5 @@ export const GAMMAS = ['none', 'one', 'spectral'] as const;
 export const OPTIMIZERS = ['adamw', 'sgd-sai', 'lars', 'lamb', 'lion', 'adafactor', 'muon', 'sgd'] as const;
 export const DECAY_MODES = ['coupled', 'independent'] as const;
 export const SCHEDULES = ['cosine', 'wsd', 'constant'] as const;
+/** What happens to the images of training batches. */
+export const AUGMENTS = ['none', 'crop', 'basic', 'deit'] as const;

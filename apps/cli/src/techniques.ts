@@ -1,4 +1,4 @@
-import { gpt, type Gpt, type GptSizes, type GptTechniques } from '@evenkeel/models-gpt';
+import type { StackTechniques } from '@evenkeel/layers';
 import { qkNorm, rmsNormLayer } from '@evenkeel/norms';
 import { sigmaReparam } from '@evenkeel/sigma-reparam';
 import { flagOf } from './flags.ts';
@@ -14,14 +14,10 @@ export type ModelTechniques = {
   readonly qkNorm: boolean;
 };
 
-/** TechniqueSettings — the techniques of a run, as plain data; kept in `run.json`. */
-export type TechniqueSettings = ModelTechniques & {
+/** CommonTechniques — the techniques of a run that every kind of model has, as plain data; kept in `run.json`. */
+export type CommonTechniques = ModelTechniques & {
   /** What the gammas of reparametrised linears start at, or none. Of no concern to a saved model: its weights are plain. */
   readonly sigmaReparam: (typeof GAMMAS)[number];
-  /** Whether the head is a matrix of its own. */
-  readonly untiedHead: boolean;
-  /** Factor of the z-loss; 0 for none. */
-  readonly zLoss: number;
   readonly optimizer: OptimizerName;
   /** Whether weight decay is multiplied by the learning rate, or by its share of the highest one. */
   readonly weightDecayMode: (typeof DECAY_MODES)[number];
@@ -29,36 +25,44 @@ export type TechniqueSettings = ModelTechniques & {
   readonly mup: number;
 };
 
+/** TechniqueSettings — those of a GPT. */
+export type TechniqueSettings = CommonTechniques & {
+  /** Whether the head is a matrix of its own. */
+  readonly untiedHead: boolean;
+  /** Factor of the z-loss; 0 for none. */
+  readonly zLoss: number;
+};
+
 export type OptimizerName = (typeof OPTIMIZERS)[number];
+
+/** PLAIN_COMMON — a pre-norm model and AdamW as they are. */
+export const PLAIN_COMMON: CommonTechniques = { placement: 'pre', norm: 'layer', qkNorm: false, sigmaReparam: 'none', optimizer: 'adamw', weightDecayMode: 'coupled', mup: 0 };
 
 /** PLAIN — GPT-2 and AdamW as they are. */
 export const PLAIN: TechniqueSettings = {
   placement: 'pre', norm: 'layer', qkNorm: false, sigmaReparam: 'none', untiedHead: false, zLoss: 0, optimizer: 'adamw', weightDecayMode: 'coupled', mup: 0,
 };
 
-/** modelOf — a GPT of some sizes that computes with some techniques. */
-export function modelOf(sizes: GptSizes, techniques: ModelTechniques): Gpt {
-  return gpt({ ...sizes, ...valuesOf(techniques, sizes) });
-}
-
-/** trainedModelOf — the same, with what concerns its training alone. */
-export function trainedModelOf(sizes: GptSizes, techniques: TechniqueSettings): Gpt {
-  const { zLoss, untiedHead, sigmaReparam: gammaInit } = techniques;
-  const reparametrised = gammaInit !== 'none' && { linear: sigmaReparam({ gammaInit, bias: sizes.bias }), ...(untiedHead && { head: sigmaReparam({ gammaInit, bias: false }) }) };
-  return gpt({ ...sizes, tiedHead: !untiedHead, zLoss, ...valuesOf(techniques, sizes), ...reparametrised });
-}
-
-/** The techniques as values; nothing for what is GPT-2's own. */
-function valuesOf({ placement, norm, qkNorm: isNormed }: ModelTechniques, { normEps = 1e-5 }: GptSizes): GptTechniques {
+/**
+ * stackTechniquesOf — the techniques of a model's blocks as values; nothing for what is the model's own.
+ *
+ * @param own  the placement that is the model's own, and the epsilon of its norms.
+ */
+export function stackTechniquesOf({ placement, norm, qkNorm: isNormed }: ModelTechniques, { own, normEps }: { own: string; normEps: number }): StackTechniques {
   return {
-    ...(placement !== 'pre' && { placement }),
+    ...(placement !== own && { placement }),
     ...(norm === 'rms' && { norm: rmsNormLayer({ eps: normEps }) }),
     ...(isNormed && { qkNorm: qkNorm({ kind: norm }) }),
   };
 }
 
+/** reparametrised — `{ linear }` whose spectral norm is learned; nothing if it is not to be. */
+export function reparametrised(gammaInit: CommonTechniques['sigmaReparam'], bias = true): Pick<StackTechniques, 'linear'> {
+  return gammaInit === 'none' ? {} : { linear: sigmaReparam({ gammaInit, bias }) };
+}
+
 /** techniquesInWords — as flags, those that depart from the plain model: `--placement peri --qk-norm`. */
-export function techniquesInWords(settings: TechniqueSettings): string {
-  const names = Object.keys(PLAIN) as (keyof TechniqueSettings)[];
-  return names.filter((name) => settings[name] !== PLAIN[name]).map((name) => (settings[name] === true ? flagOf(name) : `${flagOf(name)} ${settings[name]}`)).join(' ');
+export function techniquesInWords<T extends object>(settings: T, plain: Partial<T> = PLAIN as object): string {
+  const names = Object.keys(plain) as (keyof T & string)[];
+  return names.filter((name) => settings[name] !== plain[name]).map((name) => (settings[name] === true ? flagOf(name) : `${flagOf(name)} ${String(settings[name])}`)).join(' ');
 }

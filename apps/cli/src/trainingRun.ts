@@ -1,34 +1,27 @@
 import { join } from 'node:path';
-import { treeLeaves, type Device } from '@evenkeel/core-tensor';
+import type { Variable } from '@tensorflow/tfjs-core';
+import type { Device, Tree } from '@evenkeel/core-tensor';
 import { monitor, type Watch } from '@evenkeel/diagnostics';
-import type { GptParams } from '@evenkeel/models-gpt';
-import { directoryStore, readMetrics, train, writeReport, type RunStore, type StepContext, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
+import { directoryStore, readMetrics, train, writeReport, type ReportOptions, type RunStore, type TrainCallbacks, type TrainOptions, type TrainResult } from '@evenkeel/training';
 import { InterruptedError } from './errors.ts';
-import { evaluationBatches, meanLossOf, type MeanLoss } from './evaluation.ts';
 import { wrap } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
-import { EPS_OF_STEPS, optimizerFor } from './optimizer.ts';
 import type { Io } from './output.ts';
 import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
-import type { RunData } from './runData.ts';
-import { LATER_SETTINGS, type RunSettings } from './runSettings.ts';
-import { saveModel, type TrainedModel } from './savedModel.ts';
+import { decisive, type RunSettings } from './runSettings.ts';
+import type { AnyFamily, Task } from './task.ts';
 
 /** TrainingRun — everything that training needs, ready. */
-export type TrainingRun = TrainedModel & {
+export type TrainingRun = {
+  readonly family: Pick<AnyFamily, 'command' | 'title' | 'perplexity' | 'later'>;
   readonly directory: string;
   readonly settings: RunSettings;
-  readonly data: RunData;
+  readonly task: Task;
   readonly device: Device;
   /** Records settings that were changed on resuming, once the checkpoint has accepted them. */
   readonly accepted?: () => Promise<void>;
 };
-
-/** Tokens of an evaluation during training: as many as nanoGPT's 20 batches of 12 × 64. */
-const EVAL_TOKENS = 15_360;
-/** Tokens of the evaluation at the end. */
-const FINAL_TOKENS = 131_072;
 
 /**
  * runTraining — all steps of a run, with checkpoints and the model in its directory.
@@ -37,19 +30,19 @@ const FINAL_TOKENS = 131_072;
  * @throws                   any other error says which checkpoint is intact.
  */
 export async function runTraining(run: TrainingRun, { resume, io }: { resume: boolean; io: Io }): Promise<TrainResult> {
-  const { directory, settings: { steps } } = run;
+  const { family, directory, task, settings, settings: { steps, evalEvery, checkpointEvery } } = run;
   const watch = watcher(run, io);
   const interrupt = listenForInterrupt(() => {
     watch.stop();
     io.line('\nStopping after this step, with a checkpoint …');
   });
   try {
-    const { evalEvery, checkpointEvery } = run.settings;
-    const result = await train({ ...trainOptions(run, directoryStore(directory)), evalEvery, checkpointEvery, resume, signal: interrupt.signal, callbacks: watch.callbacks });
-    if (watch.modelStep() !== result.steps) await saveModel(directory, run); // stopped between state and model the last time
+    const options = trainOptions(task, settings, { later: family.later, store: directoryStore(directory) });
+    const result = await train({ ...options, evalEvery, checkpointEvery, resume, signal: interrupt.signal, callbacks: watch.callbacks });
+    if (watch.modelStep() !== result.steps) await task.save(directory); // stopped between state and model the last time
     if (!result.interrupted) return result;
     await writeRunReport(run, { result });
-    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} train gpt --out ${shellWord(directory)} --resume`, interrupt.received() ?? 'SIGINT');
+    throw new InterruptedError(`stopped after step ${result.steps} of ${steps}; go on with: ${PROGRAM} ${family.command} --out ${shellWord(directory)} --resume`, interrupt.received() ?? 'SIGINT');
   } catch (error) {
     if (error instanceof InterruptedError) throw error;
     watch.stop();
@@ -66,32 +59,25 @@ export async function runTraining(run: TrainingRun, { resume, io }: { resume: bo
  *
  * @param watch  what the monitor watches, if there is one; default all.
  */
-export function trainOptions({ settings, data, model, params, state }: Pick<TrainingRun, 'settings' | 'data' | 'model' | 'params' | 'state'>, store: RunStore, watch: Watch = {}) {
-  const { steps, seed, batchSize, context } = settings;
-  const { optimizer, schedule } = optimizerFor(settings, model.specs);
-  const valBatches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: EVAL_TOKENS });
+export function trainOptions(
+  task: Task, settings: RunSettings, { later = {}, store, watch = {} }: { later?: object; store: RunStore; watch?: Watch },
+): TrainOptions<Tree<Variable>, unknown> {
+  const { params, optimizer, schedule, modelState, perStep, facts, stepEps = 0 } = task;
   return {
-    params, steps, seed, optimizer, learningRate: schedule, tokensPerStep: batchSize * context, store,
+    params, optimizer, steps: settings.steps, seed: settings.seed, learningRate: schedule, store,
+    ...(perStep.unit === 'tokens' && { tokensPerStep: perStep.count }),
     ...(settings.precision === 'f16' && { lossScale: 'dynamic' as const }),
-    ...(treeLeaves(state).length > 0 && { modelState: { values: state, update: model.state.update } }),
-    monitor: settings.monitor === 0 ? undefined : monitor({ every: settings.monitor, watch, thresholds: { eps: EPS_OF_STEPS[settings.optimizer] ?? 0 } }),
-    config: decisive(settings, data),
-    batches: data.batch,
-    loss: (leaves: GptParams, batch: ReturnType<RunData['batch']>, call: StepContext) => model.loss(batch, leaves, call),
-    evaluate: valBatches.length === 0 ? undefined : async () => (await meanLossOf(model, params, valBatches, state)).loss,
+    ...(modelState && { modelState }),
+    ...(settings.monitor !== 0 && { monitor: monitor({ every: settings.monitor, watch, thresholds: { eps: stepEps } }) }),
+    config: { ...decisive(settings, later as Readonly<Record<string, unknown>>), ...facts } as NonNullable<TrainOptions<Tree<Variable>, unknown>['config']>,
+    batches: task.batches,
+    loss: task.loss,
+    ...(task.evaluate && { evaluate: task.evaluate }),
   };
 }
 
-/** What train() compares on resuming: all settings but those that may change, and those that older runs lack and that are as there. */
-function decisive({ evalEvery, checkpointEvery, monitor: _, data, steps, ...settings }: RunSettings, { vocabSize }: RunData): Record<string, unknown> {
-  const isAsBefore = ([name, value]: readonly [string, unknown]): boolean => name in LATER_SETTINGS && LATER_SETTINGS[name as keyof typeof LATER_SETTINGS] === value;
-  const deciding = Object.entries(settings).filter((entry) => !isAsBefore(entry));
-  return { ...Object.fromEntries(deciding), vocabSize, ...(settings.schedule === 'constant' ? {} : { steps }) };
-}
-
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
-function watcher(run: TrainingRun, io: Io) {
-  const { directory, settings: { steps, batchSize, context }, accepted } = run;
+function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun, io: Io) {
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
@@ -107,17 +93,20 @@ function watcher(run: TrainingRun, io: Io) {
     },
     onStep: ({ step, loss }) => {
       hasBegun = true;
-      progress ??= io.progress({ total: steps, start: step - 1, tokensPerStep: batchSize * context });
+      progress ??= io.progress({ total: steps, start: step - 1, perStep: task.perStep });
       progress.step(step, loss);
     },
     onReading: ({ findings }) => {
       const lines = findings.flatMap(({ message }) => wrap('monitor  ', message));
       if (lines.length > 0) progress?.say(lines);
     },
-    onEval: ({ step, valLoss }) => progress?.evaluated(step, valLoss),
+    onEval: async ({ step, valLoss, values = {} }) => {
+      progress?.evaluated(step, valLoss, values);
+      await task.evaluated?.(directory, { step, values: { loss: valLoss, ...values } });
+    },
     onCheckpoint: async ({ step }) => {
       checkpointStep = step;
-      await saveModel(directory, run);
+      await task.save(directory);
       modelStep = step;
     },
   };
@@ -141,14 +130,10 @@ async function unusedCheckpoints(directory: string): Promise<string> {
   return `What ${directory} holds of step ${steps.join(' and ')} was left as it is.`;
 }
 
-/** finalLoss — the validation loss over all of the split, or over 131,072 tokens spread over it; undefined without a split. */
-export async function finalLoss({ model, params, state, data, settings: { context, batchSize } }: TrainingRun): Promise<MeanLoss | undefined> {
-  const batches = evaluationBatches(data.val, { contextLength: context, batchSize, maxTokens: FINAL_TOKENS });
-  return batches.length === 0 ? undefined : meanLossOf(model, params, batches, state);
-}
-
 /** writeRunReport — `report.html` of a run, from its metrics so far. */
-export async function writeRunReport({ directory, settings, device }: TrainingRun, { result, sample }: { result?: TrainResult; sample?: string }): Promise<void> {
+export async function writeRunReport(
+  { family: { title, perplexity = false }, directory, settings, device }: TrainingRun, parts: Pick<ReportOptions, 'result' | 'sample' | 'tiles' | 'sections'>,
+): Promise<void> {
   const metrics = await readMetrics(directoryStore(directory));
-  await writeReport(join(directory, 'report.html'), { title: 'GPT training run', config: { device: device.name, ...settings }, lossUnit: 'nats', metrics, result, sample });
+  await writeReport(join(directory, 'report.html'), { title, config: { device: device.name, ...settings }, lossUnit: 'nats', metrics, perplexity, ...parts });
 }

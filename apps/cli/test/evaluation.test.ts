@@ -1,7 +1,7 @@
 import { dispose, memory, tensor2d } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { gpt } from '@evenkeel/models-gpt';
-import { evaluationBatches, meanLossOf } from '../src/evaluation.ts';
+import { evaluationBatches, meanLossOf } from '../src/gpt/evaluation.ts';
 
 const counting = (count: number) => Int32Array.from({ length: count }, (_, i) => i);
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkMemory, memoryLimit, memoryNeed } from '../src/memoryNeed.ts';
+import { checkMemory, memoryLimit, memoryNeed } from '../src/gpt/memoryNeed.ts';
 import { evenkeelJson, scratch, sentences } from './support/evenkeel.ts';
 
 const NANO = { depth: 4, dim: 128, context: 64, batchSize: 12 };

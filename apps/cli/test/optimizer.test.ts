@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { treeEntries, treeMap, type Tree } from '@evenkeel/core-tensor';
 import { DEFAULTS, EPS_OF_STEPS, optimizerFor, type OptimizerSettings } from '../src/optimizer.ts';
 import { OPTIMIZERS } from '../src/techniqueNames.ts';
-import { modelOf, PLAIN, techniquesInWords, trainedModelOf, type TechniqueSettings } from '../src/techniques.ts';
+import { modelOf, trainedModelOf } from '../src/gpt/gptModel.ts';
+import { PLAIN, techniquesInWords, type TechniqueSettings } from '../src/techniques.ts';
 
 const SIZES = { vocabSize: 7, contextLength: 4, depth: 1, dim: 8, numHeads: 2 };
 const SETTINGS: OptimizerSettings = { ...PLAIN, ...DEFAULTS.adamw, steps: 10, warmup: 0, schedule: 'constant', clip: 0 };

@@ -37,7 +37,7 @@ describe('progressLines', () => {
   it('progressLines(2000 steps) writes about twenty lines with loss, tokens per second and time left', () => {
     const { now, tick } = clock();
     const lines: string[] = [];
-    const progress = progressLines({ total: 2000, start: 0, tokensPerStep: 768, now }, (line) => lines.push(line));
+    const progress = progressLines({ total: 2000, start: 0, perStep: { count: 768, unit: 'tokens' }, now }, (line) => lines.push(line));
     for (let step = 1; step <= 2000; step++) {
       tick(100);
       progress.step(step, 2.5);
@@ -50,7 +50,7 @@ describe('progressLines', () => {
 
   it('progressLines({ lines: 0 }) writes what it is told to say, and nothing of steps', () => {
     const lines: string[] = [];
-    const progress = progressLines({ total: 3, start: 0, tokensPerStep: 1, lines: 0 }, (line) => lines.push(line));
+    const progress = progressLines({ total: 3, start: 0, perStep: { count: 1, unit: 'tokens' }, lines: 0 }, (line) => lines.push(line));
     for (let step = 1; step <= 3; step++) progress.step(step, 2);
     progress.say(['one', 'two']);
     expect(lines).toEqual(['one', 'two']);
@@ -58,7 +58,7 @@ describe('progressLines', () => {
 
   it('progressLines says each validation loss', () => {
     const lines: string[] = [];
-    progressLines({ total: 10, start: 0, tokensPerStep: 1 }, (line) => lines.push(line)).evaluated(5, 1.98765);
+    progressLines({ total: 10, start: 0, perStep: { count: 1, unit: 'tokens' } }, (line) => lines.push(line)).evaluated(5, 1.98765);
     expect(lines).toEqual(['step  5/10  validation loss 1.988']);
   });
 });
@@ -67,7 +67,7 @@ describe('progressBar', () => {
   it('progressBar draws share, step, losses, speed and time left in 79 columns', () => {
     const { now, tick } = clock();
     const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 80, cursorTo() {}, clearLine() {} });
-    const progress = progressBar({ total: 20000, start: 0, tokensPerStep: 768, now }, stream as unknown as NodeJS.WritableStream);
+    const progress = progressBar({ total: 20000, start: 0, perStep: { count: 768, unit: 'tokens' }, now }, stream as unknown as NodeJS.WritableStream);
     progress.evaluated(0, 4.2);
     for (let step = 1; step <= 12345; step++) {
       tick(1000);

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { flagOf } from '../src/flags.ts';
-import { newSettings, resumedSettings, type TrainGptFlags } from '../src/runSettings.ts';
+import { newGptSettings, type TrainGptFlags } from '../src/gpt/gptSettings.ts';
+import { resumedSettings } from '../src/runSettings.ts';
 import { PLAIN } from '../src/techniques.ts';
 
 const DEFAULTS = {
@@ -12,52 +13,52 @@ const DEFAULTS = {
 /** Flags as the parser gives them: `given` ones over the defaults. */
 const flags = (given: Partial<TrainGptFlags> = {}): TrainGptFlags => ({ ...DEFAULTS, ...given, given: new Set(Object.keys(given)) });
 
-describe('newSettings', () => {
-  it("newSettings() fills in nanoGPT's run: 2000 steps, evaluation and checkpoint every 200", () => {
-    expect(newSettings(flags())).toEqual({
+describe('newGptSettings', () => {
+  it("newGptSettings() fills in nanoGPT's run: 2000 steps, evaluation and checkpoint every 200", () => {
+    expect(newGptSettings(flags())).toEqual({
       ...DEFAULTS, ...PLAIN, weightDecay: 0.1, monitor: 0, data: resolve('corpus.txt'), vocabSize: null, steps: 2000, evalEvery: 200, checkpointEvery: 200,
     });
   });
 
-  it('newSettings() without data is a shorter run on the default corpus', () => {
-    const { data, steps } = newSettings(flags({ data: undefined }));
+  it('newGptSettings() without data is a shorter run on the default corpus', () => {
+    const { data, steps } = newGptSettings(flags({ data: undefined }));
     expect(data).toBeNull();
     expect(steps).toBeLessThan(2000);
   });
 
-  it('newSettings({ evalEvery }) checkpoints as often, and never less than every 250 steps by default', () => {
-    expect(newSettings(flags({ evalEvery: 7 })).checkpointEvery).toBe(7);
-    expect(newSettings(flags({ steps: 100_000 })).evalEvery).toBe(250);
-    expect(newSettings(flags({ steps: 3 })).evalEvery).toBe(1);
+  it('newGptSettings({ evalEvery }) checkpoints as often, and never less than every 250 steps by default', () => {
+    expect(newGptSettings(flags({ evalEvery: 7 })).checkpointEvery).toBe(7);
+    expect(newGptSettings(flags({ steps: 100_000 })).evalEvery).toBe(250);
+    expect(newGptSettings(flags({ steps: 3 })).evalEvery).toBe(1);
   });
 
-  it('newSettings({ steps: 30 }) shortens the default warm-up, but refuses one that was asked for and does not fit', () => {
-    expect(newSettings(flags({ steps: 30 })).warmup).toBe(3);
-    expect(() => newSettings(flags({ steps: 30, warmup: 30 }))).toThrow('--warmup must be ≤ 29 with --schedule cosine and --steps 30, got 30');
-    expect(newSettings(flags({ steps: 30, warmup: 30, schedule: 'constant' })).warmup).toBe(30);
-    expect(() => newSettings(flags({ steps: 30, warmup: 25, schedule: 'wsd' }))).toThrow('--warmup must be ≤ 24');
+  it('newGptSettings({ steps: 30 }) shortens the default warm-up, but refuses one that was asked for and does not fit', () => {
+    expect(newGptSettings(flags({ steps: 30 })).warmup).toBe(3);
+    expect(() => newGptSettings(flags({ steps: 30, warmup: 30 }))).toThrow('--warmup must be ≤ 29 with --schedule cosine and --steps 30, got 30');
+    expect(newGptSettings(flags({ steps: 30, warmup: 30, schedule: 'constant' })).warmup).toBe(30);
+    expect(() => newGptSettings(flags({ steps: 30, warmup: 25, schedule: 'wsd' }))).toThrow('--warmup must be ≤ 24');
   });
 
-  it('newSettings({ tokenizer: bpe }) has a vocabulary size; with another tokenizer the flag is refused', () => {
-    expect(newSettings(flags({ tokenizer: 'bpe' })).vocabSize).toBe(1024);
-    expect(newSettings(flags({ tokenizer: 'bpe', vocabSize: 300 })).vocabSize).toBe(300);
-    expect(() => newSettings(flags({ vocabSize: 300 }))).toThrow('--vocab-size must be left out with --tokenizer char, got 300');
+  it('newGptSettings({ tokenizer: bpe }) has a vocabulary size; with another tokenizer the flag is refused', () => {
+    expect(newGptSettings(flags({ tokenizer: 'bpe' })).vocabSize).toBe(1024);
+    expect(newGptSettings(flags({ tokenizer: 'bpe', vocabSize: 300 })).vocabSize).toBe(300);
+    expect(() => newGptSettings(flags({ vocabSize: 300 }))).toThrow('--vocab-size must be left out with --tokenizer char, got 300');
   });
 
-  it('newSettings({ dim: 130 }) refuses heads that do not divide it', () => {
-    expect(() => newSettings(flags({ dim: 130 }))).toThrow('--dim must be divisible by --num-heads, got 130 and 4');
+  it('newGptSettings({ dim: 130 }) refuses heads that do not divide it', () => {
+    expect(() => newGptSettings(flags({ dim: 130 }))).toThrow('--dim must be divisible by --num-heads, got 130 and 4');
   });
 });
 
-describe('newSettings with techniques', () => {
-  it('newSettings({ placement, qkNorm, … }) keeps what was given beside the plain rest', () => {
+describe('newGptSettings with techniques', () => {
+  it('newGptSettings({ placement, qkNorm, … }) keeps what was given beside the plain rest', () => {
     const techniques = { placement: 'peri', norm: 'rms', qkNorm: true, sigmaReparam: 'spectral', zLoss: 1e-4, untiedHead: true } as const;
-    expect(newSettings(flags({ ...techniques, monitor: 5 }))).toMatchObject({ ...PLAIN, ...techniques, monitor: 5 });
+    expect(newGptSettings(flags({ ...techniques, monitor: 5 }))).toMatchObject({ ...PLAIN, ...techniques, monitor: 5 });
   });
 
-  it('newSettings({ optimizer, weightDecayMode }) has a learning rate and a decay that go with them, unless they are given', () => {
+  it('newGptSettings({ optimizer, weightDecayMode }) has a learning rate and a decay that go with them, unless they are given', () => {
     const { learningRate: _, ...rest } = DEFAULTS;
-    const settings = (given: Partial<TrainGptFlags>) => newSettings({ ...rest, ...given, given: new Set(Object.keys(given)) });
+    const settings = (given: Partial<TrainGptFlags>) => newGptSettings({ ...rest, ...given, given: new Set(Object.keys(given)) });
     expect(settings({})).toMatchObject({ learningRate: 1e-3, weightDecay: 0.1 });
     expect(settings({ weightDecayMode: 'independent' })).toMatchObject({ learningRate: 1e-3, weightDecay: 1e-4 });
     expect(settings({ optimizer: 'lion' })).toMatchObject({ learningRate: 5e-4, weightDecay: 0.2 });
@@ -67,7 +68,7 @@ describe('newSettings with techniques', () => {
 });
 
 describe('resumedSettings', () => {
-  const saved = newSettings(flags({ seed: 7, learningRate: 3e-4 }));
+  const saved = newGptSettings(flags({ seed: 7, learningRate: 3e-4 }));
 
   it('resumedSettings() without flags are those of the run', () => {
     expect(resumedSettings(saved, flags())).toEqual(saved);
@@ -95,7 +96,7 @@ describe('resumedSettings', () => {
 
   it('resumedSettings({ steps }) prolongs a constant schedule only', () => {
     expect(() => resumedSettings(saved, flags({ steps: 4000 }))).toThrow('--steps 4000 (the run has 2000). A cosine schedule depends on the number of steps.');
-    const constant = newSettings(flags({ schedule: 'constant' }));
+    const constant = newGptSettings(flags({ schedule: 'constant' }));
     expect(resumedSettings(constant, flags({ steps: 4000 })).steps).toBe(4000);
   });
 });

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors, readSafetensors } from '@evenkeel/checkpoint';
-import { loadModel } from '../src/savedModel.ts';
+import { loadModel } from '../src/gpt/savedModel.ts';
 import { evenkeel, evenkeelJson, launch, metricsOf, scratch, sentences, TINY } from './support/evenkeel.ts';
 
 const files = scratch();

@@ -8,6 +8,8 @@ export type Lab = {
   readonly quick: boolean;
   /** The text of a data set by name. */
   text(name: string): Promise<string>;
+  /** The bytes of a data set by name. */
+  bytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** What is being done now, for a line on the terminal. */
   say(what: string): void;
 };

@@ -22,8 +22,8 @@ export type Dataset = { readonly path: string; readonly bytes: Uint8Array<ArrayB
  * Length and SHA-256 are those that are known, wherever it comes from: a file of yours that differs is an error, one in the cache is
  * fetched anew. The file of the cache is there in full or not at all.
  *
- * @param which  `tinyshakespeare`, `wikitext-2-valid`, `wikitext-2-test`, `mnist-t10k-images`, `mnist-t10k-labels`, `cifar10-train-10k`,
- *               `cifar10-test-2k`; or what is known of another file. Nobody offers the last two for download: they must lie in a folder of yours.
+ * @param which  `tinyshakespeare`, `wikitext-2-valid`, `sst2-train`, … (see `DatasetName`); or what is known of another file. Nobody offers
+ *               `cifar10-train-10k` and `cifar10-test-2k` for download: they must lie in a folder of yours.
  * @throws ConfigError       if the name is none of these, or the file is nowhere: says where it was looked for and what went wrong there.
  * @throws UnsupportedError  outside Node.
  */

@@ -16,6 +16,7 @@ export { oneEpochSampler, type OneEpochOptions, type OneEpochSampler } from './o
 export { dataset, type Dataset, type DatasetOptions } from './dataset.ts';
 export type { DatasetFile, DatasetName } from './datasetTable.ts';
 export { readIdx, type IdxArray, type IdxValues } from './readIdx.ts';
+export { readSquad, type SquadAnswer, type SquadExample } from './readSquad.ts';
 export { CIFAR10_CLASSES, readCifar10, type Cifar10, type Cifar10Options } from './readCifar10.ts';
 export {
   augmentations, imageBatch, type Augmentation, type ImageBatch, type ImageShape, type LabelledImages,
@@ -23,11 +24,13 @@ export {
 export { imagesFromIdx, imageSource, type ImageSource } from './images/imageSource.ts';
 export { selectImages } from './images/selectImages.ts';
 export { decodeImage, type DecodedImage, type DecodeOptions } from './images/decodeImage.ts';
+export { openImages, type OpenedImages, type OpenImagesOptions } from './images/openImages.ts';
+export { resizeImages } from './images/resizeImages.ts';
 export { imageFolder, type ImageFolderOptions } from './images/imageFolder.ts';
 export { imageLoader, type ImageLoader, type ImageLoaderOptions } from './images/imageLoader.ts';
 export { repeatedSampler, type RepeatedSamplerOptions } from './images/repeatedSampler.ts';
 export { longTailedCounts, longTailedIndices } from './images/longTailed.ts';
-export { channelStatistics, normaliseImages, type NormaliseOptions } from './images/normaliseImages.ts';
+export { channelStatistics, normaliseImages, sourceStatistics, type NormaliseOptions } from './images/normaliseImages.ts';
 export { randomCrop, type RandomCropOptions } from './images/randomCrop.ts';
 export { randomFlip } from './images/randomFlip.ts';
 export { cutMix, mixup, oneOf, type MixOptions } from './images/mixing.ts';

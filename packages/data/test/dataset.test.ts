@@ -15,6 +15,12 @@ const refuses = async (): Promise<Response> => { throw new TypeError('fetch fail
 
 afterEach(() => vi.unstubAllEnvs());
 
+const NAMES: readonly DatasetName[] = [
+  'tinyshakespeare', 'wikitext-2-valid', 'wikitext-2-test', 'sst2-train', 'sst2-dev', 'cola-train', 'cola-dev',
+  'tsac-train-pos', 'tsac-train-neg', 'tsac-test-pos', 'tsac-test-neg', 'trcd-train', 'trcd-val', 'trcd-test',
+  'mnist-t10k-images', 'mnist-t10k-labels', 'cifar10-train-10k', 'cifar10-test-2k',
+];
+
 describe('dataset(which)', () => {
   it('takes the file of the given folder, and asks nobody', async () => {
     const directory = directoryWith({ 'text/hamlet.txt': content });
@@ -79,13 +85,12 @@ describe('dataset(which)', () => {
   });
 
   it('names the data sets there are', async () => {
-    await expect(dataset('imagenet' as DatasetName)).rejects.toThrow('dataset: which must be one of tinyshakespeare, wikitext-2-valid, wikitext-2-test, mnist-t10k-images, mnist-t10k-labels, cifar10-train-10k, cifar10-test-2k, got imagenet');
+    await expect(dataset('imagenet' as DatasetName)).rejects.toThrow(`dataset: which must be one of ${NAMES.join(', ')}, got imagenet`);
   });
 });
 
 describe.skipIf(!process.env.EVENKEEL_DATA)('the real data sets (skipped where EVENKEEL_DATA names no folder with them)', () => {
-  const names: DatasetName[] = ['tinyshakespeare', 'wikitext-2-valid', 'wikitext-2-test', 'mnist-t10k-images', 'mnist-t10k-labels', 'cifar10-train-10k', 'cifar10-test-2k'];
-  it.each(names)('%s is the file that is known', async (name) => {
+  it.each(NAMES)('%s is the file that is known', async (name) => {
     expect((await dataset(name, { offline: true })).bytes.length).toBeGreaterThan(4000);
   });
 

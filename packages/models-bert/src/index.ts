@@ -7,11 +7,15 @@ export { classificationHead, spanHead, tokenClassificationHead, type LabelledBat
 export { maskTokens, type MaskedTokens, type MaskTokensOptions } from './maskTokens.ts';
 export { joinPair, nextSentencePairs, type NextSentenceOptions, type SentencePair, type SentenceSpecials } from './nextSentencePairs.ts';
 export { padInput, unpadBatch, unpadInput, unpadIndices, type PaddedBatch, type UnpaddedBatch } from './unpad.ts';
+export { bertInputs, padBatch, type TokenSequence } from './padBatch.ts';
+export { labelledBatch, predictClasses, type LabelledSequence } from './labelledBatch.ts';
+export { answerQuestions, spanBatch, type AnswerQuestionsOptions } from './answerQuestions.ts';
 export type { BertHeadKind } from './bertWithHead.ts';
 export { bertEntries, bertFromFile, loadBert, saveBert, type LoadBertOptions, type LoadedBert } from './huggingFace.ts';
 export { bertConfigFromHuggingFace, bertConfigToHuggingFace, type BertFamily } from './huggingFaceConfig.ts';
 export { bertNameOf, bertNames } from './huggingFaceNames.ts';
 export { accuracy, answerF1, confusionMatrix, exactMatch, f1Score, matthews } from './metrics.ts';
 export { bestSpan, type BestSpanOptions } from './bestSpan.ts';
+export { answerWindows, bestAnswer, type AnswerWindow, type AnswerWindowOptions, type Question } from './answerWindows.ts';
 export { fineTuningOptimizer, GLUE_RECIPES, type FineTuningRecipe } from './fineTuning.ts';
 export { loadLora, saveLora, type LoraAdapterOptions } from './loraAdapters.ts';

@@ -1,5 +1,5 @@
 export { train, type TrainResult } from './train.ts';
-export type { TrainCallbacks, TrainOptions } from './trainOptions.ts';
+export type { Evaluation, TrainCallbacks, TrainOptions } from './trainOptions.ts';
 export type { ModelState, StepContext } from './stepGradient.ts';
 export { NonFiniteError, type NonFiniteDetails, type NonFiniteQuantity } from './nonFiniteError.ts';
 export type { RunStore } from './runStore.ts';
@@ -14,7 +14,9 @@ export { renderReport, type ReportOptions } from './report/renderReport.ts';
 export { lineChart } from './report/lineChart.ts';
 export type { Axis, LineChart, Reference, Series } from './report/chartTypes.ts';
 export type { Point } from './report/curves.ts';
-export { renderPage, type Cell, type Page, type PageSection, type PageTable, type Tile, type Tone } from './report/renderPage.ts';
+export { renderPage, type Cell, type Page, type PageSection, type PageTable, type Tile } from './report/renderPage.ts';
+export type { Matrix, Picture } from './report/pictures.ts';
+export type { Tone } from './report/tone.ts';
 export { batchRamp, type BatchRampOptions } from './batchRamp.ts';
 export { adjustPlan, effectiveTokens, planOneEpoch, type AdjustedPlan, type OneEpochPlan, type OneEpochPlanOptions } from './planOneEpoch.ts';
 export { suggestConfig, type SuggestedConfig, type SuggestOptions, type Suggestion } from './suggestConfig.ts';

@@ -6,7 +6,7 @@ import { remember, type History } from './history.ts';
 import { appendMetrics, type EvalMetrics, type MonitorMetrics, type StepMetrics } from './metrics.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
 import { stepRunner, type StepRunner } from './runStep.ts';
-import type { Settings } from './trainOptions.ts';
+import type { Evaluation, Settings } from './trainOptions.ts';
 import { yieldToEvents } from './yieldToEvents.ts';
 
 /** Position — how far a run has come, what it measured on the way, its last checkpoint, and those that it found damaged. */
@@ -85,14 +85,15 @@ function freeBatch(batch: unknown): void {
 }
 
 async function takeEvaluation<P extends Tree<Variable>, B>(
-  { store, callbacks }: Settings<P, B>, evaluate: () => Promise<number>, position: Position,
+  { store, callbacks }: Settings<P, B>, evaluate: () => Promise<number | Evaluation>, position: Position,
 ): Promise<void> {
   const { step } = position;
-  const valLoss = await evaluate();
+  const evaluated = await evaluate();
+  const { loss: valLoss, values }: Evaluation = typeof evaluated === 'number' ? { loss: evaluated } : evaluated;
   if (!Number.isFinite(valLoss)) {
     throw new NonFiniteError(`train: validation loss must be finite, got ${valLoss} after step ${step}`, { step, quantity: 'validation loss', value: valLoss });
   }
-  const metrics: EvalMetrics = { kind: 'eval', step, valLoss };
+  const metrics: EvalMetrics = { kind: 'eval', step, valLoss, ...(values && { values }) };
   remember(position.history, metrics);
   if (store !== undefined) await appendMetrics(store, metrics);
   await callbacks.onEval?.(metrics);

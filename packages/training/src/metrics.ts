@@ -14,8 +14,8 @@ export type StepMetrics = {
   readonly tokensPerSecond?: number;
 };
 
-/** EvalMetrics — one evaluation after `step` steps. */
-export type EvalMetrics = { readonly kind: 'eval'; readonly step: number; readonly valLoss: number };
+/** EvalMetrics — one evaluation after `step` steps; `values`: what else it measured, by name, such as `accuracy`. */
+export type EvalMetrics = { readonly kind: 'eval'; readonly step: number; readonly valLoss: number; readonly values?: Readonly<Record<string, number>> };
 
 /** MonitorMetrics — a monitor's reading of a step, and what it found. */
 export type MonitorMetrics = { readonly kind: 'monitor'; readonly step: number; readonly values: Reading['values']; readonly findings: readonly Finding[] };

@@ -17,6 +17,9 @@ export type TrainCallbacks = {
   onCheckpoint?: (checkpoint: { readonly step: number; readonly path: string }) => void | Promise<void>;
 };
 
+/** Evaluation — a validation loss, and what else was measured, by name: `{ accuracy: 0.81 }`. */
+export type Evaluation = { readonly loss: number; readonly values?: Readonly<Record<string, number>> };
+
 export type TrainOptions<P extends Tree<Variable>, B> = {
   /** Trained in place. They stay the caller's. */
   params: P;
@@ -43,8 +46,8 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
   monitor?: Monitor;
   steps: number;
   seed: number;
-  /** The validation loss at the present parameters; must not depend on when it is called. */
-  evaluate?: () => Promise<number>;
+  /** The validation loss at the present parameters, alone or with other measures; must not depend on when it is called. */
+  evaluate?: () => Promise<number | Evaluation>;
   /** Steps from one evaluation to the next; one more follows the last step. Default: a tenth of `steps`. */
   evalEvery?: number;
   /** Where metrics and checkpoints are kept; without it nothing is written. */

@@ -6,10 +6,10 @@ import type { GptConfig } from '@evenkeel/models-gpt';
 import { checkCheckpointDirectory, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
-import { evaluationBatches, meanLossOf } from '../evaluation.ts';
+import { evaluationBatches, meanLossOf } from '../gpt/evaluation.ts';
 import { formatCount } from '../format.ts';
 import type { Io } from '../output.ts';
-import { loadModel } from '../savedModel.ts';
+import { loadModel } from '../gpt/savedModel.ts';
 
 export type EvalOptions = {
   readonly checkpoint: string;

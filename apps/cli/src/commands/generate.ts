@@ -6,7 +6,7 @@ import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { printable } from '../format.ts';
 import type { Io } from '../output.ts';
-import { loadModel } from '../savedModel.ts';
+import { loadModel } from '../gpt/savedModel.ts';
 import { round } from '../statistics.ts';
 
 export type GenerateOptions = {

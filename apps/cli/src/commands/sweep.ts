@@ -6,7 +6,7 @@ import { announceDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { formatCount, wrap } from '../format.ts';
 import type { Io } from '../output.ts';
-import { openRunData, type RunData } from '../runData.ts';
+import { openRunData, type RunData } from '../gpt/runData.ts';
 import { defaultRunDirectory } from '../runDirectory.ts';
 import { measureAll } from '../sweep/measureAll.ts';
 import { rateName, sizeName } from '../sweep/names.ts';

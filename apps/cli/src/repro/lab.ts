@@ -9,5 +9,6 @@ export type LabOptions = {
 
 /** labOf — the data sets of a folder, or fetched, and somebody who listens. */
 export function labOf({ quick, data }: LabOptions, say: (what: string) => void): Lab {
-  return { quick, say, text: async (name) => new TextDecoder().decode((await dataset(name as DatasetName, { directory: data })).bytes) };
+  const bytes: Lab['bytes'] = async (name) => (await dataset(name as DatasetName, { directory: data })).bytes;
+  return { quick, say, bytes, text: async (name) => new TextDecoder().decode(await bytes(name)) };
 }

@@ -6,7 +6,7 @@ import { listenForInterrupt } from '../interrupt.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM, shellWord } from '../programName.ts';
 import type { Progress } from '../progress.ts';
-import type { RunData } from '../runData.ts';
+import type { RunData } from '../gpt/runData.ts';
 import { measureRun, RUNS, type MeasureOptions } from './measureRun.ts';
 import { kindsFound, lossName, rateName, sizeNames, type Size } from './names.ts';
 import { writeResults, type RunResult } from './runResult.ts';
@@ -66,7 +66,7 @@ function sweepProgress(plan: SweepPlan, io: Io) {
   return {
     onStep: (index: number): MeasureOptions['onStep'] => ({ step, loss }) => {
       const { steps, batchSize, context } = plan.runs[0].settings;
-      progress ??= io.progress({ total: plan.runs.length * steps, start: index * steps + step - 1, tokensPerStep: batchSize * context, lines: 0 });
+      progress ??= io.progress({ total: plan.runs.length * steps, start: index * steps + step - 1, perStep: { count: batchSize * context, unit: 'tokens' }, lines: 0 });
       progress.step(index * steps + step, loss);
     },
     say: (index: number, result: RunResult, seconds: number): void => {

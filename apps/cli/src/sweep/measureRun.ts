@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { dispose } from '@tensorflow/tfjs-core';
+import type { Params } from '@evenkeel/core-tensor';
 import { directoryStore, NonFiniteError, readMetrics, train, type Metrics, type TrainCallbacks, type TrainResult } from '@evenkeel/training';
-import { freshModel } from '../freshModel.ts';
-import type { RunData } from '../runData.ts';
+import { gptTask } from '../gpt/gptFamily.ts';
+import { LATER_GPT_SETTINGS } from '../gpt/gptSettings.ts';
+import type { RunData } from '../gpt/runData.ts';
 import { parameterCount, spreadOf } from '../statistics.ts';
 import { trainOptions } from '../trainingRun.ts';
 import { curvesOf } from './curves.ts';
@@ -32,9 +33,9 @@ export type Interrupted = { readonly interruptedAfter: number };
  * The same run gives the same result whether it was stopped on the way or not, but for its times.
  */
 export async function measureRun({ id, technique, settings }: PlannedRun, { data, device, directory, initialLosses, signal, onStep }: MeasureOptions): Promise<RunResult | Interrupted> {
-  const fresh = freshModel(settings, data.vocabSize);
+  const task = gptTask(settings, data);
   const store = directoryStore(join(directory, RUNS, id));
-  const { evaluate, ...options } = trainOptions({ ...fresh, data }, store, { parameters: false });
+  const { evaluate, ...options } = trainOptions(task, settings, { later: LATER_GPT_SETTINGS, store, watch: { parameters: false } });
   try {
     const untrained = [technique, settings.dim, settings.depth].join();
     const initialLoss = initialLosses.get(untrained) ?? await (evaluate as () => Promise<number>)(); // planSweep sees to it that there is a validation split
@@ -42,9 +43,9 @@ export async function measureRun({ id, technique, settings }: PlannedRun, { data
     const trained = await unlessDiverged(train({ ...options, evaluate, evalEvery: settings.steps, checkpointEvery: settings.checkpointEvery, resume: true, signal, callbacks: { onStep } }));
     if (!(trained instanceof NonFiniteError) && trained.interrupted) return { interruptedAfter: trained.steps };
     const { dim, depth, learningRate } = settings;
-    return { id, technique, dim, depth, learningRate, initialLoss, ...outcomeOf(trained), ...measuredIn(await readMetrics(store)), params: parameterCount(fresh.params), device, settings };
+    return { id, technique, dim, depth, learningRate, initialLoss, ...outcomeOf(trained), ...measuredIn(await readMetrics(store)), params: parameterCount(task.params as Params), device, settings };
   } finally {
-    dispose([fresh.params, fresh.state] as never);
+    task.dispose();
   }
 }
 

@@ -5,7 +5,7 @@ import { atomicWriteFile } from '@evenkeel/checkpoint';
 import type { Finding } from '@evenkeel/core-tensor';
 import { UsageError } from '../errors.ts';
 import { isCount, isDevice, isListOf, isNatural, isNumber, isObject, isText, orNull, wrongField } from '../fields.ts';
-import type { RunSettings } from '../runSettings.ts';
+import type { GptSettings } from '../gpt/gptSettings.ts';
 import type { RunCurves } from './curves.ts';
 
 /** RunResult — what came of one run of a sweep. All but `msPerStep` is the same whenever it is measured, on the same machine. */
@@ -33,7 +33,7 @@ export type RunResult = {
   /** What the monitor found, with the step. */
   readonly findings: readonly (Finding & { readonly step: number })[];
   readonly curves: RunCurves;
-  readonly settings: RunSettings;
+  readonly settings: GptSettings;
 };
 
 /** RESULTS — one RunResult per line. */

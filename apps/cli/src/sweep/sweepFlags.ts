@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { differingNumbers, nonEmpty, realNumbers } from '../flags.ts';
-import { checkpointFlag, dataFlags, deviceFlag, monitorFlag, sizeFlags, techniqueFlags } from '../trainFlags.ts';
+import { checkpointFlag, contextFlag, dataFlags, deviceFlag, monitorFlag, sizeFlags, techniqueFlags } from '../trainFlags.ts';
 import { parseTechnique, type Technique } from './technique.ts';
 
 /** LEARNING_RATES — of a sweep that does not say any: the paper's (arXiv:2309.14322, §2.2). */
@@ -18,7 +18,7 @@ export function sweepFlags(command: Command): Command {
     .option('--dims <list>', 'widths, with commas between (default: --dim)', differingNumbers('--dims', ANY_SIZE))
     .option('--depths <list>', 'depths, with commas between (default: --depth)', differingNumbers('--depths', ANY_SIZE))
     .option('--config <file>', 'JSON with any of these flags by name; the command line wins over it', nonEmpty('--config', 'a path'));
-  techniqueFlags(sizeFlags(dataFlags(command), String(STEPS)));
+  techniqueFlags(contextFlag(sizeFlags(dataFlags(command), { steps: String(STEPS), batchSize: 12, of: 'sequences' }), 64));
   checkpointFlag(command, 'a fifth of the steps');
   return monitorFlag(deviceFlag(command), 'about 50 times in a run')
     .option('--out <dir>', 'directory of the sweep (default: runs/sweep-<date>-<time>)', nonEmpty('--out', 'a path'))

@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts';
 import { flagOf } from '../flags.ts';
-import { checkSettings, newSettings, type RunSettings, type TrainGptFlags } from '../runSettings.ts';
+import { newGptSettings, type GptSettings, type TrainGptFlags } from '../gpt/gptSettings.ts';
+import { checkModelSettings } from '../modelSettings.ts';
 import { techniquesInWords } from '../techniques.ts';
 import { LEARNING_RATES, STEPS } from './sweepFlags.ts';
 import type { Technique } from './technique.ts';
@@ -14,7 +15,7 @@ export type SweepFlags = Omit<TrainGptFlags, 'learningRate' | 'evalEvery'> & {
 };
 
 /** PlannedRun — one run of a sweep. `id` says technique, size and learning rate, and is the name of its directory. */
-export type PlannedRun = { readonly id: string; readonly technique: string; readonly settings: RunSettings };
+export type PlannedRun = { readonly id: string; readonly technique: string; readonly settings: GptSettings };
 
 /** SweepPlan — what a sweep measures, in the order in which it does: sizes, of each the techniques, of each the learning rates. */
 export type SweepPlan = { readonly techniques: readonly Pick<Technique, 'name' | 'says'>[]; readonly runs: readonly [PlannedRun, ...PlannedRun[]] };
@@ -40,7 +41,7 @@ export function planSweep(flags: SweepFlags): SweepPlan {
 }
 
 function plainTechnique(flags: SweepFlags): Technique {
-  const says = techniquesInWords(newSettings(flags));
+  const says = techniquesInWords(newGptSettings(flags));
   return { name: says === '' ? 'plain' : says, says: '', flags: {} };
 }
 
@@ -49,7 +50,7 @@ function runsOf(flags: SweepFlags, size: { dim: number; depth: number }, { name,
   const { steps = STEPS } = flags;
   return learningRates.map((learningRate) => {
     const given = new Set([...flags.given, ...Object.keys(techniques)]);
-    const settings = newSettings({ ...flags, ...techniques, ...size, steps, learningRate, given } as TrainGptFlags);
+    const settings = newGptSettings({ ...flags, ...techniques, ...size, steps, learningRate, given } as TrainGptFlags);
     const { checkpointEvery = Math.ceil(steps / 5), monitor = Math.max(1, Math.floor(steps / READINGS)) } = flags;
     return { id: idOf(name, settings), technique: name, settings: { ...settings, evalEvery: steps, checkpointEvery, monitor } };
   });
@@ -57,14 +58,14 @@ function runsOf(flags: SweepFlags, size: { dim: number; depth: number }, { name,
 
 /** checkRun — throws UsageError unless a run is one that a sweep can have; its id is what its directory is called, so nobody else may choose it. */
 export function checkRun({ id, technique, settings }: PlannedRun): void {
-  checkSettings(settings);
+  checkModelSettings(settings);
   if (settings.valFraction === 0) throw new UsageError('--val-fraction must be > 0 in a sweep, which compares validation losses, got 0');
   if (id !== idOf(technique, settings)) throw new UsageError(`the id of a run must be ${idOf(technique, settings)}, after technique, size and learning rate, got ${id}`);
 }
 
 const slug = (name: string): string => name.toLowerCase().replace(/[^a-z0-9.]+/g, '-').replace(/^-|-$/g, '') || 'technique';
 
-const idOf = (name: string, { dim, depth, learningRate }: RunSettings): string => `${slug(name)}-dim${dim}-depth${depth}-lr${learningRate}`;
+const idOf = (name: string, { dim, depth, learningRate }: GptSettings): string => `${slug(name)}-dim${dim}-depth${depth}-lr${learningRate}`;
 
 function checkNames(techniques: readonly Technique[]): void {
   const slugs = techniques.map(({ name }) => slug(name));
@@ -73,7 +74,7 @@ function checkNames(techniques: readonly Technique[]): void {
 }
 
 /** What all runs of a sweep have in common, whatever it compares. */
-const SHARED = ['data', 'tokenizer', 'vocabSize', 'valFraction', 'seed', 'steps', 'context', 'batchSize', 'numHeads', 'precision'] as const satisfies readonly (keyof RunSettings)[];
+const SHARED = ['data', 'tokenizer', 'vocabSize', 'valFraction', 'seed', 'steps', 'context', 'batchSize', 'numHeads', 'precision'] as const satisfies readonly (keyof GptSettings)[];
 
 /** Settings that change what is written down, but no number of a run. */
 const FREE: ReadonlySet<string> = new Set(['evalEvery', 'checkpointEvery', 'monitor']);
@@ -87,8 +88,8 @@ const FREE: ReadonlySet<string> = new Set(['evalEvery', 'checkpointEvery', 'moni
  */
 export function checkSameSweep(plan: SweepPlan, earlier: readonly Pick<PlannedRun, 'id' | 'settings'>[], out: string): void {
   const differences = new Set<string>();
-  const compare = (names: readonly string[], wanted: RunSettings, had: RunSettings, of: string): void => {
-    for (const name of names as (keyof RunSettings)[]) {
+  const compare = (names: readonly string[], wanted: GptSettings, had: GptSettings, of: string): void => {
+    for (const name of names as (keyof GptSettings)[]) {
       if (wanted[name] !== had[name]) differences.add(`${flagOf(name)} ${wanted[name]}${of} (the sweep has ${had[name]})`);
     }
   };

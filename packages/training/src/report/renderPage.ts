@@ -2,10 +2,9 @@ import type { LineChart } from './chartTypes.ts';
 import { escapeHtml } from './escapeHtml.ts';
 import { significant } from './format.ts';
 import { lineChart } from './lineChart.ts';
+import { matrixOf, pictureOf, type Matrix, type Picture } from './pictures.ts';
 import { stylesheet } from './stylesheet.ts';
-
-/** Tone — how something is meant: in green, red, amber or as ordinary text. */
-export type Tone = 'good' | 'bad' | 'warning' | 'plain';
+import type { Tone } from './tone.ts';
 
 /** Cell — a text of a table, or a number, which is rounded to four digits; `href` may be `#id` of a section. */
 export type Cell = string | number | { readonly text: string; readonly tone?: Tone; readonly href?: string };
@@ -32,6 +31,8 @@ export type PageSection = {
   list?: readonly (string | { readonly text: string; readonly tone: Tone })[];
   /** One over the whole width, or several two by two. */
   charts?: readonly LineChart[];
+  matrix?: Matrix;
+  pictures?: readonly Picture[];
   table?: PageTable;
   /** Text whose lines and spaces matter. */
   preformatted?: string;
@@ -70,7 +71,7 @@ export function renderPage({ title, status, tiles = [], sections, footer }: Page
 const tileOf = ({ name, value, note }: Tile): string =>
   `<div class="tile"><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}${note === undefined ? '' : `<small>${escapeHtml(note)}</small>`}</dd></div>`;
 
-function sectionOf({ heading, id, badge, text = [], list = [], charts = [], table, preformatted, note }: PageSection): string {
+function sectionOf({ heading, id, badge, text = [], list = [], charts = [], matrix, pictures = [], table, preformatted, note }: PageSection): string {
   const paragraphs = typeof text === 'string' ? [text] : text;
   const mark = badge === undefined ? '' : `<span class="badge ${badge.tone}">${escapeHtml(badge.text)}</span>`;
   return [
@@ -79,6 +80,8 @@ function sectionOf({ heading, id, badge, text = [], list = [], charts = [], tabl
     ...paragraphs.map((each) => `<p>${escapeHtml(each)}</p>`),
     ...(list.length === 0 ? [] : [`<ul class="list">${list.map(itemOf).join('')}</ul>`]),
     ...chartsOf(heading, charts),
+    ...(matrix === undefined ? [] : [matrixOf(matrix)]),
+    ...(pictures.length === 0 ? [] : [`<div class="pictures">${pictures.map(pictureOf).join('')}</div>`]),
     ...(table === undefined ? [] : [tableOf(table)]),
     ...(preformatted === undefined ? [] : [`<pre>${escapeHtml(preformatted)}</pre>`]),
     ...(note === undefined ? [] : [`<p class="note">${escapeHtml(note)}</p>`]),

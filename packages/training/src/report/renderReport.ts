@@ -18,8 +18,13 @@ export type ReportOptions = {
   metrics: readonly Metrics[];
   /** Its `valLoss` and `peakBytes` are shown as they are: an evaluation after the last step may be put there. */
   result?: TrainResult;
+  /** Whether the exponential of the validation loss means something: the perplexity of a language model. Default true. */
+  perplexity?: boolean;
   /** A text the model made. */
   sample?: string;
+  /** More numbers behind the losses, and more cards before the configuration: a confusion matrix, predictions. */
+  tiles?: readonly Tile[];
+  sections?: readonly PageSection[];
 };
 
 /**
@@ -28,14 +33,15 @@ export type ReportOptions = {
  *
  * @returns the page; the same for the same options.
  */
-export function renderReport({ title, config, lossUnit, metrics, result, sample }: ReportOptions): string {
+export function renderReport({ title, config, lossUnit, metrics, result, perplexity = true, sample, tiles: more = [], sections = [] }: ReportOptions): string {
   const steps = metrics.filter((each): each is StepMetrics => each.kind === 'step');
   const evals = metrics.filter((each): each is EvalMetrics => each.kind === 'eval');
   const readings = metrics.filter((each): each is MonitorMetrics => each.kind === 'monitor');
   return renderPage({
-    title, status: status(steps, result), tiles: tiles(steps, evals, result),
+    title, status: status(steps, result), tiles: tiles(steps, evals, { result, perplexity, more }),
     sections: [
       ...findingsSection(readings),
+      ...sections,
       ...charts(steps, evals, lossUnit),
       ...monitorSections(readings),
       ...(sample === undefined ? [] : [{ heading: 'Sample', preformatted: sample }]),
@@ -52,7 +58,7 @@ function status(steps: readonly StepMetrics[], result: TrainResult | undefined):
   return `${counted(done, 'step')}, ${state}${resumed}.`;
 }
 
-function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], result: TrainResult | undefined): Tile[] {
+function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], { result, perplexity, more }: { result?: TrainResult; perplexity: boolean; more: readonly Tile[] }): Tile[] {
   const best = least(evals, (each) => each.valLoss);
   const last = evals.at(-1);
   const valLoss = result?.valLoss ?? last?.valLoss;
@@ -60,7 +66,8 @@ function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], res
   const tokens = median(steps.filter((each) => each.tokensPerSecond !== undefined), (each) => each.tokensPerSecond);
   return [
     result !== undefined && tile('Training loss', fourDigits(result.trainLoss), 'mean of the last 20 steps'),
-    valLoss !== undefined && tile('Validation loss', fourDigits(valLoss), `perplexity ${significant(Math.exp(valLoss))}`),
+    valLoss !== undefined && tile('Validation loss', fourDigits(valLoss), perplexity ? `perplexity ${significant(Math.exp(valLoss))}` : 'after the last step'),
+    ...more,
     best !== undefined && best !== last && tile('Best validation loss', fourDigits(best.valLoss), `at step ${best.step.toLocaleString('en')}`),
     ms !== undefined && tile('Time per step', `${significant(ms)} ms`, result === undefined ? 'median' : `${significant(result.msPerStep.p10)} to ${significant(result.msPerStep.p90)} ms in 80 % of steps`),
     tokens !== undefined && tile('Tokens per second', Math.round(tokens).toLocaleString('en'), 'median'),
@@ -84,12 +91,21 @@ function charts(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], lo
       { name: 'training, smoothed', color: 0, points: smoothed(losses) },
       { name: 'validation', color: 1, style: 'dots', points: evals.map((each) => [each.step, each.valLoss] as const) },
     ] }),
+    ...measured(evals),
     section({ title: 'Learning rate', x, y: { label: 'learning rate', fromZero: true }, series: [{ name: 'learning rate', color: 2, points: rates }] }),
     section({ title: 'Gradient norm', x, y: { label: 'norm before clipping', scale: 'auto' }, series: [
       { name: 'each step', color: 3, style: 'faint', points: norms },
       { name: 'smoothed', color: 3, points: smoothed(norms) },
     ] }),
   ].flat();
+}
+
+/** A chart of what evaluations measured besides the loss. */
+function measured(evals: readonly EvalMetrics[]): PageSection[] {
+  const names = [...new Set(evals.flatMap(({ values = {} }) => Object.keys(values)))];
+  if (names.length === 0) return [];
+  const series = names.map((name, color) => ({ name, color, style: 'dots' as const, points: evals.flatMap(({ step, values }): Point[] => (values?.[name] === undefined ? [] : [[step, values[name]]])) }));
+  return section({ title: 'On the validation data', x: { label: 'step' }, y: { label: names.length === 1 ? names[0] as string : 'measure' }, series });
 }
 
 /** A chart in a card of its own; nothing if there is nothing to draw. */

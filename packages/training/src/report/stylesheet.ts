@@ -73,6 +73,20 @@ thead th { border-top: 0; color: var(--soft); font-weight: 400; vertical-align: 
 table:not(.pairs) :is(th, td) { overflow-wrap: break-word; }
 .pairs tr:first-child th, .pairs tr:first-child td { border-top: 0; }
 .pairs th { width: 40%; color: var(--soft); font-weight: 400; }
+.matrix { width: auto; border-collapse: separate; border-spacing: 2px; font-size: 0.82rem; }
+.matrix :is(th, td) { border: 0; padding: 0.2rem 0.45rem; vertical-align: middle; overflow-wrap: normal; white-space: nowrap; }
+.matrix tbody th { color: var(--ink); text-align: right; }
+.matrix thead th { max-width: 5.5rem; color: var(--soft); text-align: center; }
+.matrix thead span { display: block; overflow: hidden; text-overflow: ellipsis; }
+.matrix thead .axes { max-width: none; font-size: 0.75rem; }
+.matrix td { min-width: 2.6rem; text-align: center; border-radius: 0.2rem; background: color-mix(in srgb, var(--mark) calc(var(--share) * 100%), var(--page)); }
+.matrix .right { --mark: var(--tone-1); } .matrix .wrong { --mark: var(--tone-2); } .matrix .strong { color: var(--card); }
+.matrix .recall { background: none; color: var(--soft); text-align: right; }
+.matrix.dense { border-spacing: 0; } .matrix.dense td { min-width: 0.7rem; padding: 0.1rem; border-radius: 0; } .matrix.dense thead span { writing-mode: vertical-rl; max-height: 6rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: 0.8rem; }
+.pictures img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; border-radius: 0.3rem; background: var(--page); }
+.pictures figcaption { margin: 0.25rem 0 0; font-size: 0.75rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; }
+.pictures .good, .pictures .bad { color: inherit; } .pictures .bad figcaption { color: var(--bad); }
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 0.88rem/1.55 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 footer { margin-top: 1.5rem; color: var(--soft); font-size: 0.82rem; }
 @media print { body { background: none; } section, .tile { break-inside: avoid; } }

@@ -7,10 +7,10 @@ import {
   type Tokenizer, type TokenSource,
 } from '@evenkeel/data';
 import { DEFAULT_CORPUS, defaultCorpus } from './defaultCorpus.ts';
-import { UsageError } from './errors.ts';
+import { UsageError } from '../errors.ts';
 import { tensorsOf } from './evaluation.ts';
-import { TOKENS } from './runDirectory.ts';
-import type { RunSettings } from './runSettings.ts';
+import { TOKENS } from '../runDirectory.ts';
+import type { GptSettings } from './gptSettings.ts';
 
 /** RunData — the text of a run as tokens, split and ready to be drawn from. */
 export type RunData = {
@@ -26,7 +26,7 @@ export type RunData = {
 };
 
 /** prepareRunData — tokenizes the text of a new run into `directory` and checks that it is long enough; its vocabulary size. */
-export async function prepareRunData(settings: RunSettings, directory: string): Promise<number> {
+export async function prepareRunData(settings: GptSettings, directory: string): Promise<number> {
   const { data } = settings;
   const tokens = join(directory, TOKENS);
   if (data === null) {
@@ -44,7 +44,7 @@ export async function prepareRunData(settings: RunSettings, directory: string): 
   return vocabSize;
 }
 
-async function makeTokenizer({ tokenizer: kind, vocabSize }: RunSettings, pieces: () => Iterable<string>): Promise<Tokenizer> {
+async function makeTokenizer({ tokenizer: kind, vocabSize }: GptSettings, pieces: () => Iterable<string>): Promise<Tokenizer> {
   if (kind === 'char') return charTokenizer(pieces());
   return kind === 'bpe' ? trainBpe(pieces(), { vocabSize: vocabSize as number }) : loadTokenizer(kind);
 }
@@ -55,7 +55,7 @@ async function saveTokenizer({ json, config }: Tokenizer, directory: string): Pr
 }
 
 /** openRunData — the tokens of a run that was prepared before. */
-export async function openRunData(settings: RunSettings, directory: string): Promise<RunData> {
+export async function openRunData(settings: GptSettings, directory: string): Promise<RunData> {
   const { data, context, batchSize, valFraction, seed } = settings;
   const tokenizer = await loadTokenizer(join(directory, 'tokenizer.json'));
   const tokens = await openTokens(join(directory, TOKENS));
@@ -69,7 +69,7 @@ export async function openRunData(settings: RunSettings, directory: string): Pro
   };
 }
 
-function checkLengths(train: number, val: number, { data, context, valFraction }: RunSettings): void {
+function checkLengths(train: number, val: number, { data, context, valFraction }: GptSettings): void {
   if (train <= context) {
     const share = valFraction === 0 ? '' : ` beside the share of ${valFraction} for validation`;
     throw new UsageError(`--data must hold at least ${context + 1} tokens for --context ${context}${share}, got ${train} in ${data}`);

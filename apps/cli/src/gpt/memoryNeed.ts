@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os';
-import { UsageError } from './errors.ts';
-import { formatBytes, formatCount } from './format.ts';
-import type { RunSettings } from './runSettings.ts';
-import type { OptimizerName } from './techniques.ts';
+import { UsageError } from '../errors.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import type { GptSettings } from './gptSettings.ts';
+import type { OptimizerName } from '../techniques.ts';
 
-type Sizes = Pick<RunSettings, 'depth' | 'dim' | 'context' | 'batchSize'> & Partial<Pick<RunSettings, 'optimizer' | 'untiedHead'>>;
+type Sizes = Pick<GptSettings, 'depth' | 'dim' | 'context' | 'batchSize'> & Partial<Pick<GptSettings, 'optimizer' | 'untiedHead'>>;
 
 /** MemoryNeed — what a run needs at the least, so that whatever is refused for it could not have worked. */
 export type MemoryNeed = {
