@@ -17,8 +17,8 @@ const { about, ...watches } = await (process.argv[2] === 'webgpu' ? startWebgpu(
 await serve(`Evenkeel, ${about}`, { product, attention, gptStep, vitStep, bertStep, longAttention, record }, watches);
 
 async function startWasm(threads: number): Promise<Watches & { about: string }> {
-  const { BACKEND_NAME, createWasmBackend } = await import('@evenkeel/wasm-kernels');
-  const { runtime } = await createWasmBackend({ threads });
+  const { BACKEND_NAME, createWasmBackend, wasmFeatures } = await import('@evenkeel/wasm-kernels');
+  const { runtime } = await createWasmBackend({ threads, simd: wasmFeatures().wideSimd ? 'wide' : 'auto' });
   await setBackend(BACKEND_NAME);
   await ready();
   const watchPeak = (): (() => number) => {
