@@ -2,7 +2,7 @@
 import { dispose, ones, ready, setBackend, tensor1d, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { captureStep, useDevice, valueAndGrad, vjp, type ApplyOptions, type Params, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention, type FlashAttentionOptions } from '@evenkeel/flash-attention';
-import { bert, bertWithHead, maskedLmHead } from '@evenkeel/models-bert';
+import { bert, bertWithHead, maskedLmHead, type HeadedParams } from '@evenkeel/models-bert';
 import { gpt } from '@evenkeel/models-gpt';
 import { vit } from '@evenkeel/models-vit';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
@@ -69,7 +69,9 @@ function bertStep({ batchSize, masked, ...sizes }: BertSizes): Run {
   const rows = Int32Array.from({ length: batchSize * masked }, (_, i) => Math.floor(i / masked) * contextLength + (i % masked) * Math.floor(contextLength / masked));
   const ids = tensor2d(tokenIds({ batchSize, ...sizes }, 1), [batchSize, contextLength], 'int32');
   const labels = tensor1d(Int32Array.from(uniform(rows.length, 2, 0, vocabSize)), 'int32');
-  return trainingStep(bertWithHead(bert(sizes), maskedLmHead()), { ids, rows: tensor1d(rows, 'int32'), labels });
+  const { init, loss } = bertWithHead(bert(sizes), maskedLmHead());
+  const batch = { ids, rows: tensor1d(rows, 'int32'), labels };
+  return trainingStep({ init, loss: (given: typeof batch, params: HeadedParams, options) => loss(given, params, options) }, batch);
 }
 
 type Trained<P, B> = {

@@ -32,6 +32,7 @@ export function wasm(options: WasmOptions = {}): DeviceProvider {
 
 /** Why not relaxed SIMD; nothing where it is taken because the engine has it. */
 function whySimd({ simd = 'auto' }: WasmOptions, { relaxedSimd }: WasmFeatures): string {
+  if (simd === 'wide') return ' (eight floats at a time)';
   if (simd !== 'auto') return ' (asked for)';
   return relaxedSimd ? '' : ' (the engine has no relaxed SIMD)';
 }
