@@ -1,7 +1,7 @@
 /** jax-js on WASM or WebGPU as a contender of `pnpm bench:peers`; the argument: the device. Its arrays are counted by hand: `ref` is one more use of an array. */
 import { createRequire } from 'node:module';
 import { blockUntilReady, defaultDevice, getWebGPUDevice, grad, init, jit, nn, numpy as np } from '@jax-js/jax';
-import { trainingStep } from './jaxJsGpt.ts';
+import { gptStep } from './jaxJsGpt.ts';
 import { serve, type Run, type Work } from './serve.ts';
 import { ATTENTION, RECORD, checkAttention, checkProduct, uniform } from './workloads.ts';
 
@@ -12,7 +12,7 @@ const watchPeak = gpu?.watchDeviceMemory();
 await init(device);
 defaultDevice(device);
 const where = gpu === undefined ? 'WASM' : `WebGPU, ${await gpu.adapterName()}`;
-await serve(`jax-js ${version()}, ${where}; AdamW by hand`, { product, attention, trainingStep, record }, { watchPeak, check: gpu?.checkDevice });
+await serve(`jax-js ${version()}, ${where}; AdamW by hand`, { product, attention, gptStep, record }, { watchPeak, check: gpu?.checkDevice });
 
 /** done — resolves when the device has computed these arrays. */
 async function done<T>(arrays: T): Promise<T> {

@@ -8,7 +8,7 @@ import { ADAM, BLOCK_TENSORS, gptTensors, tokenIds, type GptSizes } from './work
 
 type State = { readonly params: np.Array[]; readonly first: np.Array[]; readonly second: np.Array[] };
 
-export function trainingStep(sizes: GptSizes): Run {
+export function gptStep(sizes: GptSizes): Run {
   const tensors = gptTensors(sizes);
   const zeros = (): np.Array[] => tensors.map(({ shape }) => np.zeros(shape));
   let state: State = { params: tensors.map(({ shape, values }) => np.array(values).reshape(shape)), first: zeros(), second: zeros() };

@@ -1,22 +1,24 @@
 /** Evenkeel on WASM or WebGPU as a contender of `pnpm bench:peers`. The arguments: `wasm` and the threads, or `webgpu` and `eager` or `captured`. */
-import { dispose, ones, ready, setBackend, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
-import { captureStep, useDevice, valueAndGrad, vjp, type Tree } from '@evenkeel/core-tensor';
+import { dispose, ones, ready, setBackend, tensor1d, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { captureStep, useDevice, valueAndGrad, vjp, type ApplyOptions, type Params, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention, type FlashAttentionOptions } from '@evenkeel/flash-attention';
+import { bert, bertWithHead, maskedLmHead, type HeadedParams } from '@evenkeel/models-bert';
 import { gpt } from '@evenkeel/models-gpt';
+import { vit } from '@evenkeel/models-vit';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
 import { serve, type Run, type Watches } from './serve.ts';
 import { product, record, settled } from './tfjsProduct.ts';
-import { ADAM, ATTENTION, checkAttention, LONG_ATTENTION, tokenIds, uniform, type GptSizes } from './workloads.ts';
+import { ADAM, ATTENTION, checkAttention, LONG_ATTENTION, tokenIds, uniform, type BertSizes, type GptSizes, type VitSizes } from './workloads.ts';
 
 /** The first ones compile and choose among kernels. */
 const TRACED_RUNS = 5;
 
 const { about, ...watches } = await (process.argv[2] === 'webgpu' ? startWebgpu() : startWasm(Number(process.argv[3])));
-await serve(`Evenkeel, ${about}`, { product, attention, trainingStep, longAttention, record }, watches);
+await serve(`Evenkeel, ${about}`, { product, attention, gptStep, vitStep, bertStep, longAttention, record }, watches);
 
 async function startWasm(threads: number): Promise<Watches & { about: string }> {
-  const { BACKEND_NAME, createWasmBackend } = await import('@evenkeel/wasm-kernels');
-  const { runtime } = await createWasmBackend({ threads });
+  const { BACKEND_NAME, createWasmBackend, wasmFeatures } = await import('@evenkeel/wasm-kernels');
+  const { runtime } = await createWasmBackend({ threads, simd: wasmFeatures().wideSimd ? 'wide' : 'auto' });
   await setBackend(BACKEND_NAME);
   await ready();
   const watchPeak = (): (() => number) => {
@@ -49,16 +51,42 @@ function repeatedly<I extends Tree<Tensor>>(step: (inputs: I) => Scalar): (input
   };
 }
 
-function trainingStep({ batchSize, ...sizes }: GptSizes): Run {
+function gptStep({ batchSize, ...sizes }: GptSizes): Run {
   const model = gpt({ ...sizes, activation: 'gelu' }); // the exact form, as the others have it
+  const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes }, seed), [batchSize, sizes.contextLength], 'int32')) as [Tensor2D, Tensor2D];
+  return trainingStep(model, { inputs, targets });
+}
+
+function vitStep({ batchSize, ...sizes }: VitSizes): Run {
+  const { imageSize, numClasses } = sizes;
+  const images = tensor4d(uniform(batchSize * imageSize * imageSize * 3, 1, -1, 1), [batchSize, imageSize, imageSize, 3]);
+  return trainingStep(vit(sizes), { images, targets: tensor1d(Int32Array.from(uniform(batchSize, 2, 0, numClasses)), 'int32') });
+}
+
+/** Sequences of full length, as PyTorch has them: nothing is padded. */
+function bertStep({ batchSize, masked, ...sizes }: BertSizes): Run {
+  const { contextLength, vocabSize } = sizes;
+  const rows = Int32Array.from({ length: batchSize * masked }, (_, i) => Math.floor(i / masked) * contextLength + (i % masked) * Math.floor(contextLength / masked));
+  const ids = tensor2d(tokenIds({ batchSize, ...sizes }, 1), [batchSize, contextLength], 'int32');
+  const labels = tensor1d(Int32Array.from(uniform(rows.length, 2, 0, vocabSize)), 'int32');
+  const { init, loss } = bertWithHead(bert(sizes), maskedLmHead());
+  const batch = { ids, rows: tensor1d(rows, 'int32'), labels };
+  return trainingStep({ init, loss: (given: typeof batch, params: HeadedParams, options) => loss(given, params, options) }, batch);
+}
+
+type Trained<P, B> = {
+  init(options: { seed: number }): Params & P;
+  loss(batch: B, params: P, options: ApplyOptions): Tensor;
+};
+
+/** Forward, backward, clipping and AdamW; the loss is awaited. */
+function trainingStep<P, B extends Tree<Tensor>>(model: Trained<P, B>, batch: B): Run {
   const params = model.init({ seed: 1 });
   const { learningRate, beta2, weightDecay } = ADAM;
   const optimizer = chain(clipByGlobalNorm(1), adamw({ learningRate, beta2, weightDecay }));
   const state = optimizer.init(params);
-  const [inputs, targets] = [1, 2].map((seed) => tensor2d(tokenIds({ batchSize, ...sizes }, seed), [batchSize, sizes.contextLength], 'int32'));
-  const batch = { inputs, targets } as { inputs: Tensor2D; targets: Tensor2D };
-  const step = repeatedly((given: typeof batch) => {
-    const { value, grads } = valueAndGrad((p: typeof params) => model.loss(given, p, { train: true, seed: 1 }), params);
+  const step = repeatedly((given: B) => {
+    const { value, grads } = valueAndGrad((p: typeof params) => model.loss(given, p, { train: true, seed: 1 }) as Scalar, params);
     applyUpdates(params, optimizer.update(grads, state, params));
     return value;
   });

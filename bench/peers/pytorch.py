@@ -2,7 +2,7 @@
 
     {"workload": "reference", "warmup": 5, "samples": 20, "sizes": {...}, "adam": {...}}  ->  {"times": [...], "about": "..."} or {"error": "..."}
 
-The first argument is the number of threads. The model is the same as ours: pre-norm GPT-2, tied head, GELU.
+The first argument is the number of threads. The models are the same as ours: GPT-2, ViT or BERT, GELU.
 """
 import json
 import math
@@ -19,50 +19,105 @@ import torch.nn.functional as F
 
 
 class Block(nn.Module):
-    def __init__(self, dim, heads):
+    """Pre-norm, or post-norm as BERT has it."""
+
+    def __init__(self, dim, heads, post=False):
         super().__init__()
-        self.heads = heads
+        self.heads, self.post = heads, post
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
-    def forward(self, x, hidden):
+    def attend(self, x, hidden):
         B, T, C = x.shape
-        q, k, v = [z.view(B, T, self.heads, -1).transpose(1, 2) for z in self.qkv(self.norm1(x)).split(C, 2)]
+        q, k, v = [z.view(B, T, self.heads, -1).transpose(1, 2) for z in self.qkv(x).split(C, 2)]
         scores = (q @ k.transpose(-2, -1)) / math.sqrt(C // self.heads)
-        mixed = F.softmax(scores.masked_fill(hidden, float("-inf")), -1) @ v
-        x = x + self.proj(mixed.transpose(1, 2).reshape(B, T, C))
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, float("-inf"))
+        return self.proj((F.softmax(scores, -1) @ v).transpose(1, 2).reshape(B, T, C))
+
+    def forward(self, x, hidden=None):
+        if self.post:
+            x = self.norm1(x + self.attend(x, hidden))
+            return self.norm2(x + self.down(F.gelu(self.up(x))))
+        x = x + self.attend(self.norm1(x), hidden)
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
-class Gpt(nn.Module):
-    def __init__(self, vocabulary, context, layers, dim, heads):
-        super().__init__()
-        self.tokens, self.positions = nn.Embedding(vocabulary, dim), nn.Embedding(context, dim)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim)
-        self.register_buffer("hidden", torch.ones(context, context).triu(1).bool())
-        for weight in (self.tokens.weight, self.positions.weight):
-            nn.init.normal_(weight, std=0.02)
+def small(module):
+    """Weights start as ours do."""
+    for each in module.modules():
+        if isinstance(each, (nn.Embedding, nn.Linear)):
+            nn.init.normal_(each.weight, std=0.02)
 
-    def loss(self, inputs, targets):
-        x = self.tokens(inputs) + self.positions.weight
+
+class Gpt(nn.Module):
+    def __init__(self, vocabSize, contextLength, depth, dim, numHeads, batchSize):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabSize, dim), nn.Embedding(contextLength, dim)
+        self.blocks = nn.ModuleList(Block(dim, numHeads) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim)
+        self.register_buffer("hidden", torch.ones(contextLength, contextLength).triu(1).bool())
+        small(self)
+        self.inputs, self.targets = torch.randint(0, vocabSize, (2, batchSize, contextLength))
+
+    def loss(self):
+        x = self.tokens(self.inputs) + self.positions.weight
         for block in self.blocks:
             x = block(x, self.hidden)
         logits = self.norm(x) @ self.tokens.weight.t()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return F.cross_entropy(logits.flatten(0, 1), self.targets.flatten())
+
+
+class Vit(nn.Module):
+    def __init__(self, imageSize, patchSize, numClasses, depth, dim, numHeads, batchSize):
+        super().__init__()
+        self.patches = nn.Conv2d(3, dim, patchSize, patchSize)
+        self.token, self.positions = nn.Embedding(1, dim), nn.Embedding(1 + (imageSize // patchSize) ** 2, dim)
+        self.blocks = nn.ModuleList(Block(dim, numHeads) for _ in range(depth))
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, numClasses)
+        small(self)
+        self.images, self.targets = torch.rand(batchSize, 3, imageSize, imageSize) * 2 - 1, torch.randint(0, numClasses, (batchSize,))
+
+    def loss(self):
+        x = self.patches(self.images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.weight.expand(len(x), 1, -1), x], 1) + self.positions.weight
+        for block in self.blocks:
+            x = block(x)
+        return F.cross_entropy(self.head(self.norm(x)[:, 0]), self.targets)
+
+
+class Bert(nn.Module):
+    """Masked language modelling: the head computes the masked tokens alone, as ours does."""
+
+    def __init__(self, vocabSize, contextLength, depth, dim, numHeads, batchSize, masked):
+        super().__init__()
+        self.words, self.positions, self.types = nn.Embedding(vocabSize, dim), nn.Embedding(contextLength, dim), nn.Embedding(2, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(Block(dim, numHeads, post=True) for _ in range(depth))
+        self.dense, self.head_norm, self.bias = nn.Linear(dim, dim), nn.LayerNorm(dim), nn.Parameter(torch.zeros(vocabSize))
+        small(self)
+        self.ids = torch.randint(0, vocabSize, (batchSize, contextLength))
+        self.rows = torch.arange(batchSize * masked) // masked * contextLength + torch.arange(batchSize * masked) % masked * (contextLength // masked)
+        self.labels = torch.randint(0, vocabSize, (batchSize * masked,))
+
+    def loss(self):
+        x = self.norm(self.words(self.ids) + self.positions.weight + self.types.weight[0])
+        for block in self.blocks:
+            x = block(x)
+        x = self.head_norm(F.gelu(self.dense(x.flatten(0, 1)[self.rows])))
+        return F.cross_entropy(x @ self.words.weight.t() + self.bias, self.labels)
 
 
 def training_step(sizes, adam):
-    vocabulary, context = sizes["vocabSize"], sizes["contextLength"]
-    model = Gpt(vocabulary, context, sizes["depth"], sizes["dim"], sizes["numHeads"])
+    ((kind, given),) = sizes.items()
+    model = {"gpt": Gpt, "vit": Vit, "bert": Bert}[kind](**given)
     betas = adam["beta1"], adam["beta2"]
     optimizer = torch.optim.AdamW(model.parameters(), adam["learningRate"], betas, adam["epsilon"], adam["weightDecay"])
-    inputs, targets = torch.randint(0, vocabulary, (2, sizes["batchSize"], context))
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = model.loss(inputs, targets)
+        loss = model.loss()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

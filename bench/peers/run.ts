@@ -11,13 +11,16 @@ import { fileURLToPath } from 'node:url';
 import { median } from 'd3-array';
 import { contender, type Contender } from './contender.ts';
 import { HEADER, lineOf, rowOf, type Row } from './table.ts';
-import { ADAM, GPT_SIZES, PLANS, RECORD, type Device, type Plan } from './workloads.ts';
+import { ADAM, STEP_SIZES, PLANS, RECORD, type Device, type Plan } from './workloads.ts';
 
 const USAGE = `Usage: pnpm bench:peers [--device wasm|webgpu] [--only <workloads>] [--rounds 3] [--json]
 Workloads: ${Object.entries(PLANS).map(([name, plans]) => `${name}: ${Object.keys(plans).join()}`).join('; ')}`;
 
 /** A round of one contender should not take longer than this; what is slower gets fewer samples. */
 const ROUND_MS = { wasm: 8000, webgpu: 3000 } as const;
+
+/** PyTorch gives large tensors back to the system, which costs more than it computes where page faults are slow; glibc can keep them. */
+const KEEP_MEMORY = ['MALLOC_MMAP_THRESHOLD_=4294967296', 'MALLOC_TRIM_THRESHOLD_=4294967296', 'MALLOC_TOP_PAD_=268435456'];
 
 const flags = readFlags();
 if (flags.help) {
@@ -72,7 +75,7 @@ async function compare(workload: string, plan: Plan): Promise<Row[]> {
 
   async function ask(state: (typeof states)[number], { warmup, samples }: Plan): Promise<number[]> {
     if (state.reason !== undefined) return [];
-    const answer = await state.contender.ask({ workload, warmup, samples, sizes: GPT_SIZES[workload], adam: ADAM });
+    const answer = await state.contender.ask({ workload, warmup, samples, sizes: STEP_SIZES[workload], adam: ADAM });
     if ('error' in answer) {
       state.reason = answer.error;
       return [];
@@ -105,7 +108,7 @@ function listContenders(): Contender[] {
     ...threads.map((count) => contender(label('Evenkeel', count), node('ours.ts', 'wasm', String(count)))),
     contender('tfjs WASM', node('tfjs.ts', 'wasm')),
     contender('jax-js WASM', node('jaxJs.ts', 'wasm')),
-    ...(python === undefined ? [] : threads.map((count) => contender(label('PyTorch', count), [python, here('pytorch.py'), String(count)]))),
+    ...(python === undefined ? [] : threads.map((count) => contender(label('PyTorch', count), ['env', ...KEEP_MEMORY, python, here('pytorch.py'), String(count)]))),
   ];
 }
 

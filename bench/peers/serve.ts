@@ -1,11 +1,11 @@
 /** What every contender written in TypeScript does: one JSON request per line in, one JSON answer per line out. */
 import { Console } from 'node:console';
 import { createInterface } from 'node:readline';
-import type { ADAM, GptSizes } from './workloads.ts';
+import type { ADAM, BertSizes, GptSizes, StepSizes, VitSizes } from './workloads.ts';
 
 /** Request — `sizes` where the workload is a training step; `adam` for contenders that cannot import it. */
 export type Request = {
-  readonly workload: string; readonly warmup: number; readonly samples: number; readonly sizes?: GptSizes; readonly adam: typeof ADAM;
+  readonly workload: string; readonly warmup: number; readonly samples: number; readonly sizes?: StepSizes; readonly adam: typeof ADAM;
 };
 /** Answer — `peakBytes`: the most that a training step had in use at once, from contenders that can tell. */
 export type Answer = { readonly times: number[]; readonly about: string; readonly peakBytes?: number } | { readonly error: string };
@@ -20,7 +20,9 @@ export type Work = Run | { readonly run: Run; readonly settle: () => Promise<voi
 export type Makers = {
   readonly product: (size: number) => Work | Promise<Work>;
   readonly attention: () => Work | Promise<Work>;
-  readonly trainingStep: (sizes: GptSizes) => Work | Promise<Work>;
+  readonly gptStep: (sizes: GptSizes) => Work | Promise<Work>;
+  readonly vitStep?: (sizes: VitSizes) => Work | Promise<Work>;
+  readonly bertStep?: (sizes: BertSizes) => Work | Promise<Work>;
   /** Causal attention over 2,048 tokens, all or some of them. */
   readonly longAttention?: (isWindowed: boolean) => Work | Promise<Work>;
   /** Launches that are handed over and not waited for. */
@@ -60,9 +62,11 @@ export async function serve(about: string, makers: Makers, { watchPeak, check = 
   process.exit(0); // workers of a contender may still be waiting
 }
 
-function make({ workload, sizes }: Request, { product, attention, trainingStep, longAttention, record }: Makers): Work | Promise<Work> {
+function make({ workload, sizes }: Request, { product, attention, gptStep, vitStep, bertStep, longAttention, record }: Makers): Work | Promise<Work> {
   const [kind, size] = workload.split('-');
-  if (sizes !== undefined) return trainingStep(sizes);
+  if (sizes !== undefined && 'gpt' in sizes) return gptStep(sizes.gpt);
+  if (sizes !== undefined && 'vit' in sizes && vitStep !== undefined) return vitStep(sizes.vit);
+  if (sizes !== undefined && 'bert' in sizes && bertStep !== undefined) return bertStep(sizes.bert);
   if (kind === 'matmul') return product(Number(size));
   if (kind === 'attention') return attention();
   if (kind === 'record' && record !== undefined) return record();

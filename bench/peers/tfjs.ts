@@ -9,12 +9,12 @@ import {
 } from '@tensorflow/tfjs-core';
 import '@evenkeel/core-tensor';
 import { serve, type Run, type Watches } from './serve.ts';
-import { causalMask, trainingStep } from './tfjsGpt.ts';
+import { causalMask, gptStep } from './tfjsGpt.ts';
 import { product, record, settled } from './tfjsProduct.ts';
 import { ATTENTION, checkAttention, uniform } from './workloads.ts';
 
 const { about, ...watches } = await (process.argv[2] === 'webgpu' ? startWebgpu() : startWasm());
-await serve(`${about}; Adam, since tfjs has no AdamW`, { product, attention, trainingStep, record }, watches);
+await serve(`${about}; Adam, since tfjs has no AdamW`, { product, attention, gptStep, record }, watches);
 
 type Started = Watches & { readonly about: string };
 

@@ -18,7 +18,7 @@ export function causalMask(size: number): Tensor2D {
   return tensor2d(Float32Array.from({ length: size * size }, (_, i) => (i % size > Math.floor(i / size) ? -1e9 : 0)), [size, size]);
 }
 
-export function trainingStep(sizes: GptSizes): Run {
+export function gptStep(sizes: GptSizes): Run {
   const params = gptTensors(sizes).map(({ shape, values }) => variable(tensor(values, shape)));
   const optimizer = train.adam(ADAM.learningRate, ADAM.beta1, ADAM.beta2, ADAM.epsilon);
   const [inputs, targets] = [1, 2].map((seed) => tidy(() => cast(oneHot(tensor1d(tokenIds(sizes, seed), 'int32'), sizes.vocabSize), 'float32')));

@@ -9,7 +9,7 @@ export type Plan = { readonly warmup: number; readonly samples: number; readonly
 /** PLANS — by device: more samples of what is short; a slow contender gets fewer. */
 export const PLANS: Readonly<Record<Device, Readonly<Record<string, Plan>>>> = {
   wasm: {
-    reference: { warmup: 30, samples: 20 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'matmul-512': { warmup: 5, samples: 30 },
+    reference: { warmup: 30, samples: 20 }, 'gpt-10m': { warmup: 1, samples: 3 }, 'vit-tiny': { warmup: 2, samples: 5 }, 'bert-mini': { warmup: 3, samples: 8 }, 'matmul-512': { warmup: 5, samples: 30 },
     'matmul-1024': { warmup: 3, samples: 15 }, attention: { warmup: 3, samples: 10 },
   },
   webgpu: {
@@ -24,10 +24,23 @@ export type GptSizes = {
   readonly numHeads: number;
 };
 
-/** GPT_SIZES — of the workloads that are training steps. */
-export const GPT_SIZES: Readonly<Record<string, GptSizes>> = {
-  reference: { batchSize: 12, vocabSize: 65, contextLength: 64, depth: 4, dim: 128, numHeads: 4 },
-  'gpt-10m': { batchSize: 8, vocabSize: 65, contextLength: 256, depth: 6, dim: 384, numHeads: 6 },
+export type VitSizes = {
+  readonly batchSize: number; readonly imageSize: number; readonly patchSize: number; readonly numClasses: number; readonly depth: number; readonly dim: number;
+  readonly numHeads: number;
+};
+
+/** BertSizes — `masked`: so many tokens of each sequence are to be guessed, and the head computes these alone. */
+export type BertSizes = GptSizes & { readonly masked: number };
+
+/** StepSizes — of a workload that is a training step, by its model. */
+export type StepSizes = { readonly gpt: GptSizes } | { readonly vit: VitSizes } | { readonly bert: BertSizes };
+
+/** STEP_SIZES — of the workloads that are training steps. */
+export const STEP_SIZES: Readonly<Record<string, StepSizes>> = {
+  reference: { gpt: { batchSize: 12, vocabSize: 65, contextLength: 64, depth: 4, dim: 128, numHeads: 4 } },
+  'gpt-10m': { gpt: { batchSize: 8, vocabSize: 65, contextLength: 256, depth: 6, dim: 384, numHeads: 6 } },
+  'vit-tiny': { vit: { batchSize: 64, imageSize: 32, patchSize: 4, numClasses: 10, depth: 12, dim: 192, numHeads: 3 } },
+  'bert-mini': { bert: { batchSize: 16, vocabSize: 30_528, contextLength: 128, depth: 4, dim: 256, numHeads: 4, masked: 19 } },
 };
 
 export const ATTENTION = { tokens: 1024, heads: 6, headDim: 64 } as const;
@@ -39,7 +52,7 @@ export const LONG_ATTENTION = { ...ATTENTION, tokens: 2048, window: 128 } as con
 export const RECORD = { launches: 1000, size: 4096 } as const;
 
 /** ADAM — the settings of the optimiser, everywhere the same; the rate is so low that the loss falls from the first step on, without warm-up. */
-export const ADAM = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 } as const;
+export const ADAM = { learningRate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 } as const;
 
 /** uniform — numbers between `low` and `high`; the same for everyone who asks with the same seed. */
 export function uniform(count: number, seed: number, low: number, high: number): Float32Array<ArrayBuffer> {

@@ -1,13 +1,14 @@
 /**
  * Browser tests: a page bundled from source trains a tiny GPT in headless Chromium, and must reach the same losses as the same run in
  * Node: on WASM with threads (cross-origin isolated) and without, with relaxed and plain SIMD; and on WebGPU, where the page also runs
- * the conformance suite of the kernels.
+ * the conformance suite of the kernels and fine-tunes a vision transformer from files that are picked.
  */
 import { build } from 'esbuild';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
+import type { FineTuneResult } from './browser/fineTune.ts';
 import type { PageRun } from './browser/page.ts';
 import type { RunResult } from './browser/train.ts';
 import { command } from './command.ts';
@@ -49,7 +50,7 @@ export async function browserTests(): Promise<Outcome> {
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
     const { port } = server.address() as AddressInfo;
-    outcomes.push(await conform(browser, port), await hearErrors(browser, port));
+    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -63,9 +64,11 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-async function lossesInNode(simd?: 'plain'): Promise<number[]> {
-  const run = JSON.stringify({ device: 'wasm', threads: 2, steps: STEPS, simd });
-  const { code, stdout, output } = await command(process.execPath, ['--conditions=@evenkeel/source', join(import.meta.dirname, 'browser/node.ts'), run]);
+const lossesInNode = (simd?: 'plain'): Promise<number[]> => runInNode(JSON.stringify({ device: 'wasm', threads: 2, steps: STEPS, simd }));
+
+/** The losses of a run, or of fine-tuning the checkpoint in a directory. */
+async function runInNode(what: string): Promise<number[]> {
+  const { code, stdout, output } = await command(process.execPath, ['--conditions=@evenkeel/source', join(import.meta.dirname, 'browser/node.ts'), what]);
   if (code !== 0) throw new Error(`the run in Node ended with ${code}\n${output}`);
   return (JSON.parse(stdout) as RunResult).losses;
 }
@@ -77,7 +80,7 @@ async function bundlePage(): Promise<Map<string, Uint8Array>> {
     bundle: true, format: 'esm', target: 'es2022', platform: 'browser', write: false, outdir: '/', sourcemap: 'inline', logLevel: 'silent',
     conditions: ['@evenkeel/source', 'module'],
   });
-  const html = '<!doctype html><meta charset="utf-8"><title>Evenkeel</title><link rel="icon" href="data:,"><script type="module" src="page.js"></script>';
+  const html = '<!doctype html><meta charset="utf-8"><title>Evenkeel</title><link rel="icon" href="data:,"><input type="file" id="checkpoint" multiple><script type="module" src="page.js"></script>';
   return new Map([['index.html', new TextEncoder().encode(html)], ...outputFiles.map(({ path, contents }) => [path.replace(/^.*\//, ''), contents] as const)]);
 }
 
@@ -100,6 +103,20 @@ async function visit(browser: Browser, port: number, { title, isolated, run, exp
     process.stdout.write(`  ${title}: ${((performance.now() - started) / STEPS).toFixed(1)} ms per step, loss ${result.losses[0]?.toFixed(4)} → ${result.losses.at(-1)?.toFixed(4)}, ${agreement(result.losses, expected)}\n`);
     const simd = run.device === 'webgpu' ? 'none' : run.simd ?? 'relaxed';
     const problems = [...complaints, ...problemsOf(result, { isolated, expectThreads, simd, tolerance }, expected)];
+    return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
+  });
+}
+
+/** A Hugging Face ViT, its head replaced, learns on WebGPU what it learns in Node on WASM. */
+function fineTunePicked(browser: Browser, port: number): Promise<Outcome> {
+  const title = 'a vision transformer fine-tuned on WebGPU from picked files';
+  const checkpoint = join(import.meta.dirname, '../../packages/models-vit/test/golden/vit-hf');
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page, complaints) => {
+    const expected = await runInNode(checkpoint);
+    await page.setInputFiles('#checkpoint', ['config.json', 'model.safetensors'].map((name) => join(checkpoint, name)));
+    const { losses, leaked, captured } = await page.evaluate<FineTuneResult>('fineTunePicked()');
+    process.stdout.write(`  ${title}: loss ${losses[0]?.toFixed(4)} → ${losses.at(-1)?.toFixed(4)}, ${agreement(losses, expected)}\n`);
+    const problems = [...complaints, ...problemsOfLosses({ losses, leaked }, TOLERANCE_GPU, expected), ...(captured === 'captured' ? [] : [`the step must be captured, is ${captured}`])];
     return problems.length === 0 ? passed() : failed(`browser, ${title}: ${problems.join('; ')}`);
   });
 }
@@ -149,13 +166,19 @@ function agreement(losses: readonly number[], expected: readonly number[]): stri
   return worst === 0 ? 'bit-identical to Node' : `within ${worst.toExponential(1)} of Node`;
 }
 
+function problemsOfLosses({ losses, leaked }: Pick<RunResult, 'losses' | 'leaked'>, tolerance: number, expected: readonly number[]): string[] {
+  return [
+    ...(worstDifference(losses, expected) <= tolerance ? [] : [`losses ${losses} must equal Node's ${expected}`]),
+    ...(losses.at(-1)! < losses[0]! * 0.8 ? [] : [`the loss must fall by a fifth, went from ${losses[0]} to ${losses.at(-1)}`]),
+    ...(leaked === 0 ? [] : [`${leaked} tensors leaked`]),
+  ];
+}
+
 function problemsOf({ losses, threads, simd, leaked, isolated }: RunResult & { isolated: boolean }, expect: { isolated: boolean; expectThreads: number; simd: string; tolerance: number }, expected: readonly number[]): string[] {
   return [
-    ...(worstDifference(losses, expected) <= expect.tolerance ? [] : [`losses ${losses} must equal Node's ${expected}`]),
-    ...(losses.at(-1)! < losses[0]! * 0.8 ? [] : [`the loss must fall by a fifth, went from ${losses[0]} to ${losses.at(-1)}`]),
+    ...problemsOfLosses({ losses, leaked }, expect.tolerance, expected),
     ...(threads === expect.expectThreads ? [] : [`must use ${expect.expectThreads} threads, used ${threads}`]),
     ...(simd === expect.simd ? [] : [`must use ${expect.simd} SIMD, used ${simd}`]),
     ...(isolated === expect.isolated ? [] : [`crossOriginIsolated must be ${expect.isolated}`]),
-    ...(leaked === 0 ? [] : [`${leaked} tensors leaked`]),
   ];
 }

@@ -15,7 +15,10 @@ export async function deviceProviders(name: DeviceName, { threads, thorough = fa
     const { webgpu } = await import('@evenkeel/webgpu-kernels');
     providers.push(webgpu({ precision, ...(fineTimestamps && { toggles: { disable: ['timestamp_quantization'] } }) }));
   } else if (name === 'auto') providers.push(noGpu);
-  if (wants('wasm')) providers.push((await import('@evenkeel/wasm-kernels')).wasm(threads === undefined ? {} : { threads }));
+  if (wants('wasm')) {
+    const { wasm, wasmFeatures } = await import('@evenkeel/wasm-kernels');
+    providers.push(wasm({ ...(threads !== undefined && { threads }), ...(wasmFeatures().wideSimd && { simd: 'wide' }) }));
+  }
   if (wants('cpu')) providers.push(await plainCpu());
   return providers;
 }

@@ -33,6 +33,12 @@ function gradient<F>(chunk: i32, args: usize): void {
   let dy = pointerArg(args, 1) + (<usize>first << 2);
   let dx = pointerArg(args, 2) + (<usize>first << 2);
   let i = 0;
+  for (; i + 8 <= count; i += 8, x += 32, dy += 32, dx += 32) {
+    const left = f32x4.mul(v128.load(dy), derivative<F>(v128.load(x)));
+    const right = f32x4.mul(v128.load(dy, 16), derivative<F>(v128.load(x, 16)));
+    v128.store(dx, left);
+    v128.store(dx, right, 16);
+  }
   for (; i + 4 <= count; i += 4, x += 16, dy += 16, dx += 16) v128.store(dx, f32x4.mul(v128.load(dy), derivative<F>(v128.load(x))));
   for (; i < count; i++, x += 4, dy += 4, dx += 4) {
     store<f32>(dx, load<f32>(dy) * f32x4.extract_lane(derivative<F>(v128.load_splat<f32>(x)), 0));

@@ -26,6 +26,12 @@ export function finish(c: usize, rows: i32, columns: i32, ldc: usize, activation
 
 function activateRow(at: usize, columns: i32, activation: i32): void {
   let j = 0;
+  for (; j + 8 <= columns; j += 8, at += 32) {
+    const left = activate(v128.load(at), activation);
+    const right = activate(v128.load(at, 16), activation);
+    v128.store(at, left);
+    v128.store(at, right, 16);
+  }
   for (; j + 4 <= columns; j += 4, at += 16) v128.store(at, activate(v128.load(at), activation));
   for (; j < columns; j++, at += 4) v128.store_lane<f32>(at, activate(v128.load_splat<f32>(at), activation), 0);
 }

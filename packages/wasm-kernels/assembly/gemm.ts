@@ -2,9 +2,10 @@
 // depth, so the order of every sum is the same for any number of threads.
 import { floatArg, intArg, pointerArg } from './args';
 import { finish } from './epilogue';
-import { micro6x8 } from './gemmMicro';
+import { micro6x16, micro6x8 } from './gemmMicro';
 import { packA } from './gemmPack';
 import { KC, MR, NR } from './gemmShape';
+import { WIDE } from './layout';
 import { splat } from './simd';
 
 /** Floats of the thread's scratch that hold a partial 6 × 8 tile and a padded bias, before the packed block of A. */
@@ -56,7 +57,14 @@ export function gemm(chunk: i32, args: usize, scratch: usize): void {
 function block(
   a: usize, b: usize, c: usize, rows: i32, columns: i32, kc: i32, ldc: usize, accumulate: i32, bias: usize, scale: f32, tile: usize,
 ): void {
-  for (let j = 0; j < columns; j += NR) {
+  let j = 0;
+  if (load<i32>(WIDE)) {
+    for (; j + 2 * NR <= columns; j += 2 * NR) {
+      twoPanels(a, b, c + (<usize>j << 2), rows, kc, ldc, accumulate, bias == 0 ? 0 : bias + (<usize>j << 2), scale, tile);
+      b += <usize>(2 * kc * NR) << 2;
+    }
+  }
+  for (; j < columns; j += NR) {
     const width = min(NR, columns - j);
     let biasHere: usize = bias == 0 ? 0 : bias + (<usize>j << 2);
     if (biasHere != 0 && width < NR) {
@@ -76,6 +84,21 @@ function block(
       to += <usize>MR * ldc;
     }
     b += <usize>(kc * NR) << 2;
+  }
+}
+
+/** twoPanels — rows × 16 of C, where the engine has registers of eight floats. */
+function twoPanels(a: usize, b: usize, c: usize, rows: i32, kc: i32, ldc: usize, accumulate: i32, bias: usize, scale: f32, tile: usize): void {
+  let i = 0;
+  for (; i + MR <= rows; i += MR) {
+    micro6x16(kc, a, b, c, ldc, accumulate, bias, scale);
+    a += <usize>(kc * MR) << 2;
+    c += <usize>MR * ldc;
+  }
+  if (i == rows) return;
+  for (let half = 0; half < 2; half++) {
+    micro6x8(kc, a, b + (<usize>(half * kc * NR) << 2), tile, NR << 2, 0, bias == 0 ? 0 : bias + (half << 5), scale);
+    copyTile(tile, c + (half << 5), rows - i, NR, ldc, accumulate);
   }
 }
 

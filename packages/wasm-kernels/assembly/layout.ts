@@ -15,6 +15,8 @@ export const FAILED: usize = 328;
 export const KERNEL: usize = 320;
 /** i32: what is added to a claimed chunk's number; a job of more than 65,535 chunks is published in parts. */
 export const FIRST_CHUNK: usize = 324;
+/** i32: 1 where the engine joins neighbouring vectors of four floats into registers of eight: kernels then keep more of them at once. */
+export const WIDE: usize = 332;
 /** f64 × 64: the current job's arguments. */
 export const ARGS: usize = 512;
 
@@ -23,6 +25,10 @@ export const SCRATCH_BYTES: i32 = 1 << 20;
 
 export function argsPointer(): usize {
   return ARGS;
+}
+
+export function widePointer(): usize {
+  return WIDE;
 }
 
 export function scratchBytes(): i32 {

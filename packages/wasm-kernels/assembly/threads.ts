@@ -3,7 +3,7 @@
 // arguments of, a job other than the one it sees. A job ends when DONE equals its number of chunks.
 import { ARGS, DONE, FAILED, FIRST_CHUNK, KERNEL, MAIN_WAITS, SLEEPERS, TICKET } from './layout';
 
-export { argsPointer, heapBase, scratchBytes } from './layout';
+export { argsPointer, heapBase, scratchBytes, widePointer } from './layout';
 
 /** The word of TICKET that holds the generation: what sleeping workers wait on. */
 const GENERATION: usize = TICKET + 4;

@@ -19,7 +19,7 @@ export function wasm(options: WasmOptions = {}): DeviceProvider {
     async probe() {
       const features = wasmFeatures();
       const threads = features.threads && features.sharedMemory ? options.threads ?? Math.min(features.cores, 16) : 1;
-      const simd = features.relaxedSimd && options.simd !== 'plain' ? 'relaxed SIMD' : 'plain SIMD';
+      const simd = `${options.simd === undefined || options.simd === 'auto' ? features.relaxedSimd ? 'relaxed' : 'plain' : options.simd} SIMD`;
       const reason = features.simd ? `WebAssembly ${simd}${whySimd(options, features)}, ${threads} thread${threads === 1 ? '' : 's'}${whyThreads(options, features)}`
         : 'the engine has no WebAssembly SIMD';
       return { available: features.simd, kind: 'processor', reason, details: { ...features, chosenThreads: threads, chosenSimd: simd } };
@@ -32,6 +32,7 @@ export function wasm(options: WasmOptions = {}): DeviceProvider {
 
 /** Why not relaxed SIMD; nothing where it is taken because the engine has it. */
 function whySimd({ simd = 'auto' }: WasmOptions, { relaxedSimd }: WasmFeatures): string {
+  if (simd === 'wide') return ' (eight floats at a time)';
   if (simd !== 'auto') return ' (asked for)';
   return relaxedSimd ? '' : ' (the engine has no relaxed SIMD)';
 }

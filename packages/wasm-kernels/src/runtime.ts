@@ -1,5 +1,5 @@
 import { checkInteger, checkOneOf, UnsupportedError } from '@evenkeel/core-tensor';
-import { wasmFeatures } from './features.ts';
+import { joinVectors, wasmFeatures, type WasmFeatures } from './features.ts';
 import { createHeap, type Heap } from './memory.ts';
 import { createThreadPool, type ThreadPool } from './threadPool.ts';
 import { compileVariant, instantiate, type WasmVariant } from './wasmModule.ts';
@@ -7,7 +7,11 @@ import { compileVariant, instantiate, type WasmVariant } from './wasmModule.ts';
 export type WasmOptions = {
   /** Threads, the caller's included. Default: one per core, at most 16. */
   readonly threads?: number;
-  /** `auto` (default) takes relaxed SIMD where the engine has it. */
+  /**
+   * `auto` (default) takes relaxed SIMD where the engine has it. `wide`, in Node on x64 with AVX2, is relaxed SIMD that V8 computes eight floats
+   * at a time: the same bits, up to 1.7 times as fast. It sets V8's flag `--experimental-wasm-revectorize`, which then holds for all
+   * WebAssembly of the process.
+   */
   readonly simd?: 'auto' | WasmVariant;
   /** Upper limit of the WebAssembly memory. Default and maximum: 4 GiB. */
   readonly maxMemoryBytes?: number;
@@ -37,7 +41,7 @@ const INITIAL_PAGES = 256;
  * createRuntime — compiles the kernels for this engine and starts the threads.
  *
  * @throws ConfigError       for options out of range.
- * @throws UnsupportedError  if the engine lacks SIMD, or relaxed SIMD when that was asked for.
+ * @throws UnsupportedError  if the engine lacks SIMD, or the kind of it that was asked for.
  */
 export async function createRuntime(options: WasmOptions = {}): Promise<WasmRuntime> {
   const features = wasmFeatures();
@@ -47,19 +51,25 @@ export async function createRuntime(options: WasmOptions = {}): Promise<WasmRunt
   const variant = chooseVariant(options.simd ?? 'auto', features);
   const shared = threads > 1 && features.threads && features.sharedMemory;
   const maxPages = Math.min(MAX_PAGES, Math.floor(maxMemoryBytes / PAGE));
+  if (variant === 'wide') joinVectors();
   const module = await compileVariant(variant, shared);
   const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: maxPages, shared });
   const { exports } = instantiate(module, memory);
+  new Int32Array(memory.buffer, exports.widePointer(), 1)[0] = variant === 'wide' ? 1 : 0;
   const heap = createHeap(memory, exports.heapBase(), maxPages * PAGE);
   const pool = await createThreadPool({ module, memory, heap, threads, stallMs: options.stallMs });
   return { variant, shared, memory, heap, pool };
 }
 
-function chooseVariant(simd: string, features: { simd: boolean; relaxedSimd: boolean }): WasmVariant {
-  checkOneOf('wasm', 'simd', simd, ['auto', 'relaxed', 'plain']);
+function chooseVariant(simd: 'auto' | WasmVariant, features: WasmFeatures): WasmVariant {
+  checkOneOf('wasm', 'simd', simd, ['auto', 'wide', 'relaxed', 'plain']);
   if (!features.simd) throw new UnsupportedError('wasm: the engine must have WebAssembly SIMD, got one without');
   if (simd === 'relaxed' && !features.relaxedSimd) {
     throw new UnsupportedError("wasm: simd 'relaxed' must be supported by the engine, got one without relaxed SIMD. Use 'auto'.");
   }
-  return simd === 'plain' || !features.relaxedSimd ? 'plain' : 'relaxed';
+  if (simd === 'wide' && !features.wideSimd) {
+    throw new UnsupportedError("wasm: simd 'wide' must have Node on x64 with AVX2, got another engine or processor. Use 'auto'.");
+  }
+  if (simd !== 'auto') return simd;
+  return features.relaxedSimd ? 'relaxed' : 'plain';
 }

@@ -1,8 +1,11 @@
+import { setFlagsFromString } from 'node:v8';
 import { ready, setBackend } from '@tensorflow/tfjs-core';
-import { BACKEND_NAME, createWasmBackend, type WasmBackend, type WasmOptions } from '@evenkeel/wasm-kernels';
+import { BACKEND_NAME, createWasmBackend, wasmFeatures, type WasmBackend, type WasmOptions } from '@evenkeel/wasm-kernels';
 import { afterAll, beforeAll, describe } from 'vitest';
 
-/** One thread has an unshared memory, more a shared one; each with and without relaxed SIMD. */
+setFlagsFromString('--no-liftoff'); // all code is optimised from the start, as the code that matters is later
+
+/** One thread has an unshared memory, more a shared one; each with and without relaxed SIMD; `wide` is the code of `relaxed` (see wide.test.ts). */
 export const variants: readonly WasmOptions[] = [
   { threads: 1, simd: 'relaxed' },
   { threads: 2, simd: 'relaxed' },
@@ -10,6 +13,7 @@ export const variants: readonly WasmOptions[] = [
   { threads: 1, simd: 'plain' },
   { threads: 2, simd: 'plain' },
   { threads: 4, simd: 'plain' },
+  ...(wasmFeatures().wideSimd ? [{ threads: 2, simd: 'wide' } as const] : []),
 ];
 
 /** useWasm — registers and selects the backend with these options. */

@@ -202,7 +202,7 @@ describe('WasmBackend', () => {
   it('createWasmBackend({ threads: 0 }) and unknown options throw', async () => {
     await expect(createWasmBackend({ threads: 0 })).rejects.toThrow(ConfigError);
     await expect(createWasmBackend({ threads: 0 })).rejects.toThrow('wasm: threads must be an integer ≥ 1, got 0');
-    await expect(createWasmBackend({ simd: 'fast' as never })).rejects.toThrow('wasm: simd must be one of auto, relaxed, plain, got fast');
+    await expect(createWasmBackend({ simd: 'fast' as never })).rejects.toThrow('wasm: simd must be one of auto, wide, relaxed, plain, got fast');
     await expect(createWasmBackend({ maxMemoryBytes: 1 })).rejects.toThrow('wasm: maxMemoryBytes must be an integer ≥ 16777216, got 1');
   });
 

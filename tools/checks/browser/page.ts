@@ -1,9 +1,10 @@
 /**
  * The test page: `run` trains where it is told to, in a worker (as an application would) or on the main thread; `conform` runs the
- * conformance suite of the GPU kernels; `brokenShader` makes a device fail.
+ * conformance suite of the GPU kernels; `fineTunePicked` trains the checkpoint whose files the user has picked; `brokenShader` makes a device fail.
  */
 import { conformanceRun } from '../conformance/run.ts';
 import { brokenShader } from './broken.ts';
+import { fineTune, type FineTuneResult } from './fineTune.ts';
 import { train, type Run, type RunResult } from './train.ts';
 
 export type PageRun = Run & { where: 'worker' | 'main' };
@@ -21,8 +22,17 @@ function inWorker(run: Run): Promise<RunResult> {
   });
 }
 
+/** The picker takes `config.json` and `model.safetensors` of a directory. */
+async function fineTunePicked(): Promise<FineTuneResult> {
+  const picked = [...(document.querySelector<HTMLInputElement>('#checkpoint')?.files ?? [])];
+  const [config, weights] = ['config.json', 'model.safetensors'].map((name) => picked.find((file) => file.name === name));
+  if (config === undefined || weights === undefined) throw new Error(`config.json and model.safetensors must be picked, got ${picked.map(({ name }) => name).join(', ') || 'nothing'}`);
+  return fineTune('webgpu', await config.text(), weights, true);
+}
+
 Object.assign(globalThis, {
   run: async ({ where, ...run }: PageRun) => ({ ...await (where === 'worker' ? inWorker(run) : train(run)), isolated: crossOriginIsolated }),
   conform: conformanceRun,
+  fineTunePicked,
   brokenShader,
 });
