@@ -1,10 +1,7 @@
-import { tensor2d, type Tensor } from '@tensorflow/tfjs-core';
+import { dispose, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import { bertInputs, padBatch, type TokenSequence } from '@evenkeel/models-bert';
-import { dispose } from '@tensorflow/tfjs-core';
 import type { Encoder } from '../bert/encoding.ts';
 import { classified, type Classified } from '../classified.ts';
-import type { TextPredictor } from '../predict/predictTexts.ts';
-import type { Prediction } from '../predict/prediction.ts';
 import type { TextModel } from './textClasses.ts';
 
 /** Tagged — the tokens of a sentence; `firsts`: at which of them each word begins, as many as words that were not cut. */
@@ -42,20 +39,4 @@ export async function classifyWords({ model, params, padId }: TextModel, sentenc
     }
   }
   return classified(logits());
-}
-
-/** Runs of letters, digits and marks, and everything else but spaces by itself. */
-const WORD = /[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu;
-
-/** tagTexts — the words of texts with their tags; and how many texts were cut. */
-export async function tagTexts({ model, params, specials: { padId }, classes = [] }: TextPredictor, encoder: Encoder, texts: readonly string[], { batchSize }: { batchSize: number }): Promise<{ predictions: Prediction[]; cut: number }> {
-  const split = texts.map((text) => text.match(WORD) ?? []);
-  const sentences = split.map((words) => encodeWords(words, encoder));
-  const { predicted } = await classifyWords({ model, params, padId }, sentences, batchSize);
-  let next = 0;
-  const predictions = sentences.map(({ firsts }, i): Prediction => {
-    const words = firsts.flatMap((first, w): [string, string][] => (first < 0 ? [] : [[split[i]?.[w] as string, classes[predicted[next++] as number] ?? '']]));
-    return { input: texts[i] as string, label: words.map(([word, tag]) => `${word}/${tag}`).join(' '), words };
-  });
-  return { predictions, cut: sentences.filter(({ firsts }, i) => firsts.length < (split[i] as string[]).length).length };
 }

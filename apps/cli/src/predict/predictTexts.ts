@@ -6,9 +6,9 @@ import { softmax } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
 import { classifyTexts } from '../finetune/textClasses.ts';
-import { tagTexts } from '../finetune/tagging.ts';
 import type { Predictor } from './openPredictor.ts';
 import { likeliest, ofClasses, type Prediction } from './prediction.ts';
+import { tagTexts } from './tagTexts.ts';
 
 export type TextPredictor = Extract<Predictor, { reads: 'text' }>;
 
