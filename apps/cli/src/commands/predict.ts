@@ -45,8 +45,8 @@ export async function predict(options: PredictOptions, io: Io): Promise<PredictR
   const device = await openDevice(options.device);
   const predictor = await openPredictor(options.checkpoint);
   try {
-    announceDevice(device, options.device, io.note);
     const { predictions, cut } = await predictionsOf(predictor, options);
+    announceDevice(device, options.device, io.note);
     if (cut > 0) io.note(`${formatCount(cut)} text${cut === 1 ? '' : 's'} longer than the model's positions cut at the end`);
     const told = { command: 'predict', device: device.name, count: predictions.length, cut } as const;
     if (options.out !== undefined) {
