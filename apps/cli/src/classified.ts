@@ -44,7 +44,8 @@ export function worstFirst({ predicted, labels, confidence }: Judged): number[] 
   return Array.from(labels, (_, i) => i).sort((i, j) => isRight(i) - isRight(j) || (confidence[j] as number) - (confidence[i] as number));
 }
 
-function softmax(logits: ArrayLike<number>): number[] {
+/** softmax — logits as probabilities. */
+export function softmax(logits: ArrayLike<number>): number[] {
   const largest = Array.from(logits).reduce((most, each) => Math.max(most, each), -Infinity);
   const weights = Array.from(logits, (each) => Math.exp(each - largest));
   const sum = weights.reduce((total, each) => total + each, 0);

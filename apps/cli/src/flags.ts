@@ -30,6 +30,11 @@ export function nonEmpty(flag: string, what: string): (text: string) => string {
   };
 }
 
+/** nonEmptyList — a parser for flags that take several paths. */
+export function nonEmptyList(flag: string): (text: string, earlier?: readonly string[]) => readonly string[] {
+  return (text, earlier = []) => [...earlier, nonEmpty(flag, 'a path')(text)];
+}
+
 /** wholeNumbers — a parser for flags that take a comma-separated list of integers. */
 export function wholeNumbers(flag: string, bounds: Bounds = { min: 1 }): (text: string) => number[] {
   return (text) => text.split(',').map((item) => parsed(flag, 'whole numbers with commas between', item.trim(), bounds, Number.isSafeInteger));

@@ -6,6 +6,7 @@ import { pngDataUri } from './pngImage.ts';
 import { confusionSection, pictureSection } from './predictionSections.ts';
 import type { Conclusion } from './task.ts';
 
+/** What to do with a model of images. */
 const NEXT: Conclusion['next'] = ['Classify images of yours', 'predict --checkpoint DIR --image …'];
 
 /** imageConclusion — what is said of a model of images: accuracy, confusion matrix, and images with what it makes of them. */

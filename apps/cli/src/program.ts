@@ -2,17 +2,18 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError, Help } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { finish } from './finish.ts';
-import { nonEmpty, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
+import { nonEmpty, nonEmptyList, oneOf, realNumber, wholeNumber, wholeNumbers } from './flags.ts';
 import { written } from './output.ts';
 import { SEED_COMMAND } from './repro/seedProcess.ts';
 import { sweepFlags } from './sweep/sweepFlags.ts';
-import { trainCommands } from './trainCommands.ts';
+import { finetuneFlags, trainCommands } from './trainCommands.ts';
 import { deviceFlag, PRECISIONS } from './trainFlags.ts';
 import type { BenchGptStepOptions } from './commands/benchGptStep.ts';
 import type { BenchMatmulOptions } from './commands/benchMatmul.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { EvalOptions } from './commands/eval.ts';
 import type { GenerateOptions } from './commands/generate.ts';
+import type { PredictOptions } from './commands/predict.ts';
 import type { ReproOptions } from './commands/repro.ts';
 import type { SweepOptions } from './commands/sweep.ts';
 
@@ -55,8 +56,10 @@ function program(): Command {
     .configureOutput({ outputError: () => {} }) // errors are printed by run, in one line
     .exitOverride();
   trainCommands(child(root, 'train', 'train a model'));
+  finetuneFlags(root.command('finetune'));
   sweepCommand(root.command('sweep'));
   evalFlags(root.command('eval'));
+  predictFlags(root.command('predict'));
   generateFlags(root.command('generate'));
   const bench = child(root, 'bench', 'measure speed on this machine');
   benchGptStepFlags(bench.command('gpt-step'));
@@ -99,6 +102,23 @@ function generateFlags(command: Command): void {
     .option('--top-p <x>', 'draw from the likeliest tokens that reach this probability', realNumber('--top-p', { above: 0, max: 1 }), 1)
     .option('--seed <n>', 'decides all randomness', wholeNumber('--seed', SEED), 1);
   finish<GenerateOptions>(deviceFlag(command), async () => (await import('./commands/generate.ts')).generateText, ['checkpoint', 'prompt']);
+}
+
+function predictFlags(command: Command): void {
+  command.description('say what a trained model makes of texts, questions or images')
+    .option('--checkpoint <dir>', 'a directory of train bert or vit, of finetune, of Hugging Face or timm (required)', nonEmpty('--checkpoint', 'a path'))
+    .option('--text <text>', 'a text; with [MASK] in it for a model of masked tokens', nonEmpty('--text', 'a text'))
+    .option('--text-pair <text>', 'the second text of a pair', nonEmpty('--text-pair', 'a text'))
+    .option('--question <text>', 'a question about --context', nonEmpty('--question', 'a text'))
+    .option('--context <text>', 'the text in which the answer stands', nonEmpty('--context', 'a text'))
+    .option('--image <files...>', 'image files', nonEmptyList('--image'))
+    .option('--data <path>', 'many of them: a table of texts, questions as in SQuAD, or images', nonEmpty('--data', 'a path'))
+    .option('--text-column <name>', 'which column is the text (default: text, sentence, …)', nonEmpty('--text-column', 'a name'))
+    .option('--text-pair-column <name>', 'which is the second text (default: sentence2, hypothesis, …)', nonEmpty('--text-pair-column', 'a name'))
+    .option('--out <file>', 'write all predictions there: .jsonl, .json, .csv or .tsv', nonEmpty('--out', 'a path'))
+    .option('--top <n>', 'how many classes or tokens to name', wholeNumber('--top', { min: 1, max: 1000 }), 5)
+    .option('--batch-size <n>', 'inputs at once', wholeNumber('--batch-size', ANY_SIZE), 32);
+  finish<PredictOptions>(deviceFlag(command), async () => (await import('./commands/predict.ts')).predict, ['checkpoint']);
 }
 
 function benchGptStepFlags(command: Command): void {

@@ -32,7 +32,7 @@ export type Task<B = unknown> = {
   /** Is told after each evaluation, so that the best model can be kept. */
   evaluated?(directory: string, at: { readonly step: number; readonly values: Readonly<Record<string, number>> }): Promise<void>;
   /** Measures the trained model. */
-  conclude(io: Io): Promise<Conclusion>;
+  conclude(io: Io, directory: string): Promise<Conclusion>;
   dispose(): void;
 };
 
@@ -77,8 +77,8 @@ export type Family<S extends RunSettings = RunSettings, F extends Flags = Flags>
   readonly tests: { readonly settings: Readonly<Record<keyof S, Test>>; readonly facts: Readonly<Record<string, Test>> };
   /** Settings that were not always there, and what runs without them had. */
   readonly later?: Partial<S>;
-  /** Settings and facts of a new run. */
-  begin(flags: F, place: Place): Promise<{ readonly settings: S; readonly facts: Facts }>;
+  /** Settings and facts of a new run; and the task, where it is made on the way. */
+  begin(flags: F, place: Place): Promise<{ readonly settings: S; readonly facts: Facts; readonly task?: Task }>;
   /** Throws UsageError unless settings fit together and onto the device: those of a run that goes on. */
   check(settings: S, facts: Facts, device: string): void;
   /** The data and the model of a run that was begun. */

@@ -8,3 +8,10 @@ export const DECAY_MODES = ['coupled', 'independent'] as const;
 export const SCHEDULES = ['cosine', 'wsd', 'constant'] as const;
 /** What happens to the images of training batches. */
 export const AUGMENTS = ['none', 'crop', 'basic', 'deit'] as const;
+/** Which encoder. */
+export const ARCHS = ['bert', 'mosaic'] as const;
+/** What a checkpoint is fine-tuned for: kinds of tasks, and those of GLUE with their recipes. */
+export const TASK_KINDS = ['classification', 'token-classification', 'qa', 'image-classification'] as const;
+export const PRESETS = ['sst2', 'cola', 'mnli', 'qqp', 'qnli', 'rte', 'mrpc'] as const;
+/** What is a sequence of a text. */
+export const SEQUENCES = ['line', 'paragraph'] as const;

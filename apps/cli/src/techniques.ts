@@ -6,8 +6,8 @@ import type { DECAY_MODES, GAMMAS, NORMS, OPTIMIZERS, PLACEMENTS } from './techn
 
 /** ModelTechniques — what a model computes with besides its sizes, as plain data: a saved model says it of itself. */
 export type ModelTechniques = {
-  /** Where the norms of a block stand. */
-  readonly placement: (typeof PLACEMENTS)[number];
+  /** Where the norms of a block stand; `own` where the model has a placement without a name, as BERT. */
+  readonly placement: (typeof PLACEMENTS)[number] | 'own';
   /** Which norm stands there, and before the head. */
   readonly norm: (typeof NORMS)[number];
   /** Whether queries and keys are normalised. */
@@ -50,7 +50,7 @@ export const PLAIN: TechniqueSettings = {
  */
 export function stackTechniquesOf({ placement, norm, qkNorm: isNormed }: ModelTechniques, { own, normEps }: { own: string; normEps: number }): StackTechniques {
   return {
-    ...(placement !== own && { placement }),
+    ...(placement !== own && placement !== 'own' && { placement }),
     ...(norm === 'rms' && { norm: rmsNormLayer({ eps: normEps }) }),
     ...(isNormed && { qkNorm: qkNorm({ kind: norm }) }),
   };

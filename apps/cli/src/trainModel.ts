@@ -44,7 +44,7 @@ export async function trainModel<S extends RunSettings, F extends TrainFlags>(fa
     describe(run, io);
     const memory = peakMemory();
     const trained = await runTraining(run, { resume, io });
-    const conclusion = await task.conclude(io);
+    const conclusion = await task.conclude(io, run.directory);
     const result = resultOf(run, trained, conclusion, memory.peakBytes());
     const { sample, tiles, sections } = conclusion;
     await writeRunReport(run, { result: { ...trained, valLoss: conclusion.valLoss ?? trained.valLoss, peakBytes: result.peakBytes }, sample, tiles, sections });
@@ -61,12 +61,12 @@ async function beginRun<S extends RunSettings, F extends TrainFlags>(family: Fam
   const begun = await inNewDirectory(directory, async (workshop) => {
     let opened: Promise<Device> | undefined;
     const open = (): Promise<Device> => (opened ??= openDevice(flags.device, { precision: flags.precision }));
-    const { settings, facts } = await family.begin(flags, { workshop, device: open });
+    const { settings, facts, task } = await family.begin(flags, { workshop, device: open });
     const device = await open();
     await writeRecord(workshop, { command: family.command, device: device.name, facts, settings });
-    return { device, settings, facts };
+    return { device, settings, facts, task };
   });
-  return { family, directory, device: begun.device, settings: begun.settings, task: await family.open(begun.settings, begun.facts, directory) };
+  return { family, directory, device: begun.device, settings: begun.settings, task: begun.task ?? await family.open(begun.settings, begun.facts, directory) };
 }
 
 async function openRun<S extends RunSettings, F extends TrainFlags>(family: Family<S, F>, flags: F): Promise<TrainingRun> {

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
-import { evenkeel, evenkeelJson, launch, metricsOf, scratch } from './support/evenkeel.ts';
+import { evenkeel, evenkeelJson, metricsOf, scratch } from './support/evenkeel.ts';
 import { cifarBytes, colouredImage, imageFolders, pngFile } from './support/images.ts';
+import { killAfter } from './support/texts.ts';
 
 const files = scratch();
 const data = files.write('images.bin', cifarBytes(60));
@@ -47,11 +47,7 @@ describe('evenkeel train vit', () => {
     const args = (out: string) => train(out, '--steps', '60', '--checkpoint-every', '5', '--eval-every', '20', ...flags);
     const [whole, killed] = [`${name}-whole`, `${name}-killed`];
     const expected = await evenkeelJson(args(whole));
-    const { child, outcome } = launch(args(killed));
-    const metrics = files.at(`${killed}/metrics.jsonl`);
-    while ((existsSync(metrics) ? readFileSync(metrics, 'utf8').split('\n').length : 0) < 13 && child.exitCode === null) await sleep(2);
-    child.kill('SIGKILL');
-    expect((await outcome).signal).toBe('SIGKILL');
+    expect(await killAfter(args(killed), files.at(killed), 13)).toBe('SIGKILL');
     const again = await evenkeelJson(['train', 'vit', '--out', files.at(killed), '--resume']);
     expect(metricsOf(files.at(killed))).toEqual(metricsOf(files.at(whole)));
     expect(readFileSync(files.at(`${killed}/model.safetensors`)).equals(readFileSync(files.at(`${whole}/model.safetensors`)))).toBe(true);

@@ -16,6 +16,9 @@ export { oneEpochSampler, type OneEpochOptions, type OneEpochSampler } from './o
 export { dataset, type Dataset, type DatasetOptions } from './dataset.ts';
 export type { DatasetFile, DatasetName } from './datasetTable.ts';
 export { readIdx, type IdxArray, type IdxValues } from './readIdx.ts';
+export { readTable, type ReadTableOptions, type Table, type TableRow } from './readTable.ts';
+export { readLabelledTexts, type LabelledText, type LabelledTextOptions } from './readLabelledTexts.ts';
+export { readConll, type TaggedSentence } from './readConll.ts';
 export { readSquad, type SquadAnswer, type SquadExample } from './readSquad.ts';
 export { CIFAR10_CLASSES, readCifar10, type Cifar10, type Cifar10Options } from './readCifar10.ts';
 export {

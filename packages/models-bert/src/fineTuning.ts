@@ -1,4 +1,4 @@
-import { checkInteger, type GradientTransform, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { checkInteger, type GradientTransform, type ParamSpec, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { adamw, decayMask, linearDecay, type AdamwOptions } from '@evenkeel/optimizers';
 
 /** FineTuningRecipe — what to fine-tune a task with. */
@@ -19,8 +19,14 @@ export const GLUE_RECIPES = {
   mrpc: { learningRate: 8e-5, weightDecay: 8e-6, epochs: 10, batchSize: 32, metric: 'accuracy and F1' },
 } as const satisfies Readonly<Record<string, FineTuningRecipe>>;
 
+/** fineTuningSchedule — the learning rate of each step: up over the first 6 % of the steps, then linearly to 0. */
+export function fineTuningSchedule({ learningRate, steps }: { learningRate: number; steps: number }): Schedule {
+  checkInteger('fineTuningSchedule', 'steps', steps);
+  return linearDecay({ peak: learningRate, steps, warmup: Math.min(steps - 1, Math.ceil(0.06 * steps)) });
+}
+
 /**
- * fineTuningOptimizer — AdamW as MosaicBERT fine-tunes with: β = (0.9, 0.98), ε = 1e-6, warm-up over 6 % of the steps, then linearly to 0; the decay
+ * fineTuningOptimizer — AdamW as MosaicBERT fine-tunes with: β = (0.9, 0.98), ε = 1e-6, the learning rate of `fineTuningSchedule`; the decay
  * of matrices and embeddings follows the schedule and not the learning rate.
  *
  * @param specs    of the model.
@@ -30,8 +36,7 @@ export function fineTuningOptimizer(
   specs: Tree<ParamSpec>, { learningRate, weightDecay, steps, ...others }: { learningRate: number; weightDecay: number; steps: number } & Omit<AdamwOptions, 'learningRate' | 'weightDecay'>,
 ): GradientTransform {
   checkInteger('fineTuningOptimizer', 'steps', steps);
-  const warmup = Math.min(steps - 1, Math.ceil(0.06 * steps));
   return adamw({
-    learningRate: linearDecay({ peak: learningRate, steps, warmup }), weightDecay, weightDecayMode: 'independent', beta1: 0.9, beta2: 0.98, eps: 1e-6, mask: decayMask(specs), ...others,
+    learningRate: fineTuningSchedule({ learningRate, steps }), weightDecay, weightDecayMode: 'independent', beta1: 0.9, beta2: 0.98, eps: 1e-6, mask: decayMask(specs), ...others,
   }) as unknown as GradientTransform;
 }

@@ -80,11 +80,11 @@ function absentLayers(weights: readonly NamedWeight[], names: ReadonlySet<string
 /**
  * saveBert — writes `config.json` and `model.safetensors` so that `transformers` loads the directory as the model with that head.
  *
- * @param options  `family` (default `bert`): whose names; RoBERTa's need `positionOffset` ≥ 1. `dtype` of the file (default F32).
+ * @param options  `family` (default `bert`): whose names; RoBERTa's need `positionOffset` ≥ 1. `dtype` of the file (default F32); `classes`: their names.
  * @throws UnsupportedError  if BERT's layout cannot hold the model: other techniques or positions. Nothing is written.
  */
 export async function saveBert<Out, Batch extends BertInputs>(
-  directory: string, model: BertWithHead<Out, Batch>, params: HeadedParams, { family = 'bert', dtype = 'F32' }: { family?: BertFamily; dtype?: FloatDtype } = {},
+  directory: string, model: BertWithHead<Out, Batch>, params: HeadedParams, { family = 'bert', dtype = 'F32', classes }: { family?: BertFamily; dtype?: FloatDtype; classes?: readonly string[] } = {},
 ): Promise<void> {
   const { departures, config } = model.encoder;
   if (departures.length > 0) throw new UnsupportedError(`saveBert: model must be BERT's for a checkpoint to say what it computes, got another ${departures.join(', ')}`);
@@ -92,7 +92,7 @@ export async function saveBert<Out, Batch extends BertInputs>(
   const classifier = params.head['classifier'] as { readonly weight: Tensor } | undefined;
   const numClasses = model.kind === 'span' ? undefined : classifier?.weight.shape[0];
   await writeCheckpoint(directory, {
-    config: bertConfigToHuggingFace(config, { family, kind: model.kind, ...(numClasses !== undefined && { numClasses }) }),
+    config: bertConfigToHuggingFace(config, { family, kind: model.kind, ...(numClasses !== undefined && { numClasses }), ...(classes && { classes }) }),
     entries: await bertEntries(model, params, { family, dtype }),
   });
 }

@@ -58,9 +58,16 @@ const ARCHITECTURES: Readonly<Record<BertHeadKind, string>> = {
   tokenClassification: 'ForTokenClassification', span: 'ForQuestionAnswering',
 };
 
-/** bertConfigToHuggingFace — the `config.json` with which `transformers` loads a model with that head; `numClasses` of a classifier. */
-export function bertConfigToHuggingFace(config: BertConfig, { family, kind, numClasses }: { family: BertFamily; kind: BertHeadKind; numClasses?: number }): Record<string, unknown> {
-  const labels = numClasses === undefined ? [] : Array.from({ length: numClasses }, (_, i) => `LABEL_${i}`);
+/**
+ * bertConfigToHuggingFace — the `config.json` with which `transformers` loads a model with that head; `numClasses` of a classifier, and their names.
+ *
+ * @throws ConfigError  if `classes` are not as many as the classifier's.
+ */
+export function bertConfigToHuggingFace(
+  config: BertConfig, { family, kind, numClasses, classes }: { family: BertFamily; kind: BertHeadKind; numClasses?: number; classes?: readonly string[] },
+): Record<string, unknown> {
+  const labels = classes ?? (numClasses === undefined ? [] : Array.from({ length: numClasses }, (_, i) => `LABEL_${i}`));
+  if (classes !== undefined && classes.length !== numClasses) throw new ConfigError(`bertConfigToHuggingFace: classes must be ${numClasses ?? 'left out without a classifier'}, as many as the classifier's, got ${classes.length}`);
   return {
     model_type: family,
     architectures: [`${family === 'bert' ? 'Bert' : 'Roberta'}${ARCHITECTURES[kind]}`],

@@ -31,7 +31,7 @@ export function f1Score(predictions: ArrayLike<number>, labels: ArrayLike<number
 export function matthews(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
   const { tp, fp, fn, tn } = outcomes(paired('matthews', predictions, labels), 1);
   const scale = Math.sqrt(tp + fp) * Math.sqrt(tp + fn) * Math.sqrt(tn + fp) * Math.sqrt(tn + fn);
-  return scale === 0 ? 0 : (tp * tn - fp * fn) / scale;
+  return scale === 0 ? 0 : Math.max(-1, Math.min(1, (tp * tn - fp * fn) / scale)); // rounding may lead beyond
 }
 
 /** exactMatch — 1 if the answer is one of the references but for case, punctuation and articles. */

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { atomicWriteFile } from '@evenkeel/checkpoint';
 import { foldSeed } from '@evenkeel/core-tensor';
 import {
   charTokenizer, loadTokenizer, openTokens, randomBatches, splitTokens, textPieces, tokenizeText, trainBpe, writeTokens,
@@ -10,6 +9,7 @@ import { DEFAULT_CORPUS, defaultCorpus } from './defaultCorpus.ts';
 import { UsageError } from '../errors.ts';
 import { tensorsOf } from './evaluation.ts';
 import { TOKENS } from '../runDirectory.ts';
+import { saveTokenizer } from '../tokenizerFiles.ts';
 import type { GptSettings } from './gptSettings.ts';
 
 /** RunData — the text of a run as tokens, split and ready to be drawn from. */
@@ -47,11 +47,6 @@ export async function prepareRunData(settings: GptSettings, directory: string): 
 async function makeTokenizer({ tokenizer: kind, vocabSize }: GptSettings, pieces: () => Iterable<string>): Promise<Tokenizer> {
   if (kind === 'char') return charTokenizer(pieces());
   return kind === 'bpe' ? trainBpe(pieces(), { vocabSize: vocabSize as number }) : loadTokenizer(kind);
-}
-
-async function saveTokenizer({ json, config }: Tokenizer, directory: string): Promise<void> {
-  await atomicWriteFile(join(directory, 'tokenizer.json'), `${JSON.stringify(json, null, 1)}\n`);
-  await atomicWriteFile(join(directory, 'tokenizer_config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 /** openRunData — the tokens of a run that was prepared before. */

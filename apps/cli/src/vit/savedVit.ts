@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import { ConfigError, type Params } from '@evenkeel/core-tensor';
 import type { NormaliseOptions } from '@evenkeel/data';
-import { loadVit, saveVit, vitConfig, type LoadedVit, type Vit, type VitConfig, type VitParams } from '@evenkeel/models-vit';
+import { loadVit, saveVit, vitConfig, vitConfigFromJson, type LoadedVit, type Vit, type VitConfig, type VitParams } from '@evenkeel/models-vit';
 import { isNumber, isObject } from '../fields.ts';
 import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { vitOf, type VitModelTechniques } from './vitModel.ts';
@@ -77,3 +77,10 @@ async function statisticsOf(directory: string, json: unknown): Promise<Normalise
 }
 
 const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.length > 0 && value.every(Number.isFinite);
+
+/** sizesOf — of the images that the model in a directory was trained with, before it is loaded. */
+export async function sizesOf(directory: string): Promise<{ readonly size: number; readonly channels: number }> {
+  const json = await readJsonFile(join(directory, 'config.json'));
+  const { imageSize, channels } = isObject(json) && json['model_type'] === OWN.modelType ? vitConfig(json as unknown as VitConfig) : vitConfigFromJson(json).config;
+  return { size: imageSize, channels };
+}

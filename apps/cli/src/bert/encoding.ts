@@ -1,0 +1,42 @@
+import type { LabelledText, Tokenizer } from '@evenkeel/data';
+import { joinPair, type TokenSequence } from '@evenkeel/models-bert';
+import { UsageError } from '../errors.ts';
+
+/** Specials — the ids of the special tokens that an encoder needs. */
+export type Specials = { readonly clsId: number; readonly sepId: number; readonly padId: number; readonly maskId?: number };
+
+/** specialsOf — BERT's or RoBERTa's special tokens of a tokenizer. */
+export function specialsOf({ tokenToId }: Tokenizer, directory: string): Specials {
+  const idOf = (...names: string[]): number | undefined => names.map((name) => tokenToId(name)).find((id) => id !== undefined);
+  const [clsId, sepId, padId, maskId] = [idOf('[CLS]', '<s>'), idOf('[SEP]', '</s>'), idOf('[PAD]', '<pad>'), idOf('[MASK]', '<mask>')];
+  if (clsId === undefined || sepId === undefined || padId === undefined) {
+    throw new UsageError(`the tokenizer must have [CLS], [SEP] and [PAD], or <s>, </s> and <pad>, got none of them in ${directory}`);
+  }
+  return { clsId, sepId, padId, ...(maskId !== undefined && { maskId }) };
+}
+
+/** Encoder — how texts become sequences of a model. */
+export type Encoder = {
+  readonly tokenizer: Tokenizer;
+  readonly specials: Specials;
+  /** Longest sequence. */
+  readonly maxLength: number;
+  /** Whether the model tells segments apart; RoBERTa does not, and has two separators between a pair. */
+  readonly hasSegments: boolean;
+};
+
+/** Encoded — sequences, and the lines of those that were too long and lost their ends. */
+export type Encoded = { readonly sequences: readonly TokenSequence[]; readonly cut: readonly number[] };
+
+/** encodeTexts — texts, or pairs of them, as sequences with special tokens; what is too long is cut at its end. */
+export function encodeTexts(texts: readonly Pick<LabelledText, 'text' | 'pair' | 'line'>[], { tokenizer, specials, maxLength, hasSegments }: Encoder): Encoded {
+  const cut: number[] = [];
+  const sequences = texts.map(({ text, pair, line }) => {
+    const [a, second] = [tokenizer.encode(text), pair === undefined ? undefined : tokenizer.encode(pair)];
+    const b = second === undefined || hasSegments ? second : Int32Array.of(specials.sepId, ...second);
+    if (a.length + (b === undefined ? 2 : b.length + 3) > maxLength) cut.push(line);
+    const { ids, tokenTypes } = joinPair(a, b, { ...specials, maxLength });
+    return hasSegments ? { ids, tokenTypes } : { ids };
+  });
+  return { sequences, cut };
+}

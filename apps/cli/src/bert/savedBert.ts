@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { dispose, type Variable } from '@tensorflow/tfjs-core';
+import { readJsonFile } from '@evenkeel/checkpoint';
+import { ConfigError, initParams, treeEntries, treeFromEntries, type Params, type ParamSpec } from '@evenkeel/core-tensor';
+import type { StackTechniques } from '@evenkeel/layers';
+import { bertConfig, loadBert, saveBert, type BertConfig, type BertFamily, type BertHeadKind, type HeadedParams } from '@evenkeel/models-bert';
+import { isObject, isOneOf, type Fields } from '../fields.ts';
+import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
+import { ARCHS, PLACEMENTS } from '../techniqueNames.ts';
+import { bertOf, CLASSIC, headed, headOf, type AnyBert, type BertTechniques, type HeadSays } from './bertModel.ts';
+
+const OWN: OwnLayout<BertConfig, BertTechniques, AnyBert> = {
+  modelType: 'evenkeel-bert', example: bertConfig({ vocabSize: 1, depth: 1, dim: 1, numHeads: 1 }),
+  techniques: { ...TECHNIQUE_TESTS, placement: isOneOf(['own', ...PLACEMENTS]), arch: isOneOf(ARCHS) },
+  extras: { head: isObject, id2label: isObject, label2id: isObject }, checked: bertConfig, make: (config, techniques, { head }) => headed(bertOf(config, techniques), head as HeadSays),
+};
+
+/** SavedBert — an encoder with a head, its parameters, and whose layout it is in. */
+export type SavedBert = {
+  readonly model: AnyBert;
+  readonly params: Params & HeadedParams;
+  readonly techniques: BertTechniques;
+  readonly family: BertFamily;
+  /** Names of the classes, where the head has any. */
+  readonly classes?: readonly string[];
+};
+
+/**
+ * saveBertModel — writes `config.json` and `model.safetensors`: as `transformers` loads them where BERT's layout says what the model computes,
+ * and otherwise under our own names as `model_type: "evenkeel-bert"`.
+ */
+export async function saveBertModel(directory: string, { model, params, techniques, family, classes }: SavedBert): Promise<void> {
+  if (model.encoder.departures.length === 0) return saveBert(directory, model, params, { family, ...(classes && { classes }) });
+  const head: HeadSays = { kind: model.kind, ...(classes && { numClasses: classes.length }) };
+  const labels = classes && { id2label: Object.fromEntries(classes.entries()), label2id: Object.fromEntries(classes.map((name, i) => [name, i])) };
+  return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: { head, ...labels } });
+}
+
+export type LoadBertModelOptions = {
+  /** What the model is for; default what the checkpoint is for. Layers that it does not have start anew. */
+  readonly head?: HeadSays;
+  readonly linear?: StackTechniques['linear'];
+  readonly dropout?: number;
+  readonly seed?: number;
+};
+
+/**
+ * loadBertModel — what `saveBertModel` or `transformers` wrote; the parameters are the caller's.
+ *
+ * @throws ConfigError  if a file is missing or damaged, or `config.json` says what this release does not know; names the tensor that does not fit.
+ */
+export async function loadBertModel(directory: string, options: LoadBertModelOptions = {}): Promise<SavedBert> {
+  const path = join(directory, 'config.json');
+  const json = await readJsonFile(path);
+  const own = isObject(json) && json['model_type'] === OWN.modelType;
+  const says = own ? json['head'] as HeadSays : saidHead(json);
+  const head = options.head ?? says;
+  if (head === undefined) throw new ConfigError(`loadModel: ${path} must say what the model is for, in architectures, got an encoder without a head`);
+  const classes = classesOf(json as Fields, head, says);
+  if (own) return { ...await loadOurs(directory, json, head, options), ...(classes && { classes }) };
+  const { linear, dropout, seed } = options;
+  const { model, params, family } = await loadBert(directory, headOf(head), {
+    techniques: { ...(linear && { linear }), ...(dropout !== undefined && { dropout }) }, ...(seed !== undefined && { seed }),
+  });
+  return { model, params, family, techniques: CLASSIC, ...(classes && { classes }) };
+}
+
+/** Ours: the encoder as it was saved, and what of the head is the same. */
+async function loadOurs(directory: string, json: unknown, head: HeadSays, { linear, dropout, seed = 0 }: LoadBertModelOptions): Promise<SavedBert> {
+  const saved = await loadOwn(directory, json, OWN);
+  const config = { ...saved.model.config, ...(dropout !== undefined && { dropout }) };
+  const model = headed(bertOf(config, saved.techniques, { ...(linear && { linear }) }), head);
+  const [found, specs] = [new Map(treeEntries<Variable>(saved.params)), treeEntries<ParamSpec>(model.specs)];
+  const isKept = (name: string, { shape }: ParamSpec): boolean => (!name.startsWith('head.') || saved.model.kind === head.kind) && String(found.get(name)?.shape) === String(shape);
+  const fresh = initParams(Object.fromEntries(specs.filter(([name, spec]) => !isKept(name, spec))), seed, model.initialiserOf) as Record<string, Variable>;
+  const params = treeFromEntries(model.specs, specs.map(([name]) => [name, fresh[name] ?? found.get(name)] as [string, Variable])) as Params & HeadedParams;
+  dispose([...found].flatMap(([name, variable]) => (Object.hasOwn(fresh, name) || !specs.some(([each]) => each === name) ? [variable] : [])));
+  return { model, params, techniques: saved.techniques, family: 'bert' };
+}
+
+const HEADS: Readonly<Record<string, BertHeadKind>> = {
+  ForMaskedLM: 'maskedLm', ForPreTraining: 'maskedLm', ForSequenceClassification: 'classification', ForTokenClassification: 'tokenClassification', ForQuestionAnswering: 'span',
+};
+
+/** What a `config.json` of Hugging Face says that the model is for. */
+function saidHead(json: unknown): HeadSays | undefined {
+  const { architectures, id2label, num_labels: count } = json as { architectures?: unknown; id2label?: object; num_labels?: number };
+  const kind = Array.isArray(architectures) ? HEADS[/For\w+$/.exec(String(architectures[0]))?.[0] ?? ''] : undefined;
+  return kind && { kind, numClasses: id2label === undefined ? count ?? 2 : Object.keys(id2label).length };
+}
+
+function classesOf({ id2label }: Fields, head: HeadSays, said: HeadSays | undefined): string[] | undefined {
+  if ((head.kind !== 'classification' && head.kind !== 'tokenClassification') || said?.kind !== head.kind) return undefined;
+  const names = isObject(id2label) ? id2label : {};
+  return Array.from({ length: head.numClasses ?? 2 }, (_, i) => String(names[String(i)] ?? `LABEL_${i}`));
+}

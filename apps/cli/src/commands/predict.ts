@@ -1,0 +1,104 @@
+import { dispose } from '@tensorflow/tfjs-core';
+import { readLabelledTexts, readSquad, type LabelledText } from '@evenkeel/data';
+import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
+import { UsageError } from '../errors.ts';
+import { flagOf } from '../flags.ts';
+import { formatCount, printable, wrap } from '../format.ts';
+import type { Io } from '../output.ts';
+import { checkPredictor, openPredictor, type Predictor } from '../predict/openPredictor.ts';
+import { predictAnswers, predictTexts } from '../predict/predictTexts.ts';
+import { predictImages } from '../predict/predictImages.ts';
+import type { Likely, Prediction } from '../predict/prediction.ts';
+import { checkOut, writePredictions } from '../predict/writePredictions.ts';
+
+export type PredictOptions = {
+  readonly checkpoint: string;
+  readonly text?: string;
+  readonly textPair?: string;
+  readonly question?: string;
+  readonly context?: string;
+  readonly image?: readonly string[];
+  readonly data?: string;
+  readonly textColumn?: string;
+  readonly textPairColumn?: string;
+  readonly out?: string;
+  readonly top: number;
+  readonly batchSize: number;
+  readonly device: DeviceName;
+};
+
+export type PredictResult = {
+  readonly command: 'predict';
+  readonly device: string;
+  readonly count: number;
+  /** Texts that were too long, and lost their ends. */
+  readonly cut: number;
+  /** What was said of each input; absent where it stands in a file. */
+  readonly predictions?: readonly Prediction[];
+  readonly out?: string;
+};
+
+/** predict — what a trained model says of texts, questions or images. */
+export async function predict(options: PredictOptions, io: Io): Promise<PredictResult> {
+  checkInputs(options, await checkPredictor(options.checkpoint));
+  if (options.out !== undefined) checkOut(options.out);
+  const device = await openDevice(options.device);
+  const predictor = await openPredictor(options.checkpoint);
+  try {
+    const { predictions, cut } = await predictionsOf(predictor, options);
+    announceDevice(device, options.device, io.note);
+    if (cut > 0) io.note(`${formatCount(cut)} text${cut === 1 ? '' : 's'} longer than the model's positions cut at the end`);
+    const told = { command: 'predict', device: device.name, count: predictions.length, cut } as const;
+    if (options.out !== undefined) {
+      await writePredictions(options.out, predictions);
+      io.line(`${formatCount(predictions.length)} predictions  ${options.out}`);
+      return { ...told, out: options.out };
+    }
+    for (const each of predictions) for (const line of inLines(each, predictions.length === 1)) io.line(line);
+    return { ...told, predictions };
+  } finally {
+    dispose(predictor.params as never);
+  }
+}
+
+const FLAGS = ['text', 'question', 'image', 'data'] as const;
+
+/** That one input is given, and that it is one that the model reads. */
+function checkInputs(options: PredictOptions, reads: Predictor['reads']): void {
+  const given = FLAGS.filter((name) => options[name] !== undefined);
+  const wanted = reads === 'image' ? ['image', 'data'] : ['text', 'question', 'data'];
+  const list = wanted.map(flagOf).join(', ');
+  if (given.length !== 1) throw new UsageError(`predict needs one of ${list} for a model that reads ${reads}s, got ${given.map(flagOf).join(' and ') || 'none'}`);
+  if (!wanted.includes(given[0] as string)) throw new UsageError(`predict needs one of ${list} for a model that reads ${reads}s, got ${flagOf(given[0] as string)}`);
+  if ((options.question === undefined) !== (options.context === undefined)) throw new UsageError(`--question and --context must be given together, got ${options.question === undefined ? '--context' : '--question'} alone`);
+}
+
+async function predictionsOf(predictor: Predictor, options: PredictOptions): Promise<{ predictions: Prediction[]; cut: number }> {
+  const { batchSize, top, data, question, context } = options;
+  if (predictor.reads === 'image') return { predictions: await predictImages(predictor, options), cut: 0 };
+  if (predictor.kind === 'span') {
+    if (data === undefined && question === undefined) throw new UsageError('predict needs --question and --context, or --data in the format of SQuAD, for a model that answers questions, got --text');
+    const questions = data === undefined ? [{ id: '', question: question as string, context: context as string }] : await readSquad(data);
+    return { predictions: await predictAnswers(predictor, questions, batchSize), cut: 0 };
+  }
+  if (question !== undefined) throw new UsageError(`--question must be asked of a model that answers questions, got one for ${predictor.kind === 'maskedLm' ? 'masked tokens' : 'classes'} in ${options.checkpoint}`);
+  return predictTexts(predictor, { texts: await textsOf(options), batchSize, top });
+}
+
+async function textsOf({ text, textPair, data, textColumn, textPairColumn }: PredictOptions): Promise<readonly LabelledText[]> {
+  if (data === undefined) return [{ text: text as string, line: 1, ...(textPair !== undefined && { pair: textPair }) }];
+  return readLabelledTexts(data, { unlabelled: true, ...(textColumn !== undefined && { text: textColumn }), ...(textPairColumn !== undefined && { pair: textPairColumn }) });
+}
+
+const percent = (probability: number): string => `${(100 * probability).toFixed(1)} %`.padStart(7);
+
+/** A prediction for people: all that is likely where it is the only one, otherwise one line. */
+function inLines({ input, label, probability, top, masks, words }: Prediction, isAlone: boolean): string[] {
+  if (!isAlone || (top === undefined && masks === undefined && words === undefined)) {
+    const share = probability === undefined ? '' : `${percent(probability)}  `;
+    return isAlone ? [printable(label)] : [`${share}${printable(label)}  ${printable(input).replace(/\s+/g, ' ').slice(0, 100)}`];
+  }
+  if (words !== undefined) return wrap('', words.map(([word, tag]) => (tag === 'O' ? word : `${word}/${tag}`)).join(' '));
+  const rows = (likely: readonly Likely[]): string[] => likely.map((each) => `${percent(each.probability)}  ${printable(each.label)}`);
+  return masks === undefined ? rows(top ?? []) : masks.flatMap((each, i) => (masks.length === 1 ? rows(each) : [`mask ${i + 1}`, ...rows(each)]));
+}

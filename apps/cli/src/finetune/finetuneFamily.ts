@@ -1,0 +1,96 @@
+import { readConll, readSquad, sourceStatistics } from '@evenkeel/data';
+import { specialsOf } from '../bert/encoding.ts';
+import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
+import { UsageError } from '../errors.ts';
+import { isListOf, isText } from '../fields.ts';
+import type { Facts, Family, Task } from '../task.ts';
+import type { TrainFlags } from '../trainModel.ts';
+import { sizesOf } from '../vit/savedVit.ts';
+import { openSplit } from '../vit/vitImages.ts';
+import { augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
+import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
+import { checkpointFingerprint, fingerprintOf } from './fingerprint.ts';
+import { imageClassificationTask } from './imageClassification.ts';
+import { questionAnsweringTask, withAnswers } from './questionAnswering.ts';
+import { recipeOf } from './recipes.ts';
+import { textClassificationTask } from './textClassification.ts';
+import { readClassExamples, split } from './textExamples.ts';
+import { checkTags, tagsIn, tokenClassificationTask } from './tokenClassification.ts';
+import { tunedBert } from './tunedBert.ts';
+
+type Flagged = FinetuneFlags & TrainFlags;
+
+/** TuningFacts — what `run.json` keeps of the examples. */
+type TuningFacts = { readonly classes: readonly string[]; readonly fingerprint: string };
+
+/** finetuneFamily — `finetune`: a task for a model that was trained before. */
+export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
+  command: 'finetune', slug: 'finetune', title: 'Fine-tuning run',
+  tests: { settings: FINETUNE_TESTS, facts: { classes: isListOf(isText), fingerprint: isText } },
+  begin: async (flags, { device }) => {
+    checkFinetuneFlags(flags);
+    checkCheckpointDirectory(flags.checkpoint, 'BERT, RoBERTa, ViT or DeiT');
+    await checkTask(flags);
+    const found = await examplesOf({ ...provisional(flags) });
+    const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, found.channels ?? 3));
+    checkAugmentation(settings, flags.given);
+    await device();
+    const facts: TuningFacts = { classes: found.classes, fingerprint: await fingerprint(settings, found) };
+    return { settings, facts, task: await found.task(settings) };
+  },
+  check: () => {},
+  open: async (settings, facts: Facts) => {
+    const found = await examplesOf(settings);
+    if (await fingerprint(settings, found) !== facts['fingerprint']) throw new UsageError(`--resume must find the data and the checkpoint with which the run was begun, got others in ${settings.data} or ${settings.checkpoint}`);
+    return found.task(settings);
+  },
+};
+
+/** The settings of which the examples depend, before the number of steps is known. */
+const provisional = (flags: Flagged & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'>): FinetuneSettings => newFinetuneSettings({ ...flags, batchSize: 1, steps: 1 }, 1, augmentationSettings(flags, 3));
+
+async function fingerprint({ data, valData, checkpoint }: FinetuneSettings, { fingerprint: ofImages }: Examples): Promise<string> {
+  return `${ofImages ?? await fingerprintOf([data, ...(valData === null ? [] : [valData])])} ${await checkpointFingerprint(checkpoint)}`;
+}
+
+/** Examples — how many there are to train on, their classes, and what becomes of them with all settings. */
+type Examples = { readonly count: number; readonly classes: readonly string[]; readonly fingerprint?: string; /** Of the images as they are. */ readonly channels?: number; readonly task: (settings: FinetuneSettings) => Promise<Task> };
+
+async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
+  const { task, checkpoint, data, valData } = settings;
+  const { kind, classes: names } = recipeOf(task);
+  if (kind === 'image-classification') return imagesOf(settings);
+  const tokenizer = await loadTokenizerOf(checkpoint, 'finetune');
+  const words = { tokenizer, specials: specialsOf(tokenizer, checkpoint) };
+  if (kind === 'qa') {
+    const examples = split(withAnswers(await readSquad(data), data), valData === null ? undefined : withAnswers(await readSquad(valData), valData), settings);
+    return { count: examples.train.length, classes: [], task: async (all) => questionAnsweringTask(all, { tuned: await tunedBert(all, { kind: 'span' }), words, examples }) };
+  }
+  if (kind === 'token-classification') {
+    const [sentences, valSentences] = [await readConll(data), valData === null ? undefined : await readConll(valData)];
+    const classes = tagsIn(sentences);
+    if (classes.length < 2) throw new UsageError(`--data must have two different tags or more, got ${classes.join()} alone in ${data}`);
+    if (valSentences !== undefined) checkTags(valSentences, classes, valData as string);
+    const examples = split(sentences, valSentences, settings);
+    return { count: examples.train.length, classes, task: async (all) => tokenClassificationTask(all, { tuned: await tunedBert(all, { kind: 'tokenClassification', numClasses: classes.length }), words, examples, classes }) };
+  }
+  const { classes, ...examples } = await readClassExamples(settings, names);
+  return {
+    count: examples.train.length, classes,
+    task: async (all) => textClassificationTask(all, { tuned: await tunedBert(all, { kind: 'classification', numClasses: classes.length }), words, examples, classes }),
+  };
+}
+
+async function imagesOf(settings: FinetuneSettings): Promise<Examples> {
+  const { size, channels } = await sizesOf(settings.checkpoint);
+  const images = await openSplit({ ...settings, size });
+  const { classes, train } = images;
+  await Promise.all([train, images.val].map(sourceStatistics)); // reads each image once: what cannot be decoded is found now
+  return { count: train.labels.length, classes, fingerprint: images.fingerprint, channels: train.shape[2], task: (all) => imageClassificationTask(all, { images, classes, channels }) };
+}
+
+/** That the model reads what the task is about. */
+async function checkTask({ checkpoint, task }: Pick<FinetuneSettings, 'checkpoint' | 'task'>): Promise<void> {
+  const [reads, wants] = [await checkpointKind(checkpoint), recipeOf(task).kind === 'image-classification' ? 'image' : 'text'];
+  if (reads !== wants) throw new UsageError(`--task ${task} must have a checkpoint of ${wants === 'image' ? 'a ViT or DeiT' : 'a BERT or RoBERTa'}, got one that reads ${reads}s in ${checkpoint}`);
+}

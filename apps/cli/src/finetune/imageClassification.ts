@@ -1,0 +1,46 @@
+import { foldSeed } from '@evenkeel/core-tensor';
+import { accuracy, fineTuningOptimizer, fineTuningSchedule } from '@evenkeel/models-bert';
+import { following } from '../average.ts';
+import { withChannels } from '../channels.ts';
+import { UsageError } from '../errors.ts';
+import { formatCount } from '../format.ts';
+import { imageConclusion } from '../imageConclusion.ts';
+import { parameterCount } from '../statistics.ts';
+import type { Task } from '../task.ts';
+import { imageTask } from '../vit/imageTask.ts';
+import { loadVitModel, saveVitModel } from '../vit/savedVit.ts';
+import type { SplitImages } from '../vit/vitImages.ts';
+import { keepBest } from './bestModel.ts';
+import { concludeTuning } from './concludeTuning.ts';
+import type { FinetuneSettings } from './finetuneSettings.ts';
+
+/** imageClassificationTask — classes of images, for a ViT or DeiT with a fresh head; images are scaled to the size that it was trained with. */
+export async function imageClassificationTask(settings: FinetuneSettings, { images, classes, channels }: { images: SplitImages; classes: readonly string[]; channels: number }): Promise<Task> {
+  const { checkpoint, seed, learningRate, weightDecay, steps, lora } = settings;
+  if (lora > 0) throw new UsageError(`--lora must be left out for a model of images, got ${lora}`);
+  const loaded = await loadVitModel(checkpoint, { numClasses: classes.length, seed: foldSeed(seed, 'init') });
+  const { model, params, statistics, techniques, layout } = loaded;
+  const matched = { ...images, train: withChannels(images.train, channels), val: withChannels(images.val, channels) };
+  const { judge, ...task } = imageTask({
+    settings, model, params, follows: following(model.state, params), statistics, classes, images: matched,
+    optimizer: fineTuningOptimizer(model.specs, { learningRate, weightDecay, steps }), schedule: fineTuningSchedule({ learningRate, steps }),
+  });
+  const { imageSize, patchSize, depth, dim, numHeads } = model.config;
+  const count = images.val.labels.length;
+  const save = (directory: string): Promise<void> => saveVitModel(directory, { model, params, classes, statistics }, techniques, layout);
+  return {
+    ...task, save, stepEps: 1e-6,
+    ...(task.evaluate && { evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'accuracy', value: values['accuracy'] as number, loss: values['loss'] as number }, save) }),
+    about: [
+      ['data', images.name], ['', `${formatCount(images.train.labels.length)} images to train, ${formatCount(count)} to validate, ${classes.length} classes`],
+      ['model', `${checkpoint}: ${formatCount(parameterCount(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, images of ${imageSize} × ${imageSize} in patches of ${patchSize} × ${patchSize}`],
+    ],
+    conclude: async (io, directory) => {
+      if (count === 0) return concludeTuning(directory, {});
+      io.line(`evaluating on ${formatCount(count)} images …`);
+      const found = await judge(Infinity);
+      const { sections = [] } = await imageConclusion(found, { classes, source: matched.val });
+      return concludeTuning(directory, { loss: found.loss, values: { accuracy: accuracy(found.predicted, found.labels) }, of: `${formatCount(count)} images`, sections });
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { GLUE_RECIPES, type FineTuningRecipe } from '@evenkeel/models-bert';
+import type { PRESETS, TASK_KINDS } from '../techniqueNames.ts';
+
+export type TaskKind = (typeof TASK_KINDS)[number];
+export type TaskName = TaskKind | (typeof PRESETS)[number];
+
+/** Recipe — what to fine-tune a task with, where the command line does not say. */
+export type Recipe = {
+  readonly kind: TaskKind;
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** By which the best model is chosen; shown first. */
+  readonly metric: string;
+  /** What the labels 0, 1, … mean; others are then wrong. */
+  readonly classes?: readonly string[];
+};
+
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  sst2: ['negative', 'positive'], cola: ['unacceptable', 'acceptable'], qqp: ['different', 'duplicate'], mrpc: ['different', 'equivalent'],
+};
+
+const METRICS: Readonly<Record<string, string>> = { matthews: 'matthews', 'accuracy and F1': 'f1', accuracy: 'accuracy' };
+
+/** recipeOf — the recipe of a task; those of GLUE are MosaicBERT's (arXiv:2312.17482), BERT's own ranges (arXiv:1810.04805, A.3) stand for all others. */
+export function recipeOf(task: TaskName, isLora = false): Recipe {
+  const others: Readonly<Record<TaskKind, Recipe>> = {
+    classification: { kind: 'classification', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'accuracy' },
+    'token-classification': { kind: 'token-classification', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'f1' },
+    qa: { kind: 'qa', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'f1' },
+    'image-classification': { kind: 'image-classification', learningRate: 1e-4, weightDecay: 1e-5, epochs: 5, batchSize: 32, metric: 'accuracy' },
+  };
+  const glue = (GLUE_RECIPES as Readonly<Record<string, FineTuningRecipe>>)[task];
+  const recipe: Recipe = glue === undefined ? others[task as TaskKind]
+    : { kind: 'classification', ...glue, metric: METRICS[glue.metric] as string, ...(NAMES[task] && { classes: NAMES[task] }) };
+  return isLora ? { ...recipe, learningRate: 10 * recipe.learningRate } : recipe;
+}

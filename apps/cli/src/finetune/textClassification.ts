@@ -1,0 +1,85 @@
+import { foldSeed } from '@evenkeel/core-tensor';
+import { oneEpochSampler, type Tokenizer } from '@evenkeel/data';
+import { labelledBatch, type TokenSequence } from '@evenkeel/models-bert';
+import { encodeTexts, type Encoded, type Specials } from '../bert/encoding.ts';
+import { judged, type Judged } from '../classified.ts';
+import { UsageError } from '../errors.ts';
+import { formatCount } from '../format.ts';
+import { spread } from '../imageClasses.ts';
+import { confusionSection, rowSection } from '../predictionSections.ts';
+import type { Conclusion, Task } from '../task.ts';
+import type { FinetuneSettings } from './finetuneSettings.ts';
+import { concludeTuning } from './concludeTuning.ts';
+import { measuresOf } from './measures.ts';
+import { recipeOf } from './recipes.ts';
+import { classifyTexts } from './textClasses.ts';
+import type { ClassExample, Split } from './textExamples.ts';
+import { keepBest } from './bestModel.ts';
+import type { TunedBert } from './tunedBert.ts';
+
+/** Rows of an evaluation during training. */
+const EVAL_ROWS = 1000;
+
+/** Words of the tokenizer that belongs to a model. */
+export type Words = { readonly tokenizer: Tokenizer; readonly specials: Specials };
+
+/** textClassificationTask — classes of texts or pairs of them. */
+export function textClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: {
+  tuned: TunedBert; words: Words; examples: Split<ClassExample>; classes: readonly string[];
+}): Task {
+  const { model, params, parts } = tuned;
+  const { tokenizer, specials, specials: { padId } } = words;
+  const { batchSize, seed, data, valData, task } = settings;
+  const encoder = { tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments };
+  const [train, val] = [encodeTexts(examples.train, encoder), encodeTexts(examples.val, encoder)];
+  const notes = [...cutNotes(train, settings, { of: 'training', path: data }, encoder.maxLength), ...cutNotes(val, settings, { of: 'validation', path: valData ?? data }, encoder.maxLength)];
+  const order = oneEpochSampler({ count: train.sequences.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
+  const { metric } = recipeOf(task);
+  const judge = async (indices: readonly number[]): Promise<Judged> => judged(
+    await classifyTexts({ model, params, padId }, indices.map((i) => val.sequences[i] as TokenSequence), 2 * batchSize), indices.map((i) => (examples.val[i] as ClassExample).id));
+  const save = (directory: string): Promise<void> => tuned.save(directory, { tokenizer, classes });
+  return {
+    ...parts, save,
+    batches: (step) => labelledBatch([...order.indices(step)].map((i) => ({ ...train.sequences[i] as TokenSequence, label: (examples.train[i] as ClassExample).id })), { padId }),
+    ...(examples.val.length > 0 && {
+      evaluate: async () => {
+        const found = await judge(spread(examples.val.length, EVAL_ROWS));
+        return { loss: found.loss, values: measuresOf(found, metric) };
+      },
+      evaluated: (directory, { step, values }) => keepBest(directory, { step, metric, value: values[metric] as number, loss: values['loss'] as number }, save),
+    }),
+    perStep: { count: batchSize, unit: 'sequences' },
+    facts: { classes },
+    about: [
+      ['data', data], ['', `${formatCount(examples.train.length)} rows to train, ${formatCount(examples.val.length)} to validate, ${classes.length} classes`],
+      ...notes.map((note) => ['', note] as const),
+      ['model', `${settings.checkpoint}: ${tuned.says}`],
+    ],
+    conclude: async (io, directory): Promise<Conclusion> => {
+      if (examples.val.length === 0) return concludeTuning(directory, {});
+      io.line(`evaluating on ${formatCount(examples.val.length)} rows …`);
+      const found = await judge(spread(examples.val.length, Infinity));
+      const textOf = (i: number): string => { const { text, pair } = examples.val[i] as ClassExample; return pair === undefined ? text : `${text} — ${pair}`; };
+      return concludeTuning(directory, {
+        loss: found.loss, values: measuresOf(found, metric), of: `${formatCount(found.labels.length)} rows`,
+        sections: [...confusionSection(found, classes), ...rowSection(found, classes, textOf)],
+      });
+    },
+  };
+}
+
+/** longestOf — the longest sequence: as long as the model's, or as the command line says. */
+export function longestOf({ maxLength }: Pick<FinetuneSettings, 'maxLength'>, { contextLength }: Pick<TunedBert, 'contextLength'>): number {
+  if (maxLength !== null && maxLength > contextLength) throw new UsageError(`--max-length must be at most the ${contextLength} positions of the checkpoint, got ${maxLength}`);
+  return maxLength ?? Math.min(contextLength, LONGEST);
+}
+
+/** Of a model without positions of its own. */
+const LONGEST = 512;
+
+/** cutNotes — says how many rows were too long, or refuses them. */
+export function cutNotes({ cut }: Pick<Encoded, 'cut'>, { tooLong }: Pick<FinetuneSettings, 'tooLong'>, { of, path }: { of: string; path: string }, maxLength: number): string[] {
+  if (cut.length === 0) return [];
+  if (tooLong === 'refuse') throw new UsageError(`--too-long refuse: rows must have at most ${maxLength} tokens, got more on line ${cut[0]} of ${path}${cut.length > 1 ? ` and in ${formatCount(cut.length - 1)} other rows` : ''}`);
+  return [`${formatCount(cut.length)} ${of} row${cut.length === 1 ? '' : 's'} longer than ${maxLength} tokens cut at the end, the first on line ${cut[0]}`];
+}

@@ -1,0 +1,63 @@
+import { foldSeed } from '@evenkeel/core-tensor';
+import { oneEpochSampler, readLabelledTexts, type LabelledText, type LabelledTextOptions } from '@evenkeel/data';
+import { UsageError } from '../errors.ts';
+import type { FinetuneSettings } from './finetuneSettings.ts';
+
+/** Split — examples to train on and to validate with. */
+export type Split<T> = { readonly train: readonly T[]; readonly val: readonly T[] };
+
+/** split — a share of the examples, drawn at random, for validation; or those of a file of their own. */
+export function split<T>(all: readonly T[], val: readonly T[] | undefined, { valFraction, seed }: Pick<FinetuneSettings, 'valFraction' | 'seed'>): Split<T> {
+  if (val !== undefined) return { train: all, val };
+  const count = all.length;
+  const kept = Math.round(count * valFraction);
+  if (valFraction > 0 && (kept === 0 || kept === count)) throw new UsageError(`--val-fraction must leave examples to train on and to validate with, or be 0, got ${valFraction} of ${count}`);
+  const order = [...oneEpochSampler({ count, batchSize: count, seed: foldSeed(seed, 'split') }).indices(0)];
+  const at = (indices: readonly number[]): T[] => indices.map((index) => all[index] as T);
+  return { train: at(order.slice(kept)), val: at(order.slice(0, kept)) };
+}
+
+/** ClassExample — a text with its class. */
+export type ClassExample = LabelledText & { readonly id: number };
+
+type Columns = Pick<FinetuneSettings, 'textColumn' | 'textPairColumn' | 'labelColumn'>;
+
+/** columnsOf — names of columns as the reader takes them. */
+export const columnsOf = ({ textColumn, textPairColumn, labelColumn }: Columns): LabelledTextOptions => ({
+  ...(textColumn !== null && { text: textColumn }), ...(textPairColumn !== null && { pair: textPairColumn }), ...(labelColumn !== null && { label: labelColumn }),
+});
+
+/**
+ * readClassExamples — texts with their classes, which are the different labels of the training file: numbers in their order, others in the
+ * alphabet's.
+ *
+ * @param names  what the labels 0, 1, … mean; others are then wrong.
+ * @throws UsageError  naming file and line of a label that is no class.
+ */
+export async function readClassExamples(
+  settings: Columns & Pick<FinetuneSettings, 'data' | 'valData' | 'valFraction' | 'seed'>, names?: readonly string[],
+): Promise<Split<ClassExample> & { readonly classes: readonly string[] }> {
+  const { data, valData } = settings;
+  const [texts, valTexts] = [await readLabelledTexts(data, columnsOf(settings)), valData === null ? undefined : await readLabelledTexts(valData, columnsOf(settings))];
+  const labels = names === undefined ? labelsIn(texts) : names.map((_, i) => String(i));
+  if (labels.length < 2) throw new UsageError(`--data must have two different labels or more, got ${labels.join()} alone in ${data}`);
+  const known = new Map(labels.map((label, id) => [label, id]));
+  names?.forEach((name, id) => known.set(name, id)); // files may say either
+  const withIds = (rows: readonly LabelledText[], path: string, flag: string): ClassExample[] => rows.map((row) => {
+    const id = known.get(row.label as string);
+    if (id !== undefined) return { ...row, id };
+    const expected = labels.length <= 12 ? labels.join(', ') : `${labels.slice(0, 12).join(', ')}, …`;
+    throw new UsageError(`${flag} must have labels among ${expected}, got ${JSON.stringify(row.label?.slice(0, 40))} on line ${row.line} of ${path}`);
+  });
+  const isNumbered = names === undefined && labels.every((label) => /^\d+$/.test(label));
+  return {
+    ...split(withIds(texts, data, '--data'), valTexts && withIds(valTexts, valData as string, '--val-data'), settings),
+    classes: names ?? (isNumbered ? labels.map((label) => `LABEL_${label}`) : labels),
+  };
+}
+
+function labelsIn(texts: readonly LabelledText[]): string[] {
+  const labels = [...new Set(texts.map(({ label }) => label as string))];
+  const areNumbers = labels.every((label) => label !== '' && Number.isFinite(Number(label)));
+  return labels.sort((a, b) => (areNumbers ? Number(a) - Number(b) : a < b ? -1 : 1));
+}

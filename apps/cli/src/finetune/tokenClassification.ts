@@ -1,0 +1,95 @@
+import { foldSeed } from '@evenkeel/core-tensor';
+import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
+import { accuracy, labelledBatch } from '@evenkeel/models-bert';
+import { judged, type Judged } from '../classified.ts';
+import { UsageError } from '../errors.ts';
+import { formatCount } from '../format.ts';
+import { spread } from '../imageClasses.ts';
+import { confusionSection } from '../predictionSections.ts';
+import type { Task } from '../task.ts';
+import { keepBest } from './bestModel.ts';
+import { concludeTuning } from './concludeTuning.ts';
+import { entityF1 } from './entityF1.ts';
+import type { FinetuneSettings } from './finetuneSettings.ts';
+import { classifyWords, encodeWords, type Tagged } from './tagging.ts';
+import { cutNotes, longestOf, type Words } from './textClassification.ts';
+import type { Split } from './textExamples.ts';
+import type { TunedBert } from './tunedBert.ts';
+
+/** Sentences of an evaluation during training, and of a page. */
+const [EVAL_SENTENCES, SHOWN] = [500, 24] as const;
+const IGNORED = -100;
+
+/** tagsIn — the tags of some sentences, in the order of the alphabet. */
+export const tagsIn = (sentences: readonly TaggedSentence[]): string[] => [...new Set(sentences.flatMap(({ tags }) => tags))].sort();
+
+/** checkTags — throws UsageError unless all tags are among those of the training sentences; names file and line. */
+export function checkTags(sentences: readonly TaggedSentence[], tags: readonly string[], path: string): void {
+  for (const { tags: own, line } of sentences) {
+    const at = own.findIndex((tag) => !tags.includes(tag));
+    if (at >= 0) throw new UsageError(`--val-data must have tags among ${tags.join(', ')}, got ${own[at]} on line ${line + at} of ${path}`);
+  }
+}
+
+/** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts. */
+export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
+  const { model, params, parts } = tuned;
+  const { batchSize, seed, data, valData, checkpoint } = settings;
+  const { tokenizer, specials, specials: { padId } } = words;
+  const encoder = { tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments };
+  const encoded = (sentences: readonly TaggedSentence[]): { sentences: Tagged[]; cut: number[] } => {
+    const all = sentences.map(({ words: each }) => encodeWords(each, encoder));
+    return { sentences: all, cut: sentences.flatMap(({ words: each, line }, i) => ((all[i] as Tagged).firsts.length < each.length ? [line] : [])) };
+  };
+  const [train, val] = [encoded(examples.train), encoded(examples.val)];
+  const notes = [...cutNotes(train, settings, { of: 'training', path: data }, encoder.maxLength), ...cutNotes(val, settings, { of: 'validation', path: valData ?? data }, encoder.maxLength)];
+  const idOf = new Map(classes.map((tag, id) => [tag, id]));
+  const labelOf = (i: number): Int32Array => {
+    const { ids, firsts } = train.sentences[i] as Tagged;
+    const label = new Int32Array(ids.length).fill(IGNORED);
+    firsts.forEach((first, w) => { if (first >= 0) label[first] = idOf.get(examples.train[i]?.tags[w] as string) as number; });
+    return label;
+  };
+  const order = oneEpochSampler({ count: train.sentences.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
+  const measure = async (most: number): Promise<{ found: Judged; said: string[][]; chosen: number[]; values: Record<string, number> }> => {
+    const chosen = spread(val.sentences.length, most);
+    const tagged = chosen.map((i) => val.sentences[i] as Tagged);
+    const kept = chosen.map((i, place) => (tagged[place] as Tagged).firsts.flatMap((first, w) => (first < 0 ? [] : [examples.val[i]?.tags[w] as string])));
+    const found = judged(await classifyWords({ model, params, padId }, tagged, 2 * batchSize), kept.flat().map((tag) => idOf.get(tag) as number));
+    let next = 0;
+    const said = kept.map((tags) => tags.map(() => classes[found.predicted[next++] as number] as string));
+    return { found, said, chosen, values: { f1: entityF1(said, kept), accuracy: accuracy(found.predicted, found.labels) } };
+  };
+  const save = (directory: string): Promise<void> => tuned.save(directory, { tokenizer, classes });
+  const hasVal = examples.val.length > 0;
+  return {
+    ...parts, save,
+    batches: (step) => labelledBatch([...order.indices(step)].map((i) => ({ ids: (train.sentences[i] as Tagged).ids, label: labelOf(i) })), { padId }),
+    ...(hasVal && {
+      evaluate: async () => {
+        const { found, values } = await measure(EVAL_SENTENCES);
+        return { loss: found.loss, values };
+      },
+      evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'f1', value: values['f1'] as number, loss: values['loss'] as number }, save),
+    }),
+    perStep: { count: batchSize, unit: 'sequences' },
+    facts: { classes },
+    about: [
+      ['data', data], ['', `${formatCount(examples.train.length)} sentences to train, ${formatCount(examples.val.length)} to validate, ${classes.length} tags`],
+      ...notes.map((note) => ['', note] as const), ['model', `${checkpoint}: ${tuned.says}`],
+    ],
+    conclude: async (io, directory) => {
+      if (!hasVal) return concludeTuning(directory, {});
+      io.line(`evaluating on ${formatCount(examples.val.length)} sentences …`);
+      const { found, said, values } = await measure(Infinity);
+      const wrongIn = (i: number): number => (said[i] as string[]).filter((tag, w) => tag !== examples.val[i]?.tags[w]).length;
+      const marked = (i: number, tags: readonly string[]): string => (examples.val[i] as TaggedSentence).words.slice(0, tags.length).map((word, w) => (tags[w] === 'O' ? word : `${word}/${tags[w]}`)).join(' ');
+      const rows = said.map((_, i) => i).sort((a, b) => wrongIn(b) - wrongIn(a)).slice(0, SHOWN)
+        .map((i) => [marked(i, (examples.val[i] as TaggedSentence).tags), { text: marked(i, said[i] as string[]), tone: wrongIn(i) === 0 ? 'good' : 'bad' }, wrongIn(i)] as const);
+      return concludeTuning(directory, {
+        loss: found.loss, values, of: `${formatCount(examples.val.length)} sentences`,
+        sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first.' }],
+      });
+    },
+  };
+}

@@ -1,0 +1,190 @@
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors } from '@evenkeel/checkpoint';
+import { evenkeel, evenkeelJson, metricsOf, scratch, sentences } from './support/evenkeel.ts';
+import { cifarBytes, imageFolders } from './support/images.ts';
+import { killAfter, labelled, TINY_BERT } from './support/texts.ts';
+
+const files = scratch();
+const data = files.write('train.tsv', labelled(96));
+const CPU = ['--device', 'wasm'];
+const tune = (out: string, ...flags: string[]) => ['finetune', '--checkpoint', files.at('base'), '--task', 'classification', '--data', data, ...CPU, '--learning-rate', '0.02', '--out', files.at(out), ...flags];
+const jsonOf = (path: string): Record<string, unknown> => JSON.parse(readFileSync(files.at(path), 'utf8')) as Record<string, unknown>;
+const predict = (checkpoint: string, ...flags: string[]) => evenkeelJson(['predict', '--checkpoint', files.at(checkpoint), ...CPU, ...flags]);
+
+beforeAll(async () => {
+  const corpus = files.write('corpus.txt', sentences(120));
+  const base = ['train', 'bert', '--data', corpus, ...TINY_BERT, '--steps', '2', '--dropout', '0.1'];
+  await Promise.all([evenkeelJson([...base, '--out', files.at('base')]), evenkeelJson([...base, '--arch', 'mosaic', '--out', files.at('mosaic')])]);
+});
+
+describe('evenkeel finetune --task classification', () => {
+  let result: Record<string, unknown>;
+  beforeAll(async () => {
+    result = await evenkeelJson(tune('run', '--epochs', '8'));
+  });
+
+  it('finetune --json says what it measured, and the task is learned', () => {
+    expect(result).toMatchObject({ command: 'finetune', accuracy: 1, f1: 1, matthews: 1, best: { metric: 'accuracy', value: 1, checkpoint: files.at('run/best') } });
+    expect(metricsOf(files.at('run')).find(({ kind }) => kind === 'eval')).toMatchObject({ values: { accuracy: expect.any(Number) as number, f1: expect.any(Number) as number } });
+  });
+
+  it('finetune keeps the last and the best model as `transformers` loads them, with tokenizer and classes', async () => {
+    for (const directory of ['run', 'run/best']) {
+      expect(jsonOf(`${directory}/config.json`)).toMatchObject({ architectures: ['BertForSequenceClassification'], id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } });
+      const { tensors } = await readSafetensors(files.at(`${directory}/model.safetensors`));
+      expect(Object.keys(tensors)).toEqual(expect.arrayContaining(['bert.pooler.dense.weight', 'classifier.weight']));
+      expect(existsSync(files.at(`${directory}/tokenizer.json`))).toBe(true);
+    }
+  });
+
+  it('finetune writes a report with a confusion matrix and rows of text', () => {
+    const report = readFileSync(files.at('run/report.html'), 'utf8');
+    for (const part of ['Confusion matrix', 'LABEL_1 predicted as LABEL_1', 'Predictions', ' hides ', 'On the validation data']) expect(report).toContain(part);
+  });
+
+  it('predict says how probable each class is, of one text and of many', async () => {
+    const one = await predict('run/best', '--text', 'my cat sees the moon.');
+    expect(one).toMatchObject({ command: 'predict', count: 1, cut: 0, predictions: [{ input: 'my cat sees the moon.', label: 'LABEL_1', top: [{ label: 'LABEL_1' }, { label: 'LABEL_0' }] }] });
+    const [{ top }] = one['predictions'] as [{ top: { probability: number }[] }];
+    expect(top.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5);
+    const out = files.at('predictions.csv');
+    expect(await predict('run', '--data', data, '--out', out)).toMatchObject({ count: 96, out });
+    const rows = readFileSync(out, 'utf8').trimEnd().split('\n');
+    expect(rows[0]).toBe('input,label,probability');
+    expect(rows.slice(1).every((row) => row.includes('cat') === row.includes('LABEL_1'))).toBe(true);
+  });
+
+  it.each([
+    ['all weights', []],
+    ['adapters', ['--lora', '2']],
+  ])('finetune --resume after kill -9 goes on bit for bit: %s', async (name, flags) => {
+    const args = (out: string) => tune(out, '--val-data', data, '--steps', '60', '--batch-size', '4', '--checkpoint-every', '5', '--eval-every', '20', ...flags);
+    const [whole, killed] = [`${name}-whole`, `${name}-killed`];
+    const expected = await evenkeelJson(args(whole));
+    expect(await killAfter(args(killed), files.at(killed), 13)).toBe('SIGKILL');
+    const again = await evenkeelJson(['finetune', '--out', files.at(killed), '--resume']);
+    expect(metricsOf(files.at(killed))).toEqual(metricsOf(files.at(whole)));
+    const weights = flags.length > 0 ? 'adapter_model.safetensors' : 'model.safetensors';
+    for (const path of [weights, `best/${weights}`, 'best/best.json']) expect(readFileSync(files.at(`${killed}/${path}`)).equals(readFileSync(files.at(`${whole}/${path}`)))).toBe(true);
+    for (const field of ['trainLoss', 'valLoss', 'accuracy']) expect(again[field]).toBe(expected[field]);
+  });
+
+  it("finetune --lora leaves adapters in PEFT's layout, which predict uses", async () => {
+    expect(jsonOf('adapters-whole/adapter_config.json')).toMatchObject({ peft_type: 'LORA', r: 2, base_model_name_or_path: files.at('base') });
+    const { tensors } = await readSafetensors(files.at('adapters-whole/adapter_model.safetensors'));
+    expect(Object.keys(tensors)).toContain('base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight');
+    const { accuracy } = await evenkeelJson(['finetune', '--out', files.at('adapters-whole'), '--resume']); // finished: says it again
+    const { predictions } = await predict('adapters-whole', '--data', data) as { predictions: { input: string; label: string }[] };
+    expect(predictions.filter(({ input, label }) => input.includes('cat') === (label === 'LABEL_1')).length / predictions.length).toBeCloseTo(accuracy as number, 12);
+  });
+
+  it('finetune takes MosaicBERT, and names of classes and columns from CSV', async () => {
+    const csv = files.write('train.csv', `review,about\n${labelled(40).trimEnd().split('\n').map((row) => row.replace(/\t1$/, ',cats').replace(/\t0$/, ',others')).join('\n')}\n`);
+    const { accuracy } = await evenkeelJson(['finetune', '--checkpoint', files.at('mosaic'), '--task', 'classification', '--data', csv, '--text-column', 'review', '--label-column', 'about', ...CPU, '--steps', '4', '--out', files.at('of-mosaic')]);
+    expect(accuracy).toBeTypeOf('number');
+    expect(jsonOf('of-mosaic/config.json')).toMatchObject({ model_type: 'evenkeel-bert', head: { kind: 'classification', numClasses: 2 }, id2label: { 0: 'cats', 1: 'others' } });
+    expect(await predict('of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/cats|others/) as string }] });
+  });
+});
+
+describe('evenkeel finetune for other tasks', () => {
+  it('finetune --task token-classification tags words, and predict shows them', async () => {
+    const sentence = (i: number): string => `${['john', 'mary'][i % 2]} B-PER\nsees O\n${['rome', 'oslo'][(i >> 1) % 2]} B-LOC\n\n`;
+    const conll = files.write('ner.conll', Array.from({ length: 40 }, (_, i) => sentence(i)).join(''));
+    const result = await evenkeelJson(['finetune', '--checkpoint', files.at('base'), '--task', 'token-classification', '--data', conll, ...CPU, '--learning-rate', '0.02', '--epochs', '10', '--out', files.at('tags')]);
+    expect(result).toMatchObject({ f1: 1, accuracy: 1 });
+    expect(jsonOf('tags/config.json')).toMatchObject({ architectures: ['BertForTokenClassification'], id2label: { 0: 'B-LOC', 1: 'B-PER', 2: 'O' } });
+    expect(await predict('tags', '--text', 'mary sees oslo')).toMatchObject({ predictions: [{ words: [['mary', 'B-PER'], ['sees', 'O'], ['oslo', 'B-LOC']] }] });
+    const stray = files.write('stray.conll', 'john B-ORG\n');
+    const { code, stderr } = await evenkeel(['finetune', '--checkpoint', files.at('base'), '--task', 'token-classification', '--data', conll, '--val-data', stray, ...CPU, '--out', files.at('refused')]);
+    expect([code, stderr]).toEqual([2, `error: --val-data must have tags among B-LOC, B-PER, O, got B-ORG on line 1 of ${stray}\n`]);
+  });
+
+  it('finetune --task qa answers questions about contexts longer than the model, and predict does', async () => {
+    const context = `${'the cat sees the moon. '.repeat(8)}john lives in rome.`;
+    const qas = ['john lives in', 'who lives in rome'].map((question, i) => ({ id: `q${i}`, question, answers: [i === 0 ? { text: 'rome', answer_start: context.indexOf('rome') } : { text: 'john', answer_start: context.indexOf('john') }] }));
+    const squad = files.write('squad.json', JSON.stringify({ data: [{ title: 't', paragraphs: Array.from({ length: 4 }, () => ({ context, qas })) }] }));
+    const result = await evenkeelJson(['finetune', '--checkpoint', files.at('base'), '--task', 'qa', '--data', squad, '--val-data', squad, ...CPU, '--batch-size', '4', '--steps', '6', '--out', files.at('qa')]);
+    expect(result).toMatchObject({ f1: expect.any(Number) as number, exactMatch: expect.any(Number) as number, valLoss: expect.any(Number) as number });
+    expect(jsonOf('qa/config.json')).toMatchObject({ architectures: ['BertForQuestionAnswering'] });
+    const { predictions } = await predict('qa', '--question', 'who', '--context', context);
+    expect(context).toContain((predictions as [{ label: string }])[0].label);
+  });
+
+  it('finetune --task image-classification gives a ViT other classes, and predict names them', async () => {
+    await evenkeelJson(['train', 'vit', '--data', files.write('images.bin', cifarBytes(30)), ...CPU, '--depth', '1', '--dim', '16', '--num-heads', '2', '--patch-size', '8', '--batch-size', '6', '--steps', '2', '--out', files.at('vit')]);
+    const folders = imageFolders(files.at('colours'), ['red', 'green'], { count: 12 });
+    const result = await evenkeelJson(['finetune', '--checkpoint', files.at('vit'), '--task', 'image-classification', '--data', folders, ...CPU, '--learning-rate', '0.01', '--steps', '20', '--batch-size', '6', '--out', files.at('colour')]);
+    expect(result).toMatchObject({ accuracy: 1 });
+    expect(jsonOf('colour/config.json')).toMatchObject({ model_type: 'vit', id2label: { 0: 'green', 1: 'red' } });
+    expect(await predict('colour', '--image', `${folders}/red/0.png`, `${folders}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
+    expect(readFileSync(files.at('colour/report.html'), 'utf8')).toContain('data:image/png');
+  });
+
+  it('predict fills in masked tokens', async () => {
+    const { predictions } = await predict('base', '--text', 'the [MASK] sees the [MASK].', '--top', '3');
+    expect((predictions as [{ masks: unknown[][] }])[0].masks.map((each) => each.length)).toEqual([3, 3]);
+  });
+});
+
+describe('finetune and predict with what they cannot use', () => {
+  const refused = async (args: readonly string[], message: RegExp): Promise<void> => {
+    const { code, stderr, stdout } = await evenkeel(args);
+    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/unexpected/);
+    expect([code, stdout.includes('{')]).toEqual([expect.toSatisfy((each) => each === 1 || each === 2), false]);
+    expect(existsSync(files.at('refused'))).toBe(false);
+  };
+  const tuneOn = (path: string, ...flags: string[]) => tune('refused', '--data', path, ...flags);
+
+  it('finetune names file and line of a label that is no class, and of a row without one', async () => {
+    await refused(tuneOn(data, '--val-data', files.write('val.tsv', 'a\t1\nb\t2\n')), /--val-data must have labels among 0, 1, got "2" on line 2 of .*val\.tsv/);
+    await refused(tuneOn(files.write('odd.tsv', 'a\t1\nb\t0\nc\t7\n'), '--task', 'sst2'), /--data must have labels among 0, 1, got "7" on line 3 of .*odd\.tsv/);
+    await refused(tuneOn(files.write('empty.csv', 'text,label\na,1\nb,\n')), /empty\.csv must have a label in each row, got none on line 3/);
+    await refused(tuneOn(files.write('same.tsv', 'a\t1\nb\t1\n')), /--data must have two different labels or more, got 1 alone/);
+  });
+
+  it('finetune names the columns that exist where one is missing', async () => {
+    await refused(tuneOn(files.write('columns.csv', 'body,stars\na,1\n'), '--text-column', 'text'), /columns\.csv must have the column text, got body, stars/);
+  });
+
+  it('finetune says how many rows were too long, or refuses them, and how long one may be', async () => {
+    const long = files.write('long.tsv', `${labelled(20)}${'the cat sees '.repeat(20)}\t1\n`);
+    const { stdout, code } = await evenkeel(tune('long', '--data', long, '--val-fraction', '0', '--steps', '1'));
+    expect(code).toBe(0);
+    expect(stdout).toContain('1 training row longer than 16 tokens cut at the end, the first on line 21');
+    await refused(tuneOn(long, '--val-fraction', '0', '--too-long', 'refuse'), /--too-long refuse: rows must have at most 16 tokens, got more on line 21 of .*long\.tsv/);
+    await refused(tuneOn(data, '--max-length', '64'), /--max-length must be at most the 16 positions of the checkpoint, got 64/);
+  });
+
+  it('finetune refuses a checkpoint of another architecture, and a task of another kind', async () => {
+    cpSync(files.at('base'), files.at('gpt'), { recursive: true });
+    writeFileSync(files.at('gpt/config.json'), JSON.stringify({ model_type: 'gpt2' }));
+    await refused([...tuneOn(data), '--checkpoint', files.at('gpt')], /--checkpoint must be a BERT, RoBERTa, ViT or DeiT, got the architecture gpt2 in .*config\.json/);
+    await refused([...tuneOn(data), '--task', 'image-classification'], /--task image-classification must have a checkpoint of a ViT or DeiT, got one that reads texts/);
+    cpSync(files.at('base'), files.at('wrong'), { recursive: true });
+    writeFileSync(files.at('wrong/config.json'), readFileSync(files.at('base/config.json'), 'utf8').replace('"intermediate_size": 64', '"intermediate_size": 32'));
+    await refused([...tuneOn(data), '--checkpoint', files.at('wrong')], /intermediate\.dense\.weight/);
+    await refused(['finetune', '--task', 'sst2', '--data', data], /evenkeel finetune needs --checkpoint/);
+  });
+
+  it('finetune --resume refuses other data than those it was begun with', async () => {
+    const moved = files.write('moved.tsv', labelled(24));
+    await evenkeelJson(tune('moved', '--data', moved, '--steps', '1'));
+    writeFileSync(moved, labelled(25));
+    const { code, stderr } = await evenkeel(['finetune', '--out', files.at('moved'), '--resume']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--resume must find the data and the checkpoint with which the run was begun, got others in .*moved\.tsv or /);
+  });
+
+  it('predict wants one input, of the kind that the model reads', async () => {
+    const ask = (...flags: string[]) => ['predict', '--checkpoint', files.at('base'), ...CPU, ...flags];
+    await refused(ask(), /predict needs one of --text, --question, --data for a model that reads texts, got none/);
+    await refused(ask('--image', 'a.png'), /for a model that reads texts, got --image/);
+    await refused(ask('--text', 'the cat'), /--text must hold \[MASK\] for a model of masked tokens, got "the cat"/);
+    await refused(ask('--question', 'who'), /--question and --context must be given together, got --question alone/);
+    await refused(ask('--data', data, '--out', 'a.xml'), /--out must end in \.jsonl, \.json, \.csv, \.tsv, got a\.xml/);
+  });
+});

@@ -1,0 +1,66 @@
+import { ConfigError } from '@evenkeel/core-tensor';
+import { readTable, type Table, type TableRow } from './readTable.ts';
+
+/** LabelledText — one example: a text or a pair of them, and its label as the file has it. */
+export type LabelledText = { readonly text: string; readonly pair?: string; readonly label?: string; readonly line: number };
+
+export type LabelledTextOptions = {
+  /** Names of columns. Default: the first of the usual ones that is there. */
+  text?: string;
+  pair?: string;
+  label?: string;
+  /** Whether the rows may be without labels. Default false. */
+  unlabelled?: boolean;
+};
+
+/** What columns are usually called. */
+const NAMES = {
+  text: ['text', 'sentence', 'sentence1', 'premise', 'question1', 'question', 'review', 'content'],
+  pair: ['text_pair', 'sentence2', 'hypothesis', 'question2'],
+  label: ['label', 'labels', 'class', 'target', 'gold_label', 'is_duplicate', 'sentiment'],
+} as const;
+
+/**
+ * readLabelledTexts — texts and labels of a table (see `readTable`): by the names of its columns or, where it has none, in one of the layouts
+ * of GLUE: text and label (SST-2); text, text and label; source, label, mark and text (CoLA).
+ *
+ * @throws ConfigError  if a column is missing (names those there are), or a row has no text or no label; names file and line.
+ */
+export async function readLabelledTexts(path: string, options: LabelledTextOptions = {}): Promise<LabelledText[]> {
+  const isAsked = options.text !== undefined || options.label !== undefined || options.pair !== undefined;
+  const table = await readTable(path, { header: isAsked ? true : [...NAMES.text, ...NAMES.label] });
+  const { text, pair, label } = table.columns === undefined ? layoutOf(table, options) : columnsOf(table as Required<Table>, options);
+  return table.rows.map((row) => {
+    const found = { text: fieldOf(table, row, text, 'text'), ...(pair !== undefined && { pair: fieldOf(table, row, pair, 'second text') }), line: row.line };
+    return label === undefined ? found : { ...found, label: fieldOf(table, row, label, 'label').trim() };
+  });
+}
+
+type Places = { readonly text: number; readonly pair?: number; readonly label?: number };
+
+function columnsOf({ path, columns }: Required<Table>, options: LabelledTextOptions): Places {
+  const placeOf = (kind: keyof typeof NAMES): number | undefined => {
+    const asked = options[kind];
+    const at = asked === undefined ? columns.findIndex((name) => name.toLowerCase() === NAMES[kind].find((usual) => columns.some((each) => each.toLowerCase() === usual))) : columns.indexOf(asked);
+    if (asked !== undefined && at < 0) throw new ConfigError(`readLabelledTexts: ${path} must have the column ${asked}, got ${columns.join(', ')}`);
+    return at < 0 ? undefined : at;
+  };
+  const isAlone = options.text !== undefined && options.pair === undefined; // whoever names the text names both of a pair
+  const [text, pair, label] = [placeOf('text'), isAlone ? undefined : placeOf('pair'), placeOf('label')];
+  if (text === undefined) throw new ConfigError(`readLabelledTexts: ${path} must have a column of texts, such as ${NAMES.text.slice(0, 3).join(', ')}, got ${columns.join(', ')}`);
+  if (label === undefined && options.unlabelled !== true) throw new ConfigError(`readLabelledTexts: ${path} must have a column of labels, such as ${NAMES.label.slice(0, 3).join(', ')}, got ${columns.join(', ')}`);
+  return { text, ...(pair !== undefined && { pair }), ...(label !== undefined && { label }) };
+}
+
+function layoutOf({ path, rows }: Table, { unlabelled = false }: LabelledTextOptions): Places {
+  const count = (rows[0] as TableRow).fields.length;
+  const layout = ({ 1: unlabelled ? { text: 0 } : undefined, 2: { text: 0, label: 1 }, 3: { text: 0, pair: 1, label: 2 }, 4: { text: 3, label: 1 } } as const)[count];
+  if (layout === undefined) throw new ConfigError(`readLabelledTexts: ${path} must name its columns in the first row, or have two (text, label), three (text, text, label) or four (source, label, mark, text), got ${count}`);
+  return layout;
+}
+
+function fieldOf({ path }: Table, { fields, line }: TableRow, place: number, what: string): string {
+  const field = fields[place] as string;
+  if (field.trim() === '') throw new ConfigError(`readLabelledTexts: ${path} must have a ${what} in each row, got none on line ${line}`);
+  return field;
+}
