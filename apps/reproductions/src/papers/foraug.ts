@@ -48,7 +48,11 @@ export const foraug: Reproduction = {
     backgroundRobustness: 'background robustness: the one over the other (1: the background is no matter)', foregroundFocus: 'foreground focus (1: importance spread evenly)',
     centerBias: 'center bias (0: the place is no matter)', sizeBias: 'share of the accuracy lost at half and twice the area, mean (0: size is no matter)',
   },
-  notes: [],
+  notes: [
+    'The images as they are: digit k of MNIST, 14 pixels high, in the middle of a photograph of CIFAR-10’s class k at half its light. Its mask are the pixels above 40. Digits and photographs to test with are others.',
+    'With 2000 digits in place of 600 and as many steps (seed 101) everything held but the accuracy on images as they are: 70 % against 78 %. There are then enough of them to learn from, and the recombined ones are not yet learnt.',
+    'Center bias is that of digits 9 pixels high, as larger ones do not fit a ninth of the image.',
+  ],
   measure,
 };
 
