@@ -60,7 +60,7 @@ export function finetuneFlags(command: Command): void {
   command.description('fine-tune a model that was trained before')
     .option('--checkpoint <dir>', 'a run directory of train bert or vit, or one of Hugging Face or timm (required)', nonEmpty('--checkpoint', 'a path'))
     .option('--task <name>', `${kinds}; or one of GLUE with its recipe: ${presets} (required)`, oneOf('--task', [...TASK_KINDS, ...PRESETS]))
-    .option('--data <path>', 'the examples: TSV, CSV, JSON or JSON lines; SQuAD, CoNLL or images, as the task wants (required)', nonEmpty('--data', 'a path'))
+    .option('--data <path>', 'the examples: TSV, CSV, JSON or JSON lines; SQuAD, CoNLL or images, as the task wants (required; sst2 and cola are fetched without)', nonEmpty('--data', 'a path'))
     .option('--val-data <path>', 'examples to validate with (default: a share of --data)', nonEmpty('--val-data', 'a path'))
     .option('--val-fraction <x>', 'share of the examples kept for validation', realNumber('--val-fraction', { min: 0, below: 1 }), 0.1)
     .option('--text-column <name>', 'which column is the text (default: text, sentence, …)', nonEmpty('--text-column', 'a name'))

@@ -85,6 +85,8 @@ describe('evenkeel finetune --task classification', () => {
     expect(accuracy).toBeTypeOf('number');
     expect(jsonOf('of-mosaic/config.json')).toMatchObject({ model_type: 'evenkeel-bert', head: { kind: 'classification', numClasses: 2 }, id2label: { 0: 'cats', 1: 'others' } });
     expect(await predict('of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/cats|others/) as string }] });
+    await evenkeelJson(tune('lora-of-mosaic', '--checkpoint', files.at('mosaic'), '--lora', '--steps', '2'));
+    expect(await predict('lora-of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/LABEL_[01]/) as string }] });
   });
 });
 
@@ -113,8 +115,12 @@ describe('evenkeel finetune for other tasks', () => {
   });
 
   it('finetune --task image-classification gives a ViT other classes, and predict names them', async () => {
-    await evenkeelJson(['train', 'vit', '--data', files.write('images.bin', cifarBytes(30)), ...CPU, '--depth', '1', '--dim', '16', '--num-heads', '2', '--patch-size', '8', '--batch-size', '6', '--steps', '2', '--out', files.at('vit')]);
+    const train = (out: string, ...flags: string[]) => evenkeelJson(['train', 'vit', '--data', files.write('images.bin', cifarBytes(30)), ...CPU, '--depth', '1', '--dim', '16', '--num-heads', '2', '--patch-size', '8', '--batch-size', '6', '--steps', '2', '--out', files.at(out), ...flags]);
+    await Promise.all([train('vit'), train('own-vit', '--placement', 'peri', '--qk-norm')]);
     const folders = imageFolders(files.at('colours'), ['red', 'green'], { count: 12 });
+    const own = await evenkeelJson(['finetune', '--checkpoint', files.at('own-vit'), '--task', 'image-classification', '--data', folders, ...CPU, '--steps', '2', '--out', files.at('own-colour')]);
+    expect(own).toMatchObject({ accuracy: expect.any(Number) as number });
+    expect(jsonOf('own-colour/config.json')).toMatchObject({ model_type: 'evenkeel-vit', numClasses: 2, techniques: { placement: 'peri', qkNorm: true } });
     const result = await evenkeelJson(['finetune', '--checkpoint', files.at('vit'), '--task', 'image-classification', '--data', folders, ...CPU, '--learning-rate', '0.01', '--steps', '20', '--batch-size', '6', '--out', files.at('colour')]);
     expect(result).toMatchObject({ accuracy: 1 });
     expect(jsonOf('colour/config.json')).toMatchObject({ model_type: 'vit', id2label: { 0: 'green', 1: 'red' } });

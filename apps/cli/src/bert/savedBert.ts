@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { dispose, type Variable } from '@tensorflow/tfjs-core';
 import { readJsonFile } from '@evenkeel/checkpoint';
-import { ConfigError, initParams, treeEntries, treeFromEntries, type Params, type ParamSpec } from '@evenkeel/core-tensor';
+import { ConfigError, type Params } from '@evenkeel/core-tensor';
 import type { StackTechniques } from '@evenkeel/layers';
 import { bertConfig, loadBert, saveBert, type BertConfig, type BertFamily, type BertHeadKind, type HeadedParams } from '@evenkeel/models-bert';
 import { isObject, isOneOf, type Fields } from '../fields.ts';
 import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { ARCHS, PLACEMENTS } from '../techniqueNames.ts';
+import { withFreshParams } from '../withFreshParams.ts';
 import { bertOf, CLASSIC, headed, headOf, type AnyBert, type BertTechniques, type HeadSays } from './bertModel.ts';
 
 const OWN: OwnLayout<BertConfig, BertTechniques, AnyBert> = {
@@ -70,11 +70,7 @@ async function loadOurs(directory: string, json: unknown, head: HeadSays, { line
   const saved = await loadOwn(directory, json, OWN);
   const config = { ...saved.model.config, ...(dropout !== undefined && { dropout }) };
   const model = headed(bertOf(config, saved.techniques, { ...(linear && { linear }) }), head);
-  const [found, specs] = [new Map(treeEntries<Variable>(saved.params)), treeEntries<ParamSpec>(model.specs)];
-  const isKept = (name: string, { shape }: ParamSpec): boolean => (!name.startsWith('head.') || saved.model.kind === head.kind) && String(found.get(name)?.shape) === String(shape);
-  const fresh = initParams(Object.fromEntries(specs.filter(([name, spec]) => !isKept(name, spec))), seed, model.initialiserOf) as Record<string, Variable>;
-  const params = treeFromEntries(model.specs, specs.map(([name]) => [name, fresh[name] ?? found.get(name)] as [string, Variable])) as Params & HeadedParams;
-  dispose([...found].flatMap(([name, variable]) => (Object.hasOwn(fresh, name) || !specs.some(([each]) => each === name) ? [variable] : [])));
+  const params = withFreshParams<Params & HeadedParams>(saved.params, model, { seed, isKept: (path) => !path.startsWith('head.') || saved.model.kind === head.kind });
   return { model, params, techniques: saved.techniques, family: 'bert' };
 }
 

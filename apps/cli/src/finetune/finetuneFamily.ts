@@ -8,7 +8,7 @@ import type { TrainFlags } from '../trainModel.ts';
 import { sizesOf } from '../vit/savedVit.ts';
 import { openSplit } from '../vit/vitImages.ts';
 import { augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
-import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
+import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, withData, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
 import { checkpointFingerprint, fingerprintOf } from './fingerprint.ts';
 import { imageClassificationTask } from './imageClassification.ts';
 import { questionAnsweringTask, withAnswers } from './questionAnswering.ts';
@@ -27,7 +27,8 @@ type TuningFacts = { readonly classes: readonly string[]; readonly fingerprint: 
 export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
   command: 'finetune', slug: 'finetune', title: 'Fine-tuning run',
   tests: { settings: FINETUNE_TESTS, facts: { classes: isListOf(isText), fingerprint: isText } },
-  begin: async (flags, { device }) => {
+  begin: async (given, { device }) => {
+    const flags = await withData(given);
     checkFinetuneFlags(flags);
     checkCheckpointDirectory(flags.checkpoint, 'BERT, RoBERTa, ViT or DeiT');
     await checkTask(flags);

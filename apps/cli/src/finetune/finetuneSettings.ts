@@ -1,3 +1,4 @@
+import { dataset } from '@evenkeel/data';
 import { UsageError } from '../errors.ts';
 import { isCount, isNatural, isNumber, isOneOf, isShare, isText, orNull, type Test } from '../fields.ts';
 import { everyFew, RUN_TESTS, savedPath, type Flags, type RunSettings } from '../runSettings.ts';
@@ -43,6 +44,17 @@ type Optional = 'valData' | 'textColumn' | 'textPairColumn' | 'labelColumn' | 'm
 export type FinetuneFlags = Flags & AugmentationFlags & Pick<FinetuneSettings, 'valFraction' | 'tooLong' | 'seed' | 'precision'>
   & Partial<Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data' | 'batchSize' | 'steps' | 'learningRate' | 'weightDecay' | 'lora' | 'evalEvery' | 'checkpointEvery' | 'monitor'>>
   & { readonly [K in Optional]?: NonNullable<FinetuneSettings[K]> } & { readonly epochs?: number };
+
+/** Presets whose examples can be fetched. */
+const FETCHED = { sst2: ['sst2-train', 'sst2-dev'], cola: ['cola-train', 'cola-dev'] } as const;
+
+/** withData — the flags, with the public examples of a task of GLUE where no others are named. */
+export async function withData<F extends FinetuneFlags>(flags: F): Promise<F> {
+  const names = flags.data === undefined ? FETCHED[flags.task as keyof typeof FETCHED] : undefined;
+  if (names === undefined) return flags;
+  const [{ path: data }, { path: valData }] = [await dataset(names[0]), await dataset(names[1])];
+  return { ...flags, data, valData: flags.valData ?? valData };
+}
 
 /** checkFinetuneFlags — throws UsageError unless a new run says what it needs. */
 export function checkFinetuneFlags(flags: FinetuneFlags): asserts flags is FinetuneFlags & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'> {

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
-import { ConfigError, type Params } from '@evenkeel/core-tensor';
+import type { Params } from '@evenkeel/core-tensor';
 import type { NormaliseOptions } from '@evenkeel/data';
 import { loadVit, saveVit, vitConfig, vitConfigFromJson, type LoadedVit, type Vit, type VitConfig, type VitParams } from '@evenkeel/models-vit';
 import { isNumber, isObject } from '../fields.ts';
 import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
+import { withFreshParams } from '../withFreshParams.ts';
 import { vitOf, type VitModelTechniques } from './vitModel.ts';
 
 const OWN: OwnLayout<VitConfig, VitModelTechniques, Vit> = {
@@ -52,10 +53,11 @@ export async function loadVitModel(directory: string, { numClasses, seed }: Load
   const json = await readJsonFile(path);
   const statistics = await statisticsOf(directory, json);
   const isOwn = isObject(json) && json['model_type'] === OWN.modelType;
-  if (isOwn && numClasses !== undefined) throw new ConfigError(`loadModel: ${path} must be of a ViT that others know to be fine-tuned, got one with techniques of its own`);
   if (isOwn) {
     const { model, params, techniques, extras } = await loadOwn(directory, json, OWN);
-    return { model, params: params as Params & VitParams, techniques, classes: classesOf(extras, model.config.numClasses), statistics };
+    if (numClasses === undefined) return { model, params: params as Params & VitParams, techniques, classes: classesOf(extras, model.config.numClasses), statistics };
+    const other = vitOf({ ...model.config, numClasses }, techniques);
+    return { model: other, params: withFreshParams(params, other, { seed: seed ?? 0, isKept: (name) => !/^(head|distillationHead)\./.test(name) }), techniques, classes: classesOf({}, numClasses), statistics };
   }
   const { model, params, layout } = await loadVit(directory, { ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }) });
   const layerScale = model.departures.includes('branch') ? 1e-4 : 0;
