@@ -43,8 +43,8 @@ function vitFlags(command: Command): void {
     .option('--val-data <path>', 'images to validate with (default: a share of --data)', nonEmpty('--val-data', 'a path'))
     .option('--val-fraction <x>', 'share of the images kept for validation', realNumber('--val-fraction', { min: 0, below: 1 }), 0.1)
     .option('--image-size <n>', 'scales images to squares of so many pixels (default: as they are)', wholeNumber('--image-size', { min: 1, max: 4096 }))
-    .option('--patch-size <n>', 'pixels along a patch (default: 4, or 16 for images above 64)', wholeNumber('--patch-size', { min: 1, max: 4096 }));
-  sizeFlags(command, { steps: '1000; without --data 300', batchSize: 64, of: 'images' })
+    .option('--patch-size <n>', 'pixels along a patch (default: 4, 7 for images of 28, 16 above 64)', wholeNumber('--patch-size', { min: 1, max: 4096 }));
+  sizeFlags(command, { steps: '1000; without --data 600', batchSize: 64, of: 'images' })
     .option('--epochs <x>', 'the number of steps as passes over the images', realNumber('--epochs', { above: 0 }));
   augmentationFlags(command)
     .option('--drop-path <p>', 'probability of leaving out a residual branch of the last block (default: 0; 0.1 with deit)', realNumber('--drop-path', { min: 0, below: 1 }))

@@ -91,7 +91,7 @@ export function runFlags(command: Command, kind: string): Command {
 /** augmentationFlags — what happens to the images of training batches. */
 export function augmentationFlags(command: Command): Command {
   return command
-    .option('--augment <name>', `${AUGMENTS.join(', ')}: nothing; moved; also flipped; DeiT's recipe (default: basic, crop for grey images)`, oneOf('--augment', AUGMENTS))
+    .option('--augment <name>', `${AUGMENTS.join(', ')}: nothing; moved; also flipped; DeiT's recipe (default: basic, none for grey images)`, oneOf('--augment', AUGMENTS))
     .option('--mixup <alpha>', 'mixes pairs of images; 0.8 is usual (default: 0; 0.8 with deit)', realNumber('--mixup', { min: 0 }))
     .option('--cutmix <alpha>', 'exchanges rectangles of images; 1 is usual (default: 0; 1 with deit)', realNumber('--cutmix', { min: 0 }))
     .option('--label-smoothing <x>', 'share of a target spread over all classes (default: 0; 0.1 with deit)', realNumber('--label-smoothing', { min: 0, below: 1 }))
