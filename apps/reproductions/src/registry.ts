@@ -9,6 +9,8 @@ export const REPRODUCTIONS: Readonly<Record<string, () => Promise<Reproduction>>
   'massive-activations': async () => (await import('./papers/massiveActivations.ts')).massiveActivations,
   'one-epoch': async () => (await import('./papers/oneEpoch.ts')).oneEpoch,
   'sgd-sai': async () => (await import('./papers/sgdSai.ts')).sgdSai,
+  'deit-lt': async () => (await import('./papers/deitLt.ts')).deitLt,
+  'foraug': async () => (await import('./papers/foraug.ts')).foraug,
   'multi-level-training': async () => (await import('./papers/multilevelTraining.ts')).multilevelTraining,
 };
 

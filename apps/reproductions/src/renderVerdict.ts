@@ -3,14 +3,14 @@ import type { Reproduction } from './reproduction.ts';
 import type { Verdict } from './verdict.ts';
 import { formatted, seedsOf } from './verdictText.ts';
 
-/** renderVerdict — a verdict as one HTML page: claim, criterion, numbers of both arms, charts of the first seed. */
+/** renderVerdict — a verdict as one HTML page: claim, criterion, numbers of both arms, charts and pictures of the first seed. */
 export function renderVerdict(reproduction: Reproduction, verdict: Verdict): string {
   const { paper } = reproduction;
   const { seeds, seconds, device, quick } = verdict;
   return renderPage({
     title: paper.title,
     status: `arXiv:${paper.arxiv} · ${seedsOf(seeds)} on ${device}, ${Math.round(seconds)} s${quick ? ' · a quick run' : ''}`,
-    sections: [claimSection(verdict), numbersSection(reproduction, verdict), ...chartSections(verdict), ...notesSection(reproduction)],
+    sections: [claimSection(verdict), numbersSection(reproduction, verdict), ...chartSections(verdict), ...albumSections(verdict), ...notesSection(reproduction)],
   });
 }
 
@@ -43,5 +43,7 @@ function numbersSection({ arms, meanings }: Reproduction, { baseline, technique,
 function chartSections({ measurements, seeds }: Verdict): PageSection[] {
   return (measurements[0]?.charts ?? []).map((chart) => ({ heading: chart.title, charts: [chart], ...(seeds.length > 1 && { note: `Seed ${seeds[0]}.` }) }));
 }
+
+const albumSections = ({ measurements }: Verdict): PageSection[] => (measurements[0]?.albums ?? []).map(({ heading, pictures }) => ({ heading, pictures }));
 
 const notesSection = ({ notes = [] }: Reproduction): PageSection[] => (notes.length === 0 ? [] : [{ heading: 'To know', text: notes }]);

@@ -1,4 +1,4 @@
-import type { LineChart } from '@evenkeel/training';
+import type { LineChart, Picture } from '@evenkeel/training';
 import type { Lab } from './lab.ts';
 
 /** Numbers — what was measured of one arm, by name: `valLoss`, `largestStableRate`. */
@@ -7,8 +7,11 @@ export type Numbers = Readonly<Record<string, number>>;
 /** Chart — what one seed shows at a glance. */
 export type Chart = LineChart;
 
+/** Album — images of the data, to see what was trained on. */
+export type Album = { readonly heading: string; readonly pictures: readonly Picture[] };
+
 /** Measurement — both arms with one seed. */
-export type Measurement = { readonly baseline: Numbers; readonly technique: Numbers; readonly charts: readonly Chart[] };
+export type Measurement = { readonly baseline: Numbers; readonly technique: Numbers; readonly charts: readonly Chart[]; readonly albums?: readonly Album[] };
 
 /** Check — one part of a criterion: its words, and whether some numbers meet it. */
 export type Check = { readonly says: string; readonly holds: (measured: Pick<Measurement, 'baseline' | 'technique'>) => boolean };
