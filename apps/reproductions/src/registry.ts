@@ -12,5 +12,7 @@ export const REPRODUCTIONS: Readonly<Record<string, () => Promise<Reproduction>>
   'deit-lt': async () => (await import('./papers/deitLt.ts')).deitLt,
   'foraug': async () => (await import('./papers/foraug.ts')).foraug,
   'multi-level-training': async () => (await import('./papers/multilevelTraining.ts')).multilevelTraining,
+  mosaicbert: async () => (await import('./papers/mosaicBert.ts')).mosaicBert,
+  tunbert: async () => (await import('./papers/tunBert.ts')).tunBert,
 };
 

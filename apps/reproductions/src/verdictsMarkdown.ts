@@ -7,8 +7,8 @@ export type Kept = Omit<Verdict, 'measurements'>;
 
 const HEAD = `# Reproductions
 
-Each claim is measured with and without the technique: same seed, same batches, same number of steps, at a size that two CPU cores train in
-minutes. Thresholds were set with other seeds than those below, and then left alone. A claim that does not hold at this size is reported so.
+Each claim is measured with and without the technique: same seed, same batches, same number of steps (or the same time, where the claim is about
+speed), at a size that two CPU cores train in minutes. Thresholds were set with other seeds than those below, and then left alone. A claim that does not hold at this size is reported so.
 This page is written from the results by \`node --conditions=@evenkeel/source apps/reproductions/scripts/docs.ts\`; one of them is measured again by
 \`pnpm evenkeel repro <slug>\`, all of them by \`pnpm evenkeel repro all\`.
 `;
