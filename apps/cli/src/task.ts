@@ -10,6 +10,8 @@ import type { Flags, RunSettings } from './runSettings.ts';
 export type Task<B = unknown> = {
   /** Trained in place. */
   readonly params: Tree<Variable>;
+  /** How many parameters the model has, where only some of them are trained. */
+  readonly modelSize?: number;
   /** Untrained values that follow the trained ones. */
   readonly modelState?: ModelState;
   readonly optimizer: GradientTransform;

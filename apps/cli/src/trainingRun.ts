@@ -103,11 +103,13 @@ function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun
     onEval: async ({ step, valLoss, values = {} }) => {
       progress?.evaluated(step, valLoss, values);
       await task.evaluated?.(directory, { step, values: { loss: valLoss, ...values } });
+      progress?.paused();
     },
     onCheckpoint: async ({ step }) => {
       checkpointStep = step;
       await task.save(directory);
       modelStep = step;
+      progress?.paused();
     },
   };
   return { callbacks, modelStep: () => modelStep, checkpointStep: () => checkpointStep, hasBegun: () => hasBegun, stop: () => progress?.stop() };

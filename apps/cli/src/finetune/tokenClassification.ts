@@ -1,9 +1,10 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
 import { accuracy, labelledBatch } from '@evenkeel/models-bert';
+import { unknownNotes } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { spread } from '../imageClasses.ts';
 import { confusionSection } from '../predictionSections.ts';
 import type { Task } from '../task.ts';
@@ -34,7 +35,7 @@ export function checkTags(sentences: readonly TaggedSentence[], tags: readonly s
 /** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts. */
 export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
   const { model, params, parts } = tuned;
-  const { batchSize, seed, data, valData, checkpoint } = settings;
+  const { batchSize, seed, data } = settings;
   const { tokenizer, specials, specials: { padId } } = words;
   const encoder = { tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments };
   const encoded = (sentences: readonly TaggedSentence[]): { sentences: Tagged[]; cut: number[] } => {
@@ -42,7 +43,7 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     return { sentences: all, cut: sentences.flatMap(({ words: each, line }, i) => ((all[i] as Tagged).firsts.length < each.length ? [line] : [])) };
   };
   const [train, val] = [encoded(examples.train), encoded(examples.val)];
-  const notes = [...cutNotes(train, settings, { of: 'training', path: data }, encoder.maxLength), ...cutNotes(val, settings, { of: 'validation', path: valData ?? data }, encoder.maxLength)];
+  const notes = [...unknownNotes([...train.sentences, ...val.sentences], words), ...cutNotes({ train, val }, settings, encoder.maxLength)];
   const idOf = new Map(classes.map((tag, id) => [tag, id]));
   const labelOf = (i: number): Int32Array => {
     const { ids, firsts } = train.sentences[i] as Tagged;
@@ -76,18 +77,18 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     facts: { classes },
     about: [
       ['data', data], ['', `${formatCount(examples.train.length)} sentences to train, ${formatCount(examples.val.length)} to validate, ${classes.length} tags`],
-      ...notes.map((note) => ['', note] as const), ['model', `${checkpoint}: ${tuned.says}`],
+      ...notes.map((note) => ['', note] as const), ...tuned.about,
     ],
     conclude: async (io, directory) => {
       if (!hasVal) return concludeTuning(directory, {});
-      io.line(`evaluating on ${formatCount(examples.val.length)} sentences …`);
+      io.line(`evaluating on ${counted(examples.val.length, 'sentence')} …`);
       const { found, said, values } = await measure(Infinity);
       const wrongIn = (i: number): number => (said[i] as string[]).filter((tag, w) => tag !== examples.val[i]?.tags[w]).length;
       const marked = (i: number, tags: readonly string[]): string => (examples.val[i] as TaggedSentence).words.slice(0, tags.length).map((word, w) => (tags[w] === 'O' ? word : `${word}/${tags[w]}`)).join(' ');
       const rows = said.map((_, i) => i).sort((a, b) => wrongIn(b) - wrongIn(a)).slice(0, SHOWN)
         .map((i) => [marked(i, (examples.val[i] as TaggedSentence).tags), { text: marked(i, said[i] as string[]), tone: wrongIn(i) === 0 ? 'good' : 'bad' }, wrongIn(i)] as const);
       return concludeTuning(directory, {
-        loss: found.loss, values, of: `${formatCount(examples.val.length)} sentences`,
+        loss: found.loss, values, of: counted(examples.val.length, 'sentence'),
         sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first.' }],
       });
     },

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { decodeImage, imageSource, openImages, type ImageSource } from '@evenkeel/data';
-import { withChannels } from '../channels.ts';
+import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
 import { classifyImages } from '../imageClasses.ts';
 import type { Predictor } from './openPredictor.ts';
@@ -11,11 +11,12 @@ type ImagePredictor = Extract<Predictor, { reads: 'image' }>;
 export type Pictures = { readonly image?: readonly string[]; readonly data?: string; readonly batchSize: number; readonly top: number };
 
 /** predictImages — classes of image files, or of labelled images in any form that can be trained on. */
-export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<Prediction[]> {
+export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<{ predictions: Prediction[]; notes: string[] }> {
   const { imageSize: size, channels } = model.config;
   const { source, names } = data === undefined ? await fromFiles(image ?? [], size) : await fromData(data, size);
   const matched = withChannels(source, channels);
-  return ofClasses(await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize), names, classes, top);
+  const found = await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize);
+  return { predictions: ofClasses(found, names, classes, top), notes: data === undefined ? [] : channelNotes(source, channels) };
 }
 
 async function fromData(path: string, size: number): Promise<{ source: ImageSource; names: readonly string[] }> {
