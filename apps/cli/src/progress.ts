@@ -54,7 +54,7 @@ type Shown = { loss: string; val: string; rate: string; left: string; unit: stri
 
 function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
   const meter = rateMeter(now);
-  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit: unit.slice(0, 3) };
+  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit };
   return {
     shown,
     step(step: number, loss: number): void {
@@ -80,7 +80,7 @@ const FORMAT = '{percentage}% {bar} {value}/{total}  loss {loss}  val {val}  {ra
 export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStream): Progress {
   const { shown, ...track } = tracker(options);
   const bar = new SingleBar({
-    stream, format: FORMAT, fps: 8, hideCursor: true, linewrap: false, barsize: 14, autopadding: true, gracefulExit: false,
+    stream, format: FORMAT, fps: 8, hideCursor: true, linewrap: false, barsize: 8, autopadding: true, gracefulExit: false,
     barCompleteChar: '█', barIncompleteChar: '·',
   });
   bar.start(options.total, options.start, shown);

@@ -73,6 +73,10 @@ export type Family<S extends RunSettings = RunSettings, F extends Flags = Flags>
   readonly slug: string;
   /** Of the report. */
   readonly title: string;
+  /** Below the title; default nothing. */
+  subtitle?(settings: S): string;
+  /** The settings that the report lists; default all. */
+  listed?(settings: S): object;
   /** Whether the exponential of the loss is a perplexity; default false. */
   readonly perplexity?: boolean;
   /** What settings and facts must be, where `run.json` says them. */

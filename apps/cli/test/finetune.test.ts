@@ -40,7 +40,8 @@ describe('evenkeel finetune --task classification', () => {
 
   it('finetune writes a report with a confusion matrix and rows of text', () => {
     const report = readFileSync(files.at('run/report.html'), 'utf8');
-    for (const part of ['Confusion matrix', '1 predicted as 1', 'Predictions', ' hides ', 'On the validation data']) expect(report).toContain(part);
+    for (const part of ['Confusion matrix', '1 predicted as 1', 'Predictions', ' hides ', 'On the validation data', `classification on ${data}, from ${files.at('base')}.`]) expect(report).toContain(part);
+    for (const other of ['mixup', 'textColumn', 'null']) expect(report).not.toContain(other);
   });
 
   it('predict says how probable each class is, of one text and of many', async () => {

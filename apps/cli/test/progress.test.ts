@@ -91,7 +91,7 @@ describe('progressBar', () => {
     const drawn = (stream.read() as Buffer).toString();
     expect(drawn).toContain('\r\u001B[Ka finding\nand more of it\n');
     const last = drawn.slice(drawn.lastIndexOf('%') - 3).replaceAll('\n', '');
-    expect(last).toContain('12345/20000  loss 10.123  val 4.200  768 tok/s  2h07m');
+    expect(last).toContain('12345/20000  loss 10.123  val 4.200  768 tokens/s  2h07m');
     expect(last.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, '').length).toBeLessThanOrEqual(79);
   });
 });

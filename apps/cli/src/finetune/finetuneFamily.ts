@@ -10,7 +10,7 @@ import type { Facts, Family, Task } from '../task.ts';
 import type { TrainFlags } from '../trainModel.ts';
 import { sizesOf } from '../vit/savedVit.ts';
 import { openSplit } from '../vit/vitImages.ts';
-import { augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
+import { AUGMENTATION_TESTS, augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
 import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, withData, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
 import { checkpointFingerprint, fingerprintOf } from './fingerprint.ts';
 import { imageClassificationTask } from './imageClassification.ts';
@@ -29,6 +29,8 @@ type TuningFacts = { readonly classes: readonly string[]; readonly fingerprint: 
 /** finetuneFamily — `finetune`: a task for a model that was trained before. */
 export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
   command: 'finetune', slug: 'finetune', title: 'Fine-tuning run',
+  subtitle: ({ task, data, checkpoint }) => `${task} on ${data}, from ${checkpoint}`,
+  listed: (settings) => Object.fromEntries(Object.entries(settings).filter(([name, value]) => value !== null && (recipeOf(settings.task).kind === 'image-classification' || !Object.hasOwn(AUGMENTATION_TESTS, name)))),
   tests: { settings: FINETUNE_TESTS, facts: { classes: isListOf(isText), fingerprint: isText } },
   begin: async (given, { device }) => {
     const flags = await withData(given);

@@ -1,6 +1,7 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
 import { accuracy, labelledBatch } from '@evenkeel/models-bert';
+import type { Cell } from '@evenkeel/training';
 import { unknownNotes } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
@@ -84,12 +85,17 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
       io.line(`evaluating on ${counted(examples.val.length, 'sentence')} …`);
       const { found, said, values } = await measure(Infinity);
       const wrongIn = (i: number): number => (said[i] as string[]).filter((tag, w) => tag !== examples.val[i]?.tags[w]).length;
-      const marked = (i: number, tags: readonly string[]): string => (examples.val[i] as TaggedSentence).words.slice(0, tags.length).map((word, w) => (tags[w] === 'O' ? word : `${word}/${tags[w]}`)).join(' ');
+      const sentence = (i: number): TaggedSentence => examples.val[i] as TaggedSentence;
+      const withTag = (word: string, tag: string): string => (tag === 'O' ? word : `${word}/${tag}`);
+      const wanted = (i: number, count: number): string => sentence(i).words.slice(0, count).map((word, w) => withTag(word, sentence(i).tags[w] as string)).join(' ');
+      const judgedWords = (i: number, tags: readonly string[]): Cell => ({
+        parts: tags.map((tag, w) => (tag === sentence(i).tags[w] ? withTag(sentence(i).words[w] as string, tag) : { text: `${sentence(i).words[w]}/${tag}`, tone: 'bad' })),
+      });
       const rows = said.map((_, i) => i).sort((a, b) => wrongIn(b) - wrongIn(a)).slice(0, SHOWN)
-        .map((i) => [marked(i, (examples.val[i] as TaggedSentence).tags), { text: marked(i, said[i] as string[]), tone: wrongIn(i) === 0 ? 'good' : 'bad' }, wrongIn(i)] as const);
+        .map((i) => [wanted(i, sentence(i).tags.length), judgedWords(i, said[i] as string[]), wrongIn(i)] as const);
       return concludeTuning(directory, {
         loss: found.loss, values, of: counted(examples.val.length, 'sentence'),
-        sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first.' }],
+        sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first; tags in red are wrong.' }],
       });
     },
   };
