@@ -16,7 +16,7 @@ export type Following = {
   dispose(): void;
 };
 
-/** following — the untrained values of a model whose parameters are averaged with some decay; 0 for no average. */
+/** following — the untrained values of a model whose parameters are averaged with some decay, smaller in the first steps; 0 for no average. */
 export function following(state: LayerState, params: Params, decay = 0): Following {
   const layers = state.init(params);
   if (decay === 0) {
@@ -26,7 +26,7 @@ export function following(state: LayerState, params: Params, decay = 0): Followi
     };
   }
   type Values = { readonly layers: Tree<Variable>; readonly average: Tree<Variable> };
-  const mean = ema({ decay });
+  const mean = ema({ decay, warmup: true });
   const average = mean.init(params);
   return {
     layers,

@@ -16,7 +16,7 @@ export function trainCommands(train: Command): void {
 }
 
 function gptFlags(command: Command): void {
-  command.description('train a GPT on text');
+  command.description('train a GPT on text').addHelpText('after', '\nSee also: train bert --help, train vit --help');
   contextFlag(sizeFlags(dataFlags(command), { steps: '2000; without --data about a minute', batchSize: 12, of: 'sequences' }), 64);
   techniqueFlags(learningRateFlag(command));
   runs(runFlags(command, 'gpt'), async () => (await import('./gpt/gptFamily.ts')).gptFamily);

@@ -39,6 +39,14 @@ describe('evenkeel train vit', () => {
     expect(report).toMatch(/title="airplane predicted as airplane: \d+ of \d+"/);
   });
 
+  it('train vit and finetune with --augment deit and no --batch-size take the next multiple of three', async () => {
+    const one = ['--data', files.write('more.bin', cifarBytes(60)), '--device', 'wasm', '--augment', 'deit', '--steps', '1'];
+    const sizeOf = (out: string): unknown => (JSON.parse(readFileSync(files.at(`${out}/run.json`), 'utf8')) as { settings: { batchSize: number } }).settings.batchSize;
+    await evenkeelJson(['train', 'vit', ...one, '--depth', '1', '--dim', '16', '--num-heads', '2', '--patch-size', '16', '--out', files.at('deit')]);
+    await evenkeelJson(['finetune', '--checkpoint', files.at('deit'), '--task', 'image-classification', ...one, '--out', files.at('tuned-deit')]);
+    expect([sizeOf('deit'), sizeOf('tuned-deit')]).toEqual([66, 33]);
+  });
+
   it.each([
     ['plain', []],
     ['DeiT with an average', ['--augment', 'deit', '--ema', '0.9', '--layer-scale', '0.1', '--dropout', '0.1']],

@@ -12,5 +12,6 @@ export { entriesFromTensors, tensorFromEntry, type EntriesOptions } from './tens
 export { readJsonFile } from './readJsonFile.ts';
 export { entriesFromParams, paramsFromFile, type EntriesFromParamsOptions, type NamedWeight, type ParamsFromFileOptions } from './namedWeights.ts';
 export { readCheckpoint } from './readCheckpoint.ts';
+export { makeDirectory } from './makeDirectory.ts';
 export { writeCheckpoint } from './writeCheckpoint.ts';
 export { checkBlockCount } from './checkBlockCount.ts';

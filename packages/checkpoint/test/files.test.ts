@@ -3,7 +3,7 @@ import { mkdirSync, openAsBlob, readdirSync, readFileSync, statSync, symlinkSync
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConfigError } from '@evenkeel/core-tensor';
-import { atomicWriteFile, openSafetensors, parseSafetensors, readSafetensors, serializeSafetensors, writeSafetensors } from '@evenkeel/checkpoint';
+import { atomicWriteFile, openSafetensors, parseSafetensors, readSafetensors, serializeSafetensors, writeCheckpoint, writeSafetensors } from '@evenkeel/checkpoint';
 import { describe, expect, it } from 'vitest';
 import { everyDtype, f32, rawFile, temporaryDirectory } from './helpers.ts';
 
@@ -63,6 +63,15 @@ async function runWithFileLimit(script: string): Promise<{ stdout: string }> {
     return error as { stdout: string };
   }
 }
+
+describe('writeCheckpoint', () => {
+  it('writeCheckpoint(directory) makes a directory that is not there, and says why it cannot', async () => {
+    const directory = join(temporaryDirectory(), 'a', 'b');
+    await writeCheckpoint(directory, { config: { model_type: 'x' }, entries: { w: f32([1], 2) } });
+    expect(readdirSync(directory).sort()).toEqual(['config.json', 'model.safetensors']);
+    await expect(writeCheckpoint(join(directory, 'config.json'), { config: {}, entries: {} })).rejects.toThrow(/config\.json must be a directory, or a path where one can be made, got file already exists \(EEXIST\)/);
+  });
+});
 
 describe('atomicWriteFile', () => {
   it('atomicWriteFile writes text, bytes and pieces', async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { atomicWriteFile, entriesFromParams, openStateDict, paramsFromFile, readJsonFile, writeSafetensors, type NamedWeight } from '@evenkeel/checkpoint';
+import { atomicWriteFile, entriesFromParams, makeDirectory, openStateDict, paramsFromFile, readJsonFile, writeSafetensors, type NamedWeight } from '@evenkeel/checkpoint';
 import { ConfigError, treeEntries, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import type { BertInputs } from './bert.ts';
 import type { BertWithHead, HeadedParams } from './bertWithHead.ts';
@@ -22,7 +22,7 @@ const schema = z.object({ peft_type: z.literal('LORA'), r: z.number().int().posi
  * saveLora — the adapters of a model made with `lora`, and its head, in the layout of Hugging Face's PEFT: `adapter_config.json` and
  * `adapter_model.safetensors`, without the weights that were not trained.
  *
- * @param directory  must exist.
+ * @param directory  is made if it is not there.
  * @throws ConfigError  if the model has no adapters.
  */
 export async function saveLora<Out, Batch extends BertInputs>(
@@ -31,6 +31,7 @@ export async function saveLora<Out, Batch extends BertInputs>(
   const { weights, rank, modules } = adaptersOf('saveLora', model, family);
   const entries = await entriesFromParams(model.specs, weights, params as unknown as Tree<Tensor>);
   const heads = weights.flatMap(({ path, name }) => (path.startsWith('head.') ? [name].flat() : []));
+  await makeDirectory(directory);
   await writeSafetensors(`${directory}/adapter_model.safetensors`, entries);
   await atomicWriteFile(`${directory}/adapter_config.json`, `${JSON.stringify({
     peft_type: 'LORA', task_type: TASKS[model.kind] ?? null, base_model_name_or_path: base ?? null, r: rank, lora_alpha: alpha ?? rank, lora_dropout: 0, bias: 'none',

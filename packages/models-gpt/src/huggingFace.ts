@@ -39,7 +39,7 @@ export async function gptFromFile(
 /**
  * saveGpt — writes `config.json` and `model.safetensors` so that `transformers` loads the directory as GPT2LMHeadModel.
  *
- * Each file is written atomically into `directory`, which must exist; parameters are read back from the device first.
+ * Each file is written atomically into `directory`, which is made if it is not there; parameters are read back from the device first.
  *
  * @param options  `dtype` of the file (default F32). `weightsOnly: true` also saves a model that has GPT-2's parameters but
  *                 computes otherwise (another attention, say): whoever loads the directory gets GPT-2's computation.

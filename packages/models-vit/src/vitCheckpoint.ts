@@ -64,7 +64,7 @@ export type SaveVitOptions = {
 /**
  * saveVit — writes `config.json` and `model.safetensors` so that `transformers` or `timm` loads the directory, with strict names.
  *
- * @param directory  must exist; each file is written atomically.
+ * @param directory  is made if it is not there; each file is written atomically.
  * @throws UnsupportedError  if the layout cannot hold the model: other techniques or parameters. Nothing is written. Layer scale needs timm's
  *                           layout; what acts on branches in training only (`stochasticDepth`) is no matter.
  */

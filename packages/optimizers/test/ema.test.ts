@@ -49,6 +49,25 @@ forEachBackend(() => {
     free(params, mean, before);
   });
 
+  it('update(params, values) with warmup has the decay min(decay, (1 + t)/(10 + t)), counts its steps and leaks nothing', async () => {
+    const average = ema({ decay: 0.2, warmup: true });
+    const params = make();
+    const values = average.init(params) as unknown as { mean: ReturnType<typeof make>; steps: Variable } & Tree<Variable>;
+    let expected = 1;
+    for (const [t, decay] of [0.1, 2 / 11, 0.2, 0.2].entries()) {
+      double(params);
+      average.update(params, values);
+      expected = decay * expected + (1 - decay) * 2 ** (t + 1);
+      await expectClose(Float32Array.of((await values.mean.a.data())[0] as number), Float64Array.of(expected));
+    }
+    expect([...await values.steps.data()]).toEqual([4]);
+    await expectNoLeak(() => average.update(params, values));
+    const [mean] = await values.mean.a.data();
+    average.swap(params, values);
+    expect((await params.a.data())[0]).toBe(mean);
+    free(params, values);
+  });
+
   it('swap(params, mean) exchanges both, and a second time back, without a copy', async () => {
     const average = ema();
     const params = make();
@@ -74,10 +93,10 @@ forEachBackend(() => {
 });
 
 forEachBackend([GPU_BACKEND], () => {
-  it('update(params, mean) within a captured step does the same', async () => {
+  it.each([false, true])('update(params, mean) within a captured step does the same, warmup %s', async (warmup) => {
     const run = async (isCaptured: boolean) => {
       const params = makeParams();
-      const average = ema({ decay: 0.9 });
+      const average = ema({ decay: 0.9, warmup });
       const mean = average.init(params);
       const update = (updates: ReturnType<typeof makeTensors>) => {
         applyUpdates(params, updates);

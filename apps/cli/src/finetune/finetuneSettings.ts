@@ -3,7 +3,7 @@ import { UsageError } from '../errors.ts';
 import { isCount, isNatural, isNumber, isOneOf, isShare, isText, orNull, type Test } from '../fields.ts';
 import { everyFew, RUN_TESTS, savedPath, type Flags, type RunSettings } from '../runSettings.ts';
 import { PRESETS, TASK_KINDS } from '../techniqueNames.ts';
-import { AUGMENTATION_TESTS, type AugmentationFlags, type AugmentationSettings } from '../vit/vitSettings.ts';
+import { AUGMENTATION_TESTS, divisibleBatch, type AugmentationFlags, type AugmentationSettings } from '../vit/vitSettings.ts';
 import { recipeOf, type TaskName } from './recipes.ts';
 
 /** FinetuneSettings — what decides the numbers of a fine-tuning run. */
@@ -72,8 +72,9 @@ export function checkFinetuneFlags(flags: FinetuneFlags): asserts flags is Finet
 export function newFinetuneSettings(flags: FinetuneFlags & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'>, count: number, augmentation: AugmentationSettings): FinetuneSettings {
   const lora = flags.lora ?? 0;
   const recipe = recipeOf(flags.task, lora > 0);
-  const { batchSize = Math.min(recipe.batchSize, count) } = flags;
-  if (batchSize > count) throw new UsageError(`--batch-size must be at most the ${count} examples to train on in ${flags.data}, got ${batchSize}`);
+  const { batchSize = divisibleBatch(Math.min(recipe.batchSize, count), augmentation) } = flags;
+  const { repeatedAugmentation: repeats } = augmentation;
+  if (batchSize > count * repeats) throw new UsageError(`--batch-size must be at most the ${count} examples to train on in ${flags.data}${repeats > 1 ? ` times --repeated-augmentation ${repeats}` : ''}, got ${batchSize}`);
   const steps = flags.steps ?? Math.max(1, Math.round(((flags.epochs ?? recipe.epochs) * count) / batchSize));
   const evalEvery = flags.evalEvery ?? everyFew(steps);
   return {

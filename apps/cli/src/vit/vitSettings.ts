@@ -70,6 +70,9 @@ export function augmentationSettings(flags: AugmentationFlags, channels: number)
   };
 }
 
+/** divisibleBatch — a batch size that nobody asked for, made divisible by how often images are repeated: the next larger one. */
+export const divisibleBatch = (batchSize: number, { repeatedAugmentation }: Pick<AugmentationSettings, 'repeatedAugmentation'>): number => Math.ceil(batchSize / repeatedAugmentation) * repeatedAugmentation;
+
 /** checkAugmentation — throws UsageError unless repeated images fill a batch. */
 export function checkAugmentation({ batchSize, repeatedAugmentation }: Pick<VitSettings, 'batchSize' | 'repeatedAugmentation'>, given: ReadonlySet<string> = new Set(['repeatedAugmentation'])): void {
   if (batchSize % repeatedAugmentation === 0) return;
@@ -87,13 +90,14 @@ export type FoundImages = { readonly size: number; readonly channels: number; re
  */
 export function newVitSettings(flags: TrainVitFlags, { size, channels, count }: FoundImages): VitSettings {
   if (flags.steps !== undefined && flags.epochs !== undefined) throw new UsageError(`--epochs must be left out with --steps, got ${flags.epochs} and ${flags.steps}`);
-  const steps = flags.steps ?? (flags.epochs !== undefined ? Math.max(1, Math.round((flags.epochs * count) / flags.batchSize)) : flags.data === undefined ? STEPS_WITHOUT_DATA : STEPS);
+  const augmentation = augmentationSettings(flags, channels);
+  const batchSize = flags.given.has('batchSize') ? flags.batchSize : divisibleBatch(flags.batchSize, augmentation);
+  const steps = flags.steps ?? (flags.epochs !== undefined ? Math.max(1, Math.round((flags.epochs * count) / batchSize)) : flags.data === undefined ? STEPS_WITHOUT_DATA : STEPS);
   const { weightDecayMode, optimizer = 'adamw' } = flags;
   const decays = optimizer === 'adamw' && weightDecayMode !== 'independent' && flags.weightDecay === undefined ? { weightDecay: WEIGHT_DECAY } : {};
-  const augmentation = augmentationSettings(flags, channels);
   const settings: VitSettings = {
     data: flags.data === undefined ? null : savedPath(flags.data), valData: flags.valData === undefined ? null : savedPath(flags.valData),
-    ...modelSettings({ ...flags, ...decays }, steps, PLAIN_COMMON),
+    ...modelSettings({ ...flags, batchSize, ...decays }, steps, PLAIN_COMMON),
     imageSize: size, isScaled: flags.imageSize !== undefined, patchSize: flags.patchSize ?? usualPatch(size),
     ...augmentation, dropPath: flags.dropPath ?? (augmentation.augment === 'deit' ? 0.1 : 0), layerScale: flags.layerScale ?? 0, ema: flags.ema ?? 0,
   };

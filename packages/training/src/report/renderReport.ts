@@ -65,7 +65,7 @@ function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], { r
   const ms = result?.msPerStep.median ?? median(steps, (each) => each.msPerStep);
   const tokens = median(steps.filter((each) => each.tokensPerSecond !== undefined), (each) => each.tokensPerSecond);
   return [
-    result !== undefined && tile('Training loss', fourDigits(result.trainLoss), 'mean of the last 20 steps'),
+    result !== undefined && tile('Training loss', fourDigits(result.trainLoss), meanOf(Math.min(20, steps.length))),
     valLoss !== undefined && tile('Validation loss', fourDigits(valLoss), perplexity ? `perplexity ${significant(Math.exp(valLoss))}` : 'after the last step'),
     ...more,
     best !== undefined && best !== last && tile('Best validation loss', fourDigits(best.valLoss), `at step ${best.step.toLocaleString('en')}`),
@@ -74,6 +74,9 @@ function tiles(steps: readonly StepMetrics[], evals: readonly EvalMetrics[], { r
     result !== undefined && tile('Memory', byteSize(result.peakBytes), 'most tensors alive at once'),
   ].filter((each) => each !== false);
 }
+
+/** Of how many steps the training loss is the mean. */
+const meanOf = (count: number): string => (count === 1 ? 'of the only step' : `mean of the last ${count} steps`);
 
 const tile = (name: string, value: string, note: string): Tile => ({ name, value, note });
 
