@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
+import { checkpointFingerprint } from '../src/finetune/fingerprint.ts';
 import { evenkeel, evenkeelJson, metricsOf, scratch, sentences } from './support/evenkeel.ts';
 import { cifarBytes, imageFolders } from './support/images.ts';
 import { killAfter, labelled, TINY_BERT } from './support/texts.ts';
@@ -98,6 +99,9 @@ describe('evenkeel finetune for other tasks', () => {
     expect(result).toMatchObject({ f1: 1, accuracy: 1 });
     expect(jsonOf('tags/config.json')).toMatchObject({ architectures: ['BertForTokenClassification'], id2label: { 0: 'B-LOC', 1: 'B-PER', 2: 'O' } });
     expect(await predict('tags', '--text', 'mary sees oslo')).toMatchObject({ predictions: [{ words: [['mary', 'B-PER'], ['sees', 'O'], ['oslo', 'B-LOC']] }] });
+    const long = files.write('long.conll', `${sentence(0).trimEnd()}\n${'sees O\n'.repeat(14)}mary B-PER\n`);
+    const ofLong = await evenkeelJson(['finetune', '--checkpoint', files.at('tags'), '--task', 'token-classification', '--data', conll, '--val-data', long, ...CPU, '--steps', '1', '--learning-rate', '1e-9', '--out', files.at('cut-tags')]);
+    expect([ofLong['f1'], ofLong['accuracy']]).toEqual([expect.closeTo(4 / 5, 9), expect.closeTo(17 / 18, 9)]); // of three names the last one is cut
     const stray = files.write('stray.conll', 'john B-ORG\n');
     const { code, stderr } = await evenkeel(['finetune', '--checkpoint', files.at('base'), '--task', 'token-classification', '--data', conll, '--val-data', stray, ...CPU, '--out', files.at('refused')]);
     expect([code, stderr]).toEqual([2, `error: --val-data must have tags among B-LOC, B-PER, O, got B-ORG on line 1 of ${stray}\n`]);
@@ -183,6 +187,19 @@ describe('finetune and predict with what they cannot use', () => {
     const { code, stderr } = await evenkeel(['finetune', '--out', files.at('moved'), '--resume']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/--resume must find the data and the checkpoint with which the run was begun, got others in .*moved\.tsv or /);
+  });
+
+  it('checkpointFingerprint changes with the tokenizer and with each shard of the weights, and with nothing else', async () => {
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'model.safetensors.index.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+    for (const name of names) files.write(`shards/${name}`, 'as it was');
+    const before = await checkpointFingerprint(files.at('shards'));
+    for (const name of names) {
+      files.write(`shards/${name}`, 'other');
+      expect(await checkpointFingerprint(files.at('shards'))).not.toBe(before);
+      files.write(`shards/${name}`, 'as it was');
+    }
+    files.write('shards/README.md', 'other');
+    expect(await checkpointFingerprint(files.at('shards'))).toBe(before);
   });
 
   it('predict wants one input, of the kind that the model reads', async () => {

@@ -1,6 +1,6 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
-import { accuracy, labelledBatch } from '@evenkeel/models-bert';
+import { labelledBatch } from '@evenkeel/models-bert';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { formatCount } from '../format.ts';
@@ -31,7 +31,9 @@ export function checkTags(sentences: readonly TaggedSentence[], tags: readonly s
   }
 }
 
-/** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts. */
+const shareAlike = (said: readonly string[], wanted: readonly string[]): number => said.filter((tag, i) => tag === wanted[i]).length / wanted.length;
+
+/** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts, and words that were cut are measured as tagged O. */
 export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
   const { model, params, parts } = tuned;
   const { batchSize, seed, data, valData, checkpoint } = settings;
@@ -51,14 +53,15 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     return label;
   };
   const order = oneEpochSampler({ count: train.sentences.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
-  const measure = async (most: number): Promise<{ found: Judged; said: string[][]; chosen: number[]; values: Record<string, number> }> => {
+  const measure = async (most: number): Promise<{ found: Judged; said: string[][]; values: Record<string, number> }> => {
     const chosen = spread(val.sentences.length, most);
     const tagged = chosen.map((i) => val.sentences[i] as Tagged);
     const kept = chosen.map((i, place) => (tagged[place] as Tagged).firsts.flatMap((first, w) => (first < 0 ? [] : [examples.val[i]?.tags[w] as string])));
     const found = judged(await classifyWords({ model, params, padId }, tagged, 2 * batchSize), kept.flat().map((tag) => idOf.get(tag) as number));
     let next = 0;
-    const said = kept.map((tags) => tags.map(() => classes[found.predicted[next++] as number] as string));
-    return { found, said, chosen, values: { f1: entityF1(said, kept), accuracy: accuracy(found.predicted, found.labels) } };
+    const wanted = chosen.map((i) => (examples.val[i] as TaggedSentence).tags);
+    const said = wanted.map((tags, place) => tags.map((_, w) => (((tagged[place] as Tagged).firsts[w] ?? -1) < 0 ? 'O' : classes[found.predicted[next++] as number] as string)));
+    return { found, said, values: { f1: entityF1(said, wanted), accuracy: shareAlike(said.flat(), wanted.flat()) } };
   };
   const save = (directory: string): Promise<void> => tuned.save(directory, { tokenizer, classes });
   const hasVal = examples.val.length > 0;
