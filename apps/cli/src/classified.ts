@@ -1,4 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { ConfigError } from '@evenkeel/core-tensor';
 
 /** Classified — what a model made of some examples, in order; `probabilities: n k`. */
 export type Classified = {
@@ -12,7 +13,11 @@ export type Classified = {
 /** Judged — examples whose labels are known. `loss` is the mean cross-entropy in nats. */
 export type Judged = Classified & { readonly labels: Int32Array; readonly loss: number };
 
-/** classified — the classes that batches of logits `b k` say; the tensors are freed. */
+/**
+ * classified — the classes that batches of logits `b k` say; the tensors are freed.
+ *
+ * @throws ConfigError  if a logit is not finite.
+ */
 export async function classified(batches: AsyncIterable<Tensor>): Promise<Classified> {
   const [predicted, probabilities, confidence]: [number[], number[], number[]] = [[], [], []];
   let numClasses = 0;
@@ -20,6 +25,7 @@ export async function classified(batches: AsyncIterable<Tensor>): Promise<Classi
     const values = await logits.data();
     logits.dispose();
     numClasses = logits.shape.at(-1) as number;
+    checkFinite(values);
     for (let start = 0; start < values.length; start += numClasses) {
       const row = softmax(values.subarray(start, start + numClasses));
       const best = row.reduce((at, value, i) => (value > (row[at] as number) ? i : at), 0);
@@ -29,6 +35,12 @@ export async function classified(batches: AsyncIterable<Tensor>): Promise<Classi
     }
   }
   return { numClasses, predicted: Int32Array.from(predicted), probabilities: Float32Array.from(probabilities), confidence: Float32Array.from(confidence) };
+}
+
+/** checkFinite — throws ConfigError unless what a model says are numbers. */
+export function checkFinite(logits: ArrayLike<number>): void {
+  const stray = Array.from(logits).find((each) => !Number.isFinite(each));
+  if (stray !== undefined) throw new ConfigError(`the model must give finite logits, got ${stray}. Are its weights damaged?`);
 }
 
 /** judged — the same beside their labels. */

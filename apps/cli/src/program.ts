@@ -112,7 +112,7 @@ function predictFlags(command: Command): void {
     .option('--question <text>', 'a question about --context', nonEmpty('--question', 'a text'))
     .option('--context <text>', 'the text in which the answer stands', nonEmpty('--context', 'a text'))
     .option('--image <files...>', 'image files', nonEmptyList('--image'))
-    .option('--data <path>', 'many of them: a table of texts, questions as in SQuAD, or images', nonEmpty('--data', 'a path'))
+    .option('--data <path>', 'many of them: a table of texts, questions as in SQuAD, or a folder of images', nonEmpty('--data', 'a path'))
     .option('--text-column <name>', 'which column is the text (default: text, sentence, …)', nonEmpty('--text-column', 'a name'))
     .option('--text-pair-column <name>', 'which is the second text (default: sentence2, hypothesis, …)', nonEmpty('--text-pair-column', 'a name'))
     .option('--label-column <name>', 'which is the label, to compare with (default: label, class, …)', nonEmpty('--label-column', 'a name'))

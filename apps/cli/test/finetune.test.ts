@@ -1,6 +1,10 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
+import { tensor2d } from '@tensorflow/tfjs-core';
+import { classified } from '../src/classified.ts';
+import { checkpointFingerprint } from '../src/finetune/fingerprint.ts';
+import { readClassExamples } from '../src/finetune/textExamples.ts';
 import { evenkeel, evenkeelJson, metricsOf, scratch, sentences } from './support/evenkeel.ts';
 import { cifarBytes, imageFolders } from './support/images.ts';
 import { killAfter, labelled, TINY_BERT } from './support/texts.ts';
@@ -125,6 +129,9 @@ describe('evenkeel finetune for other tasks', () => {
     expect(result).toMatchObject({ f1: 1, accuracy: 1 });
     expect(jsonOf('tags/config.json')).toMatchObject({ architectures: ['BertForTokenClassification'], id2label: { 0: 'B-LOC', 1: 'B-PER', 2: 'O' } });
     expect(await predict('tags', '--text', 'mary sees oslo')).toMatchObject({ predictions: [{ words: [['mary', 'B-PER'], ['sees', 'O'], ['oslo', 'B-LOC']] }] });
+    const long = files.write('long.conll', `${sentence(0).trimEnd()}\n${'sees O\n'.repeat(14)}mary B-PER\n`);
+    const ofLong = await evenkeelJson(['finetune', '--checkpoint', files.at('tags'), '--task', 'token-classification', '--data', conll, '--val-data', long, ...CPU, '--steps', '1', '--learning-rate', '1e-9', '--out', files.at('cut-tags')]);
+    expect([ofLong['f1'], ofLong['accuracy']]).toEqual([expect.closeTo(4 / 5, 9), expect.closeTo(17 / 18, 9)]); // of three names the last one is cut
     const stray = files.write('stray.conll', 'john B-ORG\n');
     const { code, stderr } = await evenkeel(['finetune', '--checkpoint', files.at('base'), '--task', 'token-classification', '--data', conll, '--val-data', stray, ...CPU, '--out', files.at('refused')]);
     expect([code, stderr]).toEqual([2, `error: --val-data must have tags among B-LOC, B-PER, O, got B-ORG on line 1 of ${stray}\n`]);
@@ -138,6 +145,10 @@ describe('evenkeel finetune for other tasks', () => {
     expect(result).toMatchObject({ f1: expect.any(Number) as number, exactMatch: expect.any(Number) as number, valLoss: expect.any(Number) as number });
     expect(jsonOf('qa/config.json')).toMatchObject({ architectures: ['BertForQuestionAnswering'] });
     const { predictions } = await predict('qa', '--question', 'who', '--context', context);
+    const asked = (text: string) => files.write('asked.json', JSON.stringify({ data: [{ paragraphs: [{ context: text, qas: [{ id: 'q7', question: 'who lives in rome' }] }] }] }));
+    expect(await predict('qa', '--data', asked(context))).toMatchObject({ predictions: [{ id: 'q7', input: 'who lives in rome' }] });
+    const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('qa'), ...CPU, '--data', asked(' ')]);
+    expect([code, stderr]).toEqual([2, `error: predict needs a context for each question, got none for "who lives in rome" (q7) in ${files.at('asked.json')}\n`]);
     expect(context).toContain((predictions as [{ label: string }])[0].label);
   });
 
@@ -153,11 +164,21 @@ describe('evenkeel finetune for other tasks', () => {
     expect(jsonOf('colour/config.json')).toMatchObject({ model_type: 'vit', id2label: { 0: 'green', 1: 'red' } });
     expect(await predict('colour', '--image', `${folders}/red/0.png`, `${folders}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
     expect(readFileSync(files.at('colour/report.html'), 'utf8')).toContain('data:image/png');
+    expect(await predict('colour', '--data', `${folders}/red`, '--batch-size', '5')).toMatchObject({ count: 12, predictions: expect.arrayContaining([expect.objectContaining({ input: `${folders}/red/7.png`, label: 'red' })]) as unknown });
+    const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('colour'), ...CPU, '--image', folders]);
+    expect([code, stderr]).toEqual([2, `error: --image must be files, got the folder ${folders}; --data takes one\n`]);
   });
 
   it('predict fills in masked tokens', async () => {
     const { predictions } = await predict('base', '--text', 'the [MASK] sees the [MASK].', '--top', '3');
     expect((predictions as [{ masks: unknown[][] }])[0].masks.map((each) => each.length)).toEqual([3, 3]);
+  });
+});
+
+describe('classified(logits)', () => {
+  it('refuses logits that are not finite', async () => {
+    async function* logits() { yield tensor2d([[0, 1], [NaN, 0]]); }
+    await expect(classified(logits())).rejects.toThrow('the model must give finite logits, got NaN. Are its weights damaged?');
   });
 });
 
@@ -177,6 +198,19 @@ describe('finetune and predict with what they cannot use', () => {
     await refused(tuneOn(files.write('odd.tsv', 'a\t1\nb\t0\nc\t7\n'), '--task', 'sst2'), /--data must have labels among 0, 1, got "7" on line 3 of .*odd\.tsv/);
     await refused(tuneOn(files.write('empty.csv', 'text,label\na,1\nb,\n')), /empty\.csv must have a label in each row, got none on line 3/);
     await refused(tuneOn(files.write('same.tsv', 'a\t1\nb\t1\n')), /--data must have two different labels or more, got 1 alone/);
+  });
+
+  it('finetune says what a task of GLUE needs: two texts, and as many classes as it has', async () => {
+    const pairs = files.write('pairs.tsv', 'a\tb\t0\nc\td\t1\n');
+    await refused(tuneOn(pairs, '--task', 'mnli'), /--task mnli must have 3 different labels, got 2 in .*pairs\.tsv: 0, 1/);
+    for (const task of ['mnli', 'qqp', 'qnli', 'rte', 'mrpc']) await refused(tuneOn(data, '--task', task), new RegExp(`--task ${task} must have two texts in each row, got one in .*train\\.tsv`));
+  });
+
+  it('readClassExamples takes 1, "1" and 1.0 for one class, and refuses numbers that are none', async () => {
+    const settings = { task: 'classification', valData: null, valFraction: 0, seed: 1, textColumn: null, textPairColumn: null, labelColumn: null } as const;
+    const read = (name: string, ...labels: unknown[]) => readClassExamples({ ...settings, data: files.write(name, labels.map((label) => JSON.stringify({ text: 'a', label })).join('\n')) });
+    expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['LABEL_0', 'LABEL_1']);
+    await expect(read('scores.jsonl', 1, 0.25)).rejects.toThrow(/--data must have classes as labels \(there is no regression\), got 0\.25 on line 2 of .*scores\.jsonl/);
   });
 
   it('finetune names the columns that exist where one is missing', async () => {
@@ -214,6 +248,19 @@ describe('finetune and predict with what they cannot use', () => {
     const { code, stderr } = await evenkeel(['finetune', '--out', files.at('moved'), '--resume']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/--resume must find the data and the checkpoint with which the run was begun, got others in .*moved\.tsv or /);
+  });
+
+  it('checkpointFingerprint changes with the tokenizer and with each shard of the weights, and with nothing else', async () => {
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'model.safetensors.index.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+    for (const name of names) files.write(`shards/${name}`, 'as it was');
+    const before = await checkpointFingerprint(files.at('shards'));
+    for (const name of names) {
+      files.write(`shards/${name}`, 'other');
+      expect(await checkpointFingerprint(files.at('shards'))).not.toBe(before);
+      files.write(`shards/${name}`, 'as it was');
+    }
+    files.write('shards/README.md', 'other');
+    expect(await checkpointFingerprint(files.at('shards'))).toBe(before);
   });
 
   it('predict wants one input, of the kind that the model reads', async () => {

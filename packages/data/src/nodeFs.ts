@@ -26,6 +26,11 @@ export function onFile<T>(fn: string, path: string, expectation: string, work: (
   }
 }
 
+/** checkIsFile — throws ConfigError where a directory stands. */
+export function checkIsFile(fn: string, path: string): void {
+  if (nodeModules(fn).fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) throw new ConfigError(`${fn}: ${path} must be a file, got a directory`);
+}
+
 /** unlessGone — what `work` gives; undefined if the file is not there any more, because somebody removed it meanwhile. */
 export function unlessGone<T>(work: () => T): T | undefined {
   try {

@@ -1,4 +1,5 @@
 import { ConfigError } from '@evenkeel/core-tensor';
+import { checkIsFile } from './nodeFs.ts';
 import { readText } from './readText.ts';
 
 /** TaggedSentence — words, and the tag of each; `line`: where it begins in its file, from 1. */
@@ -11,6 +12,7 @@ export type TaggedSentence = { readonly words: readonly string[]; readonly tags:
  * @throws ConfigError  if a line has one column alone, or there is no sentence; names file and line.
  */
 export async function readConll(path: string): Promise<TaggedSentence[]> {
+  checkIsFile('readConll', path);
   const sentences: TaggedSentence[] = [];
   let [words, tags, start]: [string[], string[], number] = [[], [], 1];
   const close = (): void => {

@@ -15,10 +15,13 @@ export type LabelledTextOptions = {
 
 /** What columns are usually called. */
 const NAMES = {
-  text: ['text', 'sentence', 'sentence1', 'premise', 'question1', 'question', 'review', 'content'],
-  pair: ['text_pair', 'sentence2', 'hypothesis', 'question2'],
-  label: ['label', 'labels', 'class', 'target', 'gold_label', 'is_duplicate', 'sentiment'],
+  text: ['text', 'sentence', 'sentence1', 'premise', 'question1', 'question', 'review', 'content', '#1 string'],
+  pair: ['text_pair', 'sentence2', 'hypothesis', 'question2', '#2 string'],
+  label: ['label', 'labels', 'class', 'target', 'gold_label', 'is_duplicate', 'sentiment', 'quality'],
 } as const;
+
+/** Columns that are a pair together, the first text first. */
+const PAIRS = [['question', 'sentence']] as const;
 
 /**
  * readLabelledTexts — texts and labels of a table (see `readTable`): by the names of its columns or, where it has none, in one of the layouts
@@ -40,9 +43,12 @@ export async function readLabelledTexts(path: string, options: LabelledTextOptio
 type Places = { readonly text: number; readonly pair?: number; readonly label?: number };
 
 function columnsOf({ path, columns }: Required<Table>, options: LabelledTextOptions): Places {
+  const lower = columns.map((name) => name.toLowerCase());
+  const together = options.text === undefined && options.pair === undefined && !lower.includes('text') ? PAIRS.find((pair) => pair.every((name) => lower.includes(name))) : undefined;
+  const usual = (kind: keyof typeof NAMES): string => (kind === 'label' ? undefined : together?.[kind === 'text' ? 0 : 1]) ?? NAMES[kind].find((name) => lower.includes(name)) ?? '';
   const placeOf = (kind: keyof typeof NAMES): number | undefined => {
     const asked = options[kind];
-    const at = asked === undefined ? columns.findIndex((name) => name.toLowerCase() === NAMES[kind].find((usual) => columns.some((each) => each.toLowerCase() === usual))) : columns.indexOf(asked);
+    const at = asked === undefined ? lower.indexOf(usual(kind)) : columns.indexOf(asked);
     if (asked !== undefined && at < 0) throw new ConfigError(`readLabelledTexts: ${path} must have the column ${asked}, got ${columns.join(', ')}${separatorHint(path, columns)}`);
     return at < 0 ? undefined : at;
   };
@@ -56,6 +62,7 @@ function columnsOf({ path, columns }: Required<Table>, options: LabelledTextOpti
 
 function layoutOf({ path, rows }: Table, { unlabelled = false }: LabelledTextOptions): Places {
   const { fields, fields: { length: count } } = rows[0] as TableRow;
+  if (unlabelled && count === 2 && rows.some(({ fields: [, second = ''] }) => /\s/.test(second.trim()))) throw new ConfigError(`readLabelledTexts: ${path} must name its columns in the first row where two have several words, such as text and text_pair, got no names`);
   const layout = ({ 1: unlabelled ? { text: 0 } : undefined, 2: { text: 0, label: 1 }, 3: { text: 0, pair: 1, label: 2 }, 4: { text: 3, label: 1 } } as const)[count];
   if (layout === undefined) throw new ConfigError(`readLabelledTexts: ${path} must name its columns in the first row, or have two (text, label), three (text, text, label) or four (source, label, mark, text), got ${count}${separatorHint(path, fields)}`);
   const { label } = layout as Places;
@@ -72,8 +79,9 @@ function looksLikeNames([first, ...rest]: readonly TableRow[], place: number): b
   return Number.isNaN(Number(label)) && !others.includes(label) && new Set(others).size <= others.length / 2;
 }
 
-function fieldOf({ path }: Table, { fields, line }: TableRow, place: number, what: string): string {
+function fieldOf({ path }: Table, { fields, line, nested }: TableRow, place: number, what: string): string {
   const field = fields[place] as string;
+  if (nested?.includes(place)) throw new ConfigError(`readLabelledTexts: ${path} must have a ${what} in each row, got a list or an object on line ${line}`);
   if (field.trim() === '') throw new ConfigError(`readLabelledTexts: ${path} must have a ${what} in each row, got none on line ${line}`);
   return field;
 }

@@ -1,6 +1,6 @@
 import { ConfigError } from '@evenkeel/core-tensor';
 import { describeValue, isRecord } from './checkTokenizerJson.ts';
-import { nodeModules, onFile } from './nodeFs.ts';
+import { checkIsFile, nodeModules, onFile } from './nodeFs.ts';
 import { quoteText } from './textErrors.ts';
 
 /** SquadAnswer — a part of the context: `context.slice(start, start + text.length) === text`, in UTF-16 code units as JavaScript counts. */
@@ -15,17 +15,18 @@ export type SquadExample = { readonly id: string; readonly title: string; readon
  * Files count code points in `answer_start`; examples have code units.
  *
  * @param source  a path, or the parsed content.
+ * @param unlabelled  leave answers out, which the file need not have then. Default false.
  * @throws ConfigError  naming the file and the place in it: no such fields, or an answer that does not stand where it says.
  *
  * Source: Rajpurkar et al. 2016, arXiv:1606.05250; 2018, arXiv:1806.03822.
  */
-export async function readSquad(source: string | object): Promise<SquadExample[]> {
+export async function readSquad(source: string | object, { unlabelled = false }: { unlabelled?: boolean } = {}): Promise<SquadExample[]> {
   const root = { at: `readSquad: ${typeof source === 'string' ? source : 'the source'}`, value: typeof source === 'string' ? readJson(source) : source };
   return items(root, 'data').flatMap((article) => items(article, 'paragraphs').flatMap((paragraph) => {
     const context = text(paragraph, 'context');
     return items(paragraph, 'qas').map((qa) => ({
       id: text(qa, 'id'), title: optionalText(article, 'title'), question: text(qa, 'question'), context,
-      answers: items(qa, 'answers').map((answer) => answerIn(context, answer)),
+      answers: unlabelled ? [] : items(qa, 'answers').map((answer) => answerIn(context, answer)),
     }));
   }));
 }
@@ -35,7 +36,8 @@ type Place = { readonly at: string; readonly value: unknown };
 
 function readJson(path: string): unknown {
   const { fs } = nodeModules('readSquad');
-  return onFile('readSquad', path, 'a JSON file', () => JSON.parse(fs.readFileSync(path, 'utf8')) as unknown);
+  checkIsFile('readSquad', path);
+  return onFile('readSquad', path, 'a JSON file', () => JSON.parse(fs.readFileSync(path, 'utf8').replace(/^\uFEFF/, '')) as unknown);
 }
 
 /** The elements of a list that an object has. */

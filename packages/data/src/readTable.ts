@@ -1,9 +1,9 @@
 import { ConfigError } from '@evenkeel/core-tensor';
-import { nodeModules, onFile } from './nodeFs.ts';
+import { checkIsFile, nodeModules, onFile } from './nodeFs.ts';
 import { readText } from './readText.ts';
 
-/** TableRow — the fields of one row, in the order of the columns, and the line on which it stands in its file, from 1. */
-export type TableRow = { readonly fields: readonly string[]; readonly line: number };
+/** TableRow — the fields of one row, in the order of the columns, and the line on which it stands in its file, from 1; `nested`: which fields are lists or objects, as JSON. */
+export type TableRow = { readonly fields: readonly string[]; readonly line: number; readonly nested?: readonly number[] };
 
 /** Table — `columns` are absent where the file does not name them. */
 export type Table = { readonly path: string; readonly columns?: readonly string[]; readonly rows: readonly TableRow[] };
@@ -15,12 +15,13 @@ export type ReadTableOptions = {
 
 /**
  * readTable — the rows of a file by its ending: `.csv` (RFC 4180, with quotes), `.tsv` and others (fields between tabs, quotes are text as any
- * other), `.jsonl` (an object a line), `.json` (a list of objects, or one of `data`). All values become texts.
+ * other), `.jsonl` (an object a line), `.json` (a list of objects, or one of `data`). All values become texts, and null an empty one.
  *
- * @throws ConfigError  if the file cannot be read or has no rows, or a row has other fields than the first one; names file and line.
+ * @throws ConfigError  if the file cannot be read or has no rows, or a row has other fields than the first one, or two columns have one name; names file and line.
  */
 export async function readTable(path: string, { header = [] }: ReadTableOptions = {}): Promise<Table> {
   const { path: paths } = nodeModules('readTable');
+  checkIsFile('readTable', path);
   const ending = paths.extname(path).toLowerCase();
   const text = await readText(path);
   const table = ending === '.json' ? fromObjects(path, listIn(path, parsed(path, text)).map((value, i) => ({ value, line: i + 1 })), 'element')
@@ -56,7 +57,11 @@ function withHeader(path: string, rows: TableRow[], header: NonNullable<ReadTabl
   const isNamed = typeof header === 'boolean' ? header : first.fields.some((field) => header.includes(field.trim().toLowerCase()));
   const stray = rows.find(({ fields }) => fields.length !== first.fields.length);
   if (stray !== undefined) throw new ConfigError(`readTable: ${path} must have ${first.fields.length} fields in each row like the first, got ${stray.fields.length} on line ${stray.line}${separatorHint(path, first.fields)}`);
-  return isNamed ? { path, columns: first.fields.map((name) => name.trim()), rows: rest } : { path, rows };
+  if (!isNamed) return { path, rows };
+  const columns = first.fields.map((name) => name.trim());
+  const twice = columns.find((name, i) => name !== '' && columns.indexOf(name) < i);
+  if (twice !== undefined) throw new ConfigError(`readTable: ${path} must have columns of different names, got ${twice} twice`);
+  return { path, columns, rows: rest };
 }
 
 /** separatorHint — what to say of a first row that is one field, where it seems to have others between separators that are not those of its format; else nothing. */
@@ -90,7 +95,9 @@ function fromObjects(path: string, objects: readonly { value: unknown; line: num
     if (!isObject(value)) throw new ConfigError(`readTable: ${path} must hold objects, got ${Array.isArray(value) ? 'a list' : String(value)} in ${noun} ${line}`);
     const missing = columns.find((name) => !(name in value));
     if (missing !== undefined) throw new ConfigError(`readTable: ${path} must have ${missing} in each object like the first, got ${Object.keys(value).join(', ') || 'nothing'} in ${noun} ${line}`);
-    return { line, fields: columns.map((name) => (typeof value[name] === 'string' ? value[name] : JSON.stringify(value[name]))) };
+    const values = columns.map((name) => value[name] ?? '');
+    const nested = [...values.keys()].filter((i) => typeof values[i] === 'object');
+    return { line, fields: values.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))), ...(nested.length > 0 && { nested }) };
   });
   return { path, columns, rows };
 }

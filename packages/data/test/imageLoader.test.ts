@@ -88,6 +88,17 @@ describe('repeatedSampler', () => {
   });
 });
 
+describe('decodeImage(bytes) of a photograph', () => {
+  it('turns it upright, as its EXIF data say', async () => {
+    const lying = await sharp(await picture(4, 2, { r: 200, g: 10, b: 10 }, 'jpeg')).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+    expect(await decodeImage(lying)).toMatchObject({ height: 4, width: 2 });
+    const half = Buffer.alloc(8 * 8 * 3, 255).fill(0, 0, 8 * 4 * 3); // dark above
+    const turned = await sharp(half, { raw: { width: 8, height: 8, channels: 3 } }).withMetadata({ orientation: 6 }).jpeg({ quality: 100 }).toBuffer();
+    const { pixels } = await decodeImage(turned, { height: 2, width: 2 });
+    expect([pixels[0]! > 128, pixels[3]! < 128]).toEqual([true, true]); // a quarter turn to the right
+  });
+});
+
 describe('imageFolder(folder)', () => {
   it('reads PNG and JPEG by subfolder, in the order of names', async () => {
     const folder = directoryWith({

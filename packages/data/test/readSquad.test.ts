@@ -25,6 +25,14 @@ describe('readSquad', () => {
     expect(context.slice(start, start + text.length)).toBe('fell');
   });
 
+  it('reads a file with a byte order mark, and questions without answers where none are wanted', async () => {
+    const { answers: _, ...open } = qa([]);
+    const path = join(directoryWith({ 'test.json': `\uFEFF${JSON.stringify(fileOf(open))}` }), 'test.json');
+    expect(await readSquad(path, { unlabelled: true })).toMatchObject([{ id: 'q1', question: 'Where?', answers: [] }]);
+    expect(await readSquad(fileOf(qa([{ text: 'Alps', answer_start: 99 }])), { unlabelled: true })).toMatchObject([{ answers: [] }]);
+    await expect(readSquad(path)).rejects.toThrow('qas[0] must have answers, a list, got "id, question"');
+  });
+
   it('names the file and the place of what is wrong', async () => {
     const directory = directoryWith({ 'broken.json': '{"data":' });
     await expect(readSquad(join(directory, 'broken.json'))).rejects.toThrow(`readSquad: ${join(directory, 'broken.json')} must be a JSON file, got`);

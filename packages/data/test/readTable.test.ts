@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readConll, readLabelledTexts, readTable } from '@evenkeel/data';
+import { readConll, readLabelledTexts, readSquad, readTable } from '@evenkeel/data';
 import { describe, expect, it } from 'vitest';
 import { directoryWith } from './helpers.ts';
 
@@ -37,8 +37,16 @@ describe('readTable(path)', () => {
     ['a.json', '3', /a\.json must be a list of objects, or have one called data, got number/],
     ['a.json', '[]', /a\.json must have rows, got none/],
     ['a.csv', 'text,label\n', /a\.csv must have rows, got none/],
+    ['a.csv', 'text,label,text\na,1,b\n', /a\.csv must have columns of different names, got text twice/],
   ])('names file and line of what is wrong in %s: %j', async (name, content, message) => {
     await expect(readTable(file(name, content), { header: name.endsWith('csv') })).rejects.toThrow(message);
+  });
+});
+
+describe('readers of one file', () => {
+  it.each([['readTable', readTable], ['readLabelledTexts', readLabelledTexts], ['readConll', readConll], ['readSquad', readSquad]] as const)('%s refuses a directory, and names it', async (_, read) => {
+    const directory = directoryWith({ 'a.csv': text('text,label\na,1\n') });
+    await expect(read(directory)).rejects.toThrow(`${directory} must be a file, got a directory`);
   });
 });
 
@@ -47,6 +55,26 @@ describe('readLabelledTexts(path)', () => {
     const path = file('a.csv', 'id,premise,hypothesis,gold_label\n7,A,B,entailment\n');
     expect(await readLabelledTexts(path)).toEqual([{ text: 'A', pair: 'B', label: 'entailment', line: 2 }]);
     expect(await readLabelledTexts(path, { text: 'hypothesis', label: 'id' })).toEqual([{ text: 'B', label: '7', line: 2 }]);
+  });
+
+  it("finds both texts by the official names of GLUE's tasks", async () => {
+    expect(await readLabelledTexts(file('qnli.tsv', 'index\tquestion\tsentence\tlabel\n0\tWhere?\tIn Rome.\tentailment\n'))).toEqual([{ text: 'Where?', pair: 'In Rome.', label: 'entailment', line: 2 }]);
+    expect(await readLabelledTexts(file('mrpc.tsv', 'Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tA\tB\n'))).toEqual([{ text: 'A', pair: 'B', label: '1', line: 2 }]);
+    expect(await readLabelledTexts(file('qqp.tsv', 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\tA\tB\t0\n'))).toEqual([{ text: 'A', pair: 'B', label: '0', line: 2 }]);
+    expect(await readLabelledTexts(file('other.csv', 'question,sentence,text,label\nq,s,t,1\n'))).toEqual([{ text: 't', label: '1', line: 2 }]);
+  });
+
+  it('takes null for no value, and refuses lists and objects in the columns that it reads', async () => {
+    const second = (value: unknown, name: string) => readLabelledTexts(file('a.jsonl', [{ text: 'a', label: 1, meta: [1] }, { text: 'b', label: 0, meta: {}, [name]: value }].map((each) => JSON.stringify(each)).join('\n')));
+    expect(await second(null, 'meta')).toHaveLength(2);
+    await expect(second(null, 'label')).rejects.toThrow(/a\.jsonl must have a label in each row, got none on line 2/);
+    await expect(second(null, 'text')).rejects.toThrow(/a\.jsonl must have a text in each row, got none on line 2/);
+    await expect(second(['b'], 'text')).rejects.toThrow(/a\.jsonl must have a text in each row, got a list or an object on line 2/);
+  });
+
+  it('does not take the second text of a pair for a label', async () => {
+    await expect(readLabelledTexts(file('a.tsv', 'one film\tfine\nA\tB is so\n'), { unlabelled: true })).rejects.toThrow(/a\.tsv must name its columns in the first row where two have several words/);
+    expect(await readLabelledTexts(file('b.tsv', 'a fine film\t1\n'), { unlabelled: true })).toMatchObject([{ text: 'a fine film' }]);
   });
 
   it("knows GLUE's layouts without names of columns: of SST-2, of pairs, and of CoLA", async () => {

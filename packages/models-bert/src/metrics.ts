@@ -34,7 +34,7 @@ export function matthews(predictions: ArrayLike<number>, labels: ArrayLike<numbe
   return scale === 0 ? 0 : Math.max(-1, Math.min(1, (tp * tn - fp * fn) / scale)); // rounding may lead beyond
 }
 
-/** exactMatch — 1 if the answer is one of the references but for case, punctuation and articles. */
+/** exactMatch — 1 if the answer is one of the references but for case, ASCII punctuation and English articles, as SQuAD's script has it. */
 export function exactMatch(answer: string, references: readonly string[]): number {
   return references.some((reference) => normalised(reference) === normalised(answer)) ? 1 : 0;
 }
@@ -60,7 +60,7 @@ function wordF1(found: readonly string[], wanted: readonly string[]): number {
   return (2 * common) / (found.length + wanted.length);
 }
 
-const normalised = (text: string): string => text.toLowerCase().replace(/[\p{P}\p{S}]/gu, '').replace(/\b(a|an|the)\b/g, ' ').replace(/\s+/g, ' ').trim();
+const normalised = (text: string): string => text.toLowerCase().replace(/[!-/:-@[-`{-~]/g, '').replace(/(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu, ' ').replace(/\s+/g, ' ').trim();
 const words = (text: string): string[] => normalised(text).split(' ').filter((word) => word !== '');
 
 function outcomes(pairs: readonly (readonly [number, number])[], positive: number): { tp: number; fp: number; fn: number; tn: number } {

@@ -35,7 +35,16 @@ describe('metrics', () => {
     expect(answerF1('the Nile river', ['Nile', 'a lake'])).toBeCloseTo(2 / 3, 12);
     expect(answerF1('to be or to be', ['to be to'])).toBeCloseTo((2 * 3) / 8, 12);
     expect(answerF1('', ['Nile'])).toBe(0);
-    expect(answerF1('في تونس،', ['تونس'])).toBeCloseTo(2 / 3, 12);
+    expect(answerF1('في تونس!', ['تونس'])).toBeCloseTo(2 / 3, 12);
+  });
+
+  it("exactMatch and answerF1 take letters outside ASCII for letters, and leave their punctuation, as SQuAD's script does", () => {
+    expect(exactMatch('a à the thé', ['à thé'])).toBe(1);
+    expect(exactMatch('Zoë an é', ['Zoë é'])).toBe(1);
+    expect(exactMatch('à', [''])).toBe(0);
+    expect(exactMatch('éa', ['é'])).toBe(0);
+    expect(exactMatch('“Nile”', ['Nile'])).toBe(0);
+    expect(exactMatch('$5-(6)_`~', ['56'])).toBe(1);
   });
 
   it('bestSpan finds the best start and end in order, within the tokens and the length allowed', () => {

@@ -1,6 +1,7 @@
 import { tensor1d, tensor2d } from '@tensorflow/tfjs-core';
 import { foldSeed } from '@evenkeel/core-tensor';
 import { bertInputs, maskTokens, padBatch, unpadBatch, type MaskedLmBatch } from '@evenkeel/models-bert';
+import { UsageError } from '../errors.ts';
 import type { SequenceData } from './sequences.ts';
 
 export type MaskOptions = Pick<SequenceData, 'specials'> & {
@@ -19,8 +20,10 @@ export type Masked = { readonly batch: MaskedLmBatch; readonly count: number; re
 export function maskedBatch(sequences: readonly Int32Array[], { specials: { clsId, sepId, padId, maskId }, vocabSize, prob, seed, form }: MaskOptions): Masked {
   const padded = padBatch(sequences.map((ids) => ({ ids })), { padId, ...(typeof form === 'number' && { length: form }) });
   const plain = form === 'unpadded' ? unpadBatch(padded) : padded;
-  let masked = maskTokens(plain.ids, { prob, maskId, vocabSize, specials: [clsId, sepId, padId], seed });
-  for (let again = 1; masked.rows.length === 0; again++) masked = maskTokens(plain.ids, { prob, maskId, vocabSize, specials: [clsId, sepId, padId], seed: foldSeed(seed, again) });
+  const specials = [clsId, sepId, padId];
+  if (plain.ids.every((id) => specials.includes(id))) throw new UsageError('--data must hold tokens that can be masked in each batch, got special tokens alone');
+  let masked = maskTokens(plain.ids, { prob, maskId, vocabSize, specials, seed });
+  for (let again = 1; masked.rows.length === 0; again++) masked = maskTokens(plain.ids, { prob, maskId, vocabSize, specials, seed: foldSeed(seed, again) });
   const { rows, labels } = masked;
   const { tokenTypes: _, ...inputs } = bertInputs({ ...plain, ids: masked.ids, tokenTypes: undefined } as typeof plain);
   const targets = typeof form === 'number' ? { labels: tensor2d(labels, [sequences.length, form], 'int32') }

@@ -19,23 +19,24 @@ export type SequenceData = {
 
 type TextSettings = Pick<BertSettings, 'data' | 'tokenizer' | 'vocabSize' | 'keepCase' | 'sequence' | 'context'>;
 
-/** prepareSequences — tokenizes the text of a new run into `directory`: every line or paragraph by itself, longer ones in pieces; its vocabulary size. */
+/** prepareSequences — tokenizes the text of a new run into `directory`: every line or paragraph by itself, longer ones in pieces, without special tokens that it spells out; its vocabulary size. */
 export async function prepareSequences(settings: TextSettings & Pick<BertSettings, 'valFraction' | 'batchSize'>, directory: string): Promise<number> {
   const { data, tokenizer: kind, vocabSize, keepCase, context } = settings;
   const pieces = (): Iterable<string> => (data === null ? [defaultCorpus()] : textPieces(data));
   const tokenizer = kind === 'wordpiece' ? trainWordPiece(pieces(), { vocabSize: vocabSize as number, lowercase: !keepCase }) : await loadTokenizer(kind);
-  const { clsId, sepId } = maskedSpecials(tokenizer, kind);
+  const { clsId, sepId, padId, maskId } = maskedSpecials(tokenizer, kind);
+  const specials = new Set([clsId, sepId, padId, maskId]); // a text may spell them out
   const room = context - 2;
   const ids: number[] = [];
   for (const text of unitsOf(pieces(), settings.sequence)) {
-    const tokens = tokenizer.encode(text);
+    const tokens = tokenizer.encode(text).filter((id) => !specials.has(id));
     for (let start = 0; start < tokens.length; start += room) {
       ids.push(clsId);
       for (const id of tokens.subarray(start, start + room)) ids.push(id);
       ids.push(sepId);
     }
   }
-  if (ids.length === 0) throw new UsageError(`--data must hold text, got none in ${data ?? DEFAULT_CORPUS}`);
+  if (ids.length === 0) throw new UsageError(`--data must hold text besides special tokens, got none in ${data ?? DEFAULT_CORPUS}`);
   await writeTokens(join(directory, TOKENS), Int32Array.from(ids), { vocabSize: tokenizer.vocabSize });
   await saveTokenizer(tokenizer, directory);
   await openSequences(settings, directory); // checks that there are enough

@@ -71,7 +71,7 @@ type Examples = { readonly count: number; readonly classes: readonly string[]; r
 
 async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const { task, checkpoint, data, valData } = settings;
-  const { kind, classes: names } = recipeOf(task);
+  const { kind } = recipeOf(task);
   if (kind === 'image-classification') return imagesOf(settings);
   const tokenizer = await loadTokenizerOf(checkpoint, 'finetune');
   const words = { tokenizer, specials: specialsOf(tokenizer, checkpoint) };
@@ -87,7 +87,7 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
     const examples = split(sentences, valSentences, settings);
     return { count: examples.train.length, classes, task: async (all) => tokenClassificationTask(all, { tuned: await tunedBert(all, 'tokenClassification', classes), words, examples, classes }) };
   }
-  const { classes, notes, ...examples } = await readClassExamples(settings, names);
+  const { classes, notes, ...examples } = await readClassExamples(settings);
   return {
     count: examples.train.length, classes,
     task: async (all) => textClassificationTask(all, { tuned: await tunedBert(all, 'classification', classes), words, examples, classes, notes }),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** fingerprintOf — changes when the content of one of the files does. */
@@ -9,6 +9,9 @@ export async function fingerprintOf(files: readonly string[]): Promise<string> {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** checkpointFingerprint — changes when a model does. */
+/** What a model is made of: its configuration, its weights in one file or several, and its tokenizer in any form. */
+const PARTS = /^((config|tokenizer|tokenizer_config|vocab)\.json|(vocab|merges)\.txt|.*\.safetensors(\.index\.json)?)$/;
+
+/** checkpointFingerprint — changes when a model or its tokenizer does. */
 export const checkpointFingerprint = (directory: string): Promise<string> =>
-  fingerprintOf(['config.json', 'model.safetensors', 'model.safetensors.index.json'].map((name) => join(directory, name)).filter((path) => existsSync(path)));
+  fingerprintOf(readdirSync(directory).filter((name) => PARTS.test(name)).sort().map((name) => join(directory, name)));

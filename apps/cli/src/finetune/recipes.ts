@@ -15,11 +15,18 @@ export type Recipe = {
   readonly metric: string;
   /** What the labels 0, 1, … mean; others are then wrong. */
   readonly classes?: readonly string[];
+  /** How many classes there are, where they have no names here. */
+  readonly numClasses?: number;
+  /** Whether each example is two texts. */
+  readonly isPaired?: boolean;
 };
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   sst2: ['negative', 'positive'], cola: ['unacceptable', 'acceptable'], qqp: ['different', 'duplicate'], mrpc: ['different', 'equivalent'],
 };
+
+const CLASS_COUNTS: Readonly<Record<string, number>> = { mnli: 3, qnli: 2, rte: 2 };
+const PAIRED: readonly string[] = ['mnli', 'qqp', 'qnli', 'rte', 'mrpc'];
 
 const METRICS: Readonly<Record<string, string>> = { matthews: 'matthews', 'accuracy and F1': 'f1', accuracy: 'accuracy' };
 
@@ -39,6 +46,6 @@ export function recipeOf(task: TaskName, isLora = false): Recipe {
   };
   const glue = (GLUE_RECIPES as Readonly<Record<string, FineTuningRecipe>>)[task];
   const recipe: Recipe = glue === undefined ? others[task as TaskKind]
-    : { kind: 'classification', ...glue, metric: METRICS[glue.metric] as string, ...(NAMES[task] && { classes: NAMES[task] }) };
+    : { kind: 'classification', ...glue, metric: METRICS[glue.metric] as string, ...(NAMES[task] && { classes: NAMES[task] }), ...(CLASS_COUNTS[task] && { numClasses: CLASS_COUNTS[task] }), isPaired: PAIRED.includes(task) };
   return isLora ? { ...recipe, learningRate: 10 * recipe.learningRate } : recipe;
 }

@@ -2,6 +2,7 @@ import { ConfigError, foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, readLabelledTexts, type LabelledText, type LabelledTextOptions } from '@evenkeel/data';
 import { UsageError } from '../errors.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
+import { recipeOf } from './recipes.ts';
 
 /** Split — examples to train on and to validate with. */
 export type Split<T> = { readonly train: readonly T[]; readonly val: readonly T[] };
@@ -45,25 +46,30 @@ export const columnsOf = ({ textColumn, textPairColumn, labelColumn }: Columns):
 
 /**
  * readClassExamples — texts with their classes, which are the different labels of the training file: numbers in their order, others in the
- * alphabet's.
+ * alphabet's. Those of tasks of GLUE are known.
  *
- * @param names  what the labels 0, 1, … mean; others are then wrong.
- * @throws UsageError  naming file and line of a label that is no class.
+ * @throws UsageError  naming file and line of a label that is no class or of a task's second text that is not there.
  */
 export async function readClassExamples(
-  settings: Columns & Pick<FinetuneSettings, 'data' | 'valData' | 'valFraction' | 'seed'>, names?: readonly string[],
+  settings: Columns & Pick<FinetuneSettings, 'task' | 'data' | 'valData' | 'valFraction' | 'seed'>,
 ): Promise<Split<ClassExample> & { readonly classes: readonly string[]; /** About the files, for people. */ readonly notes: readonly string[] }> {
-  const { data, valData } = settings;
-  const [texts, valTexts] = [await readTexts(data, columnsOf(settings)), valData === null ? undefined : await readTexts(valData, columnsOf(settings))];
-  const labels = names === undefined ? labelsIn(texts) : names.map((_, i) => String(i));
+  const { data, valData, task } = settings;
+  const { classes: names, numClasses, isPaired = false } = recipeOf(task);
+  const rowsOf = async (path: string): Promise<LabelledText[]> => {
+    const rows = await readTexts(path, columnsOf(settings));
+    if (isPaired && rows[0]?.pair === undefined) throw new UsageError(`--task ${task} must have two texts in each row, got one in ${path}; --text-column and --text-pair-column name them`);
+    return rows.map((row) => ({ ...row, label: plain(row.label as string) }));
+  };
+  const [texts, valTexts] = [await rowsOf(data), valData === null ? undefined : await rowsOf(valData)];
+  const labels = names === undefined ? labelsIn(texts, data) : names.map((_, i) => String(i));
   if (labels.length < 2) throw new UsageError(`--data must have two different labels or more, got ${labels.join()} alone in ${data}`);
+  if (numClasses !== undefined && labels.length !== numClasses) throw new UsageError(`--task ${task} must have ${numClasses} different labels, got ${labels.length} in ${data}: ${shortList(labels)}`);
   const known = new Map(labels.map((label, id) => [label, id]));
   names?.forEach((name, id) => known.set(name, id)); // files may say either
   const withIds = (rows: readonly LabelledText[], path: string, flag: string): ClassExample[] => rows.map((row) => {
     const id = known.get(row.label as string);
     if (id !== undefined) return { ...row, id };
-    const expected = labels.length <= 12 ? labels.join(', ') : `${labels.slice(0, 12).join(', ')}, …`;
-    throw new UsageError(`${flag} must have labels among ${expected}, got ${JSON.stringify(row.label?.slice(0, 40))} on line ${row.line} of ${path}`);
+    throw new UsageError(`${flag} must have labels among ${shortList(labels)}, got ${JSON.stringify(row.label?.slice(0, 40))} on line ${row.line} of ${path}`);
   });
   return {
     ...split(withIds(texts, data, '--data'), valTexts && withIds(valTexts, valData as string, '--val-data'), settings),
@@ -71,8 +77,15 @@ export async function readClassExamples(
   };
 }
 
-function labelsIn(texts: readonly LabelledText[]): string[] {
+const shortList = (labels: readonly string[]): string => (labels.length <= 12 ? labels.join(', ') : `${labels.slice(0, 12).join(', ')}, …`);
+
+/** Whole numbers that were written as 1.0 are 1, as tables say where some are missing. */
+const plain = (label: string): string => label.replace(/^(-?\d+)\.0+$/, '$1');
+
+function labelsIn(texts: readonly LabelledText[], path: string): string[] {
   const labels = [...new Set(texts.map(({ label }) => label as string))];
   const areNumbers = labels.every((label) => label !== '' && Number.isFinite(Number(label)));
+  const odd = areNumbers ? texts.find(({ label }) => !Number.isInteger(Number(label))) : undefined;
+  if (odd !== undefined) throw new UsageError(`--data must have classes as labels (there is no regression), got ${odd.label} on line ${odd.line} of ${path}`);
   return labels.sort((a, b) => (areNumbers ? Number(a) - Number(b) : a < b ? -1 : 1));
 }

@@ -1,6 +1,6 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
-import { accuracy, labelledBatch } from '@evenkeel/models-bert';
+import { labelledBatch } from '@evenkeel/models-bert';
 import type { Cell } from '@evenkeel/training';
 import { unknownNotes } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
@@ -33,7 +33,9 @@ export function checkTags(sentences: readonly TaggedSentence[], tags: readonly s
   }
 }
 
-/** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts. */
+const shareAlike = (said: readonly string[], wanted: readonly string[]): number => said.filter((tag, i) => tag === wanted[i]).length / wanted.length;
+
+/** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts, and words that were cut are measured as tagged O. */
 export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
   const { model, params, parts } = tuned;
   const { batchSize, seed, data } = settings;
@@ -53,14 +55,15 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     return label;
   };
   const order = oneEpochSampler({ count: train.sentences.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
-  const measure = async (most: number): Promise<{ found: Judged; said: string[][]; chosen: number[]; values: Record<string, number> }> => {
+  const measure = async (most: number): Promise<{ found: Judged; said: string[][]; values: Record<string, number> }> => {
     const chosen = spread(val.sentences.length, most);
     const tagged = chosen.map((i) => val.sentences[i] as Tagged);
     const kept = chosen.map((i, place) => (tagged[place] as Tagged).firsts.flatMap((first, w) => (first < 0 ? [] : [examples.val[i]?.tags[w] as string])));
     const found = judged(await classifyWords({ model, params, padId }, tagged, 2 * batchSize), kept.flat().map((tag) => idOf.get(tag) as number));
     let next = 0;
-    const said = kept.map((tags) => tags.map(() => classes[found.predicted[next++] as number] as string));
-    return { found, said, chosen, values: { f1: entityF1(said, kept), accuracy: accuracy(found.predicted, found.labels) } };
+    const wanted = chosen.map((i) => (examples.val[i] as TaggedSentence).tags);
+    const said = wanted.map((tags, place) => tags.map((_, w) => (((tagged[place] as Tagged).firsts[w] ?? -1) < 0 ? 'O' : classes[found.predicted[next++] as number] as string)));
+    return { found, said, values: { f1: entityF1(said, wanted), accuracy: shareAlike(said.flat(), wanted.flat()) } };
   };
   const save = (directory: string): Promise<void> => tuned.save(directory, { tokenizer, classes });
   const hasVal = examples.val.length > 0;
@@ -87,12 +90,12 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
       const wrongIn = (i: number): number => (said[i] as string[]).filter((tag, w) => tag !== examples.val[i]?.tags[w]).length;
       const sentence = (i: number): TaggedSentence => examples.val[i] as TaggedSentence;
       const withTag = (word: string, tag: string): string => (tag === 'O' ? word : `${word}/${tag}`);
-      const wanted = (i: number, count: number): string => sentence(i).words.slice(0, count).map((word, w) => withTag(word, sentence(i).tags[w] as string)).join(' ');
+      const wanted = (i: number): string => sentence(i).words.map((word, w) => withTag(word, sentence(i).tags[w] as string)).join(' ');
       const judgedWords = (i: number, tags: readonly string[]): Cell => ({
         parts: tags.map((tag, w) => (tag === sentence(i).tags[w] ? withTag(sentence(i).words[w] as string, tag) : { text: `${sentence(i).words[w]}/${tag}`, tone: 'bad' })),
       });
       const rows = said.map((_, i) => i).sort((a, b) => wrongIn(b) - wrongIn(a)).slice(0, SHOWN)
-        .map((i) => [wanted(i, sentence(i).tags.length), judgedWords(i, said[i] as string[]), wrongIn(i)] as const);
+        .map((i) => [wanted(i), judgedWords(i, said[i] as string[]), wrongIn(i)] as const);
       return concludeTuning(directory, {
         loss: found.loss, values, of: counted(examples.val.length, 'sentence'),
         sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first; tags in red are wrong.' }],

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { decodeImage, imageSource, openImages, type ImageSource } from '@evenkeel/data';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { decodeImage, openImages, type ImageSource } from '@evenkeel/data';
 import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
 import { classifyImages } from '../imageClasses.ts';
@@ -10,13 +11,14 @@ type ImagePredictor = Extract<Predictor, { reads: 'image' }>;
 
 export type Pictures = { readonly image?: readonly string[]; readonly data?: string; readonly batchSize: number; readonly top: number };
 
-/** predictImages — classes of image files, or of labelled images in any form that can be trained on. */
+/** predictImages — classes of image files, of those in a folder, or of labelled images in any form that can be trained on. */
 export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<{ predictions: Prediction[]; notes: string[] }> {
   const { imageSize: size, channels } = model.config;
-  const { source, names } = data === undefined ? await fromFiles(image ?? [], size) : await fromData(data, size);
+  const files = data === undefined ? image ?? [] : filesIn(data);
+  const { source, names } = data === undefined || files.length > 0 ? fromFiles(files, size) : await fromData(data, size);
   const matched = withChannels(source, channels);
   const found = await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize);
-  return { predictions: ofClasses(found, names, classes, top), notes: data === undefined ? [] : channelNotes(source, channels) };
+  return { predictions: ofClasses(found, names, classes, top), notes: files.length > 0 ? [] : channelNotes(source, channels) };
 }
 
 async function fromData(path: string, size: number): Promise<{ source: ImageSource; names: readonly string[] }> {
@@ -24,10 +26,20 @@ async function fromData(path: string, size: number): Promise<{ source: ImageSour
   return { source, names: Array.from(source.labels, (_, i) => source.nameOf(i)) };
 }
 
-async function fromFiles(files: readonly string[], size: number): Promise<{ source: ImageSource; names: readonly string[] }> {
+function fromFiles(files: readonly string[], size: number): { source: ImageSource; names: readonly string[] } {
   if (files.length === 0) throw new UsageError('predict needs --image or --data for a model of images, got neither');
-  const decoded = await Promise.all(files.map((file) => decodeImage(readFileSync(file), { height: size, width: size, name: file })));
-  const images = new Uint8Array(files.length * size * size * 3);
-  decoded.forEach(({ pixels }, i) => images.set(pixels, i * pixels.length));
-  return { source: imageSource({ shape: [files.length, size, size, 3], images, labels: new Uint8Array(files.length) }), names: files };
+  const folder = files.find((file) => statSync(file, { throwIfNoEntry: false })?.isDirectory());
+  if (folder !== undefined) throw new UsageError(`--image must be files, got the folder ${folder}; --data takes one`);
+  const read = async (indices: ArrayLike<number>): Promise<Uint8Array> => {
+    const decoded = await Promise.all(Array.from(indices, (index) => decodeImage(readFileSync(files[index] as string), { height: size, width: size, name: files[index] as string })));
+    return Uint8Array.from(Buffer.concat(decoded.map(({ pixels }) => pixels)));
+  };
+  return { source: { shape: [size, size, 3], labels: new Uint8Array(files.length), read }, names: files };
+}
+
+/** The images of a folder without subfolders. */
+function filesIn(path: string): string[] {
+  const entries = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(path, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.')) : [];
+  if (entries.some((entry) => entry.isDirectory())) return [];
+  return entries.map(({ name }) => name).filter((name) => /^\.(png|jpe?g|webp)$/i.test(extname(name))).sort().map((name) => join(path, name));
 }

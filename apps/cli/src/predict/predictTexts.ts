@@ -2,7 +2,7 @@ import { dispose, type Tensor } from '@tensorflow/tfjs-core';
 import type { LabelledText, SquadExample } from '@evenkeel/data';
 import { answerQuestions, bertInputs, padBatch } from '@evenkeel/models-bert';
 import { encodeTexts, unknownNotes, type Encoder } from '../bert/encoding.ts';
-import { softmax } from '../classified.ts';
+import { checkFinite, softmax } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
 import { classifyTexts } from '../finetune/textClasses.ts';
@@ -45,6 +45,7 @@ async function fill({ model, params, specials: { padId, maskId }, tokenizer }: T
   const logits = model.apply(inputs, params) as Tensor;
   const [values, size] = [await logits.data(), logits.shape.at(-1) as number];
   dispose([logits, inputs] as never);
+  checkFinite(values);
   const nameOf = (id: number): string => (id < tokenizer.vocabSize ? tokenizer.decode([id]).trim() : `#${id}`);
   const masks = places.map((place) => likeliest(softmax(values.subarray(place * size, (place + 1) * size)), nameOf, top));
   return { input, label: masks.map(([first]) => first?.label ?? '').join(' '), probability: masks.reduce((product, [first]) => product * (first?.probability ?? 0), 1), masks };
@@ -54,5 +55,6 @@ async function fill({ model, params, specials: { padId, maskId }, tokenizer }: T
 export async function predictAnswers(predictor: TextPredictor, questions: readonly Pick<SquadExample, 'id' | 'question' | 'context'>[], batchSize: number): Promise<Prediction[]> {
   const { model, params } = predictor;
   const answers = await answerQuestions(model as never, params, questions, { ...windowsOf(encoderOf(predictor)), padId: predictor.specials.padId, batchSize });
+  checkFinite(answers.map(({ score }) => score));
   return answers.map(({ text, start }, i) => ({ input: questions[i]?.question ?? '', label: text, start, ...(questions[i]?.id !== '' && { id: questions[i]?.id as string }) }));
 }

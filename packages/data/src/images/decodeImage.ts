@@ -12,7 +12,7 @@ export type DecodeOptions = {
 };
 
 /**
- * decodeImage — the pixels of a PNG, JPEG or other image file. Transparency is left out.
+ * decodeImage — the pixels of a PNG, JPEG or other image file. Transparency is left out; photographs are turned upright, as their EXIF data say.
  *
  * In Node the package `sharp` decodes, which must be installed beside this one; in browsers `createImageBitmap`.
  *
@@ -44,6 +44,7 @@ async function decodedByBrowser(bytes: Uint8Array | Blob, size: Size | undefined
 
 /** What is used of `sharp`. */
 type Sharp = (bytes: Uint8Array) => {
+  rotate(): ReturnType<Sharp>;
   resize(options: Size & { fit: 'cover' }): ReturnType<Sharp>;
   removeAlpha(): ReturnType<Sharp>;
   toColourspace(space: 'srgb'): ReturnType<Sharp>;
@@ -54,7 +55,8 @@ async function decodedBySharp(bytes: Uint8Array | Blob, size: Size | undefined, 
   const sharp = await loadSharp();
   const content = bytes instanceof Blob ? new Uint8Array(await bytes.arrayBuffer()) : bytes;
   try {
-    const scaled = size === undefined ? sharp(content) : sharp(content).resize({ ...size, fit: 'cover' });
+    const upright = sharp(content).rotate(); // as its EXIF data say, which browsers do by themselves
+    const scaled = size === undefined ? upright : upright.resize({ ...size, fit: 'cover' });
     const { data, info } = await scaled.removeAlpha().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
     const pixels = info.channels === 3 ? new Uint8Array(data) : Uint8Array.from({ length: info.height * info.width * 3 }, (_, i) => data[Math.floor(i / 3) * info.channels] as number);
     return { height: info.height, width: info.width, pixels };
