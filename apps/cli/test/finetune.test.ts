@@ -209,7 +209,7 @@ describe('finetune and predict with what they cannot use', () => {
   it('readClassExamples takes 1, "1" and 1.0 for one class, and refuses numbers that are none', async () => {
     const settings = { task: 'classification', valData: null, valFraction: 0, seed: 1, textColumn: null, textPairColumn: null, labelColumn: null } as const;
     const read = (name: string, ...labels: unknown[]) => readClassExamples({ ...settings, data: files.write(name, labels.map((label) => JSON.stringify({ text: 'a', label })).join('\n')) });
-    expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['LABEL_0', 'LABEL_1']);
+    expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['0', '1']);
     await expect(read('scores.jsonl', 1, 0.25)).rejects.toThrow(/--data must have classes as labels \(there is no regression\), got 0\.25 on line 2 of .*scores\.jsonl/);
   });
 
