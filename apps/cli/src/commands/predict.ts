@@ -91,7 +91,7 @@ async function predictionsOf(predictor: Predictor, options: PredictOptions): Pro
   if (predictor.kind === 'span') {
     if (data === undefined && question === undefined) throw new UsageError('predict needs --question and --context, or --data in the format of SQuAD, for a model that answers questions, got --text');
     const questions = data === undefined ? [{ id: '', question: question as string, context: context as string }] : await readSquad(data, { unlabelled: true });
-    const empty = questions.find((each) => each.context.trim() === '');
+    const empty = questions.find((each) => predictor.tokenizer.encode(each.context).length === 0);
     if (empty !== undefined) throw new UsageError(`predict needs a context for each question, got none for ${JSON.stringify(empty.question.slice(0, 60))}${data === undefined ? '' : ` (${empty.id}) in ${data}`}`);
     return { predictions: await predictAnswers(predictor, questions, batchSize), cut: 0, notes: [] };
   }
