@@ -12,3 +12,6 @@ export function withChannels(source: ImageSource, channels: number): ImageSource
     : (bytes: Uint8Array): Uint8Array => Uint8Array.from({ length: bytes.length / own }, (_, i) => Math.round(GREY.reduce((sum, share, c) => sum + share * (bytes[i * own + c] as number), 0)));
   return { ...source, shape: [height, width, channels], read: async (indices) => convert(await source.read(indices)) };
 }
+
+/** channelNotes — says what `withChannels` makes of images. */
+export const channelNotes = ({ shape: [, , own] }: ImageSource, channels: number): string[] => (own === channels ? [] : [channels === 1 ? 'colour images made grey, as the model wants them' : 'grey images given three channels, as the model wants them']);

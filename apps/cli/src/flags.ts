@@ -30,9 +30,9 @@ export function nonEmpty(flag: string, what: string): (text: string) => string {
   };
 }
 
-/** nonEmptyList — a parser for flags that take several paths. */
-export function nonEmptyList(flag: string): (text: string, earlier?: readonly string[]) => readonly string[] {
-  return (text, earlier = []) => [...earlier, nonEmpty(flag, 'a path')(text)];
+/** nonEmptyList — a parser for flags that take several texts, such as paths. */
+export function nonEmptyList(flag: string, what = 'a path'): (text: string, earlier?: readonly string[]) => readonly string[] {
+  return (text, earlier = []) => [...earlier, nonEmpty(flag, what)(text)];
 }
 
 /** wholeNumbers — a parser for flags that take a comma-separated list of integers. */

@@ -3,6 +3,12 @@ export function formatCount(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** counted — how many of something: `1 row`, `1,200 rows`. */
+export const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+
+/** percent — a share: `12.3 %`, `< 0.1 %`. */
+export const percent = (share: number): string => (share > 0 && share < 0.001 ? '< 0.1 %' : `${(100 * share).toFixed(1)} %`);
+
 /** formatShort — a rate in at most five characters: `812`, `9.4k`, `41k`, `1.2M`. */
 export function formatShort(value: number): string {
   const [scaled, unit] = value >= 1e6 ? [value / 1e6, 'M'] : value >= 1e3 ? [value / 1e3, 'k'] : [value, ''];

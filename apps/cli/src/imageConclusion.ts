@@ -1,7 +1,7 @@
 import type { ImageSource } from '@evenkeel/data';
 import { accuracy } from '@evenkeel/models-bert';
 import type { Judged } from './classified.ts';
-import { formatCount } from './format.ts';
+import { counted } from './format.ts';
 import { pngDataUri } from './pngImage.ts';
 import { confusionSection, pictureSection } from './predictionSections.ts';
 import type { Conclusion } from './task.ts';
@@ -17,8 +17,8 @@ export async function imageConclusion(found: Judged | undefined, { classes, sour
   const pictureOf = async (index: number): Promise<string> => pngDataUri({ pixels: await source.read([index]), shape: source.shape });
   return {
     valLoss: found.loss, fields: { accuracy: share },
-    measured: [['validation loss', `${found.loss.toFixed(4)} over ${formatCount(length)} images`], ['accuracy', `${(100 * share).toFixed(2)} %`]],
-    tiles: [{ name: 'Accuracy', value: `${(100 * share).toFixed(2)} %`, note: `of ${formatCount(length)} validation images` }],
+    measured: [['validation loss', `${found.loss.toFixed(4)} over ${counted(length, 'image')}`], ['accuracy', `${(100 * share).toFixed(2)} %`]],
+    tiles: [{ name: 'Accuracy', value: `${(100 * share).toFixed(2)} %`, note: `of ${counted(length, 'validation image')}` }],
     sections: [...confusionSection(found, classes), ...await pictureSection(found, classes, pictureOf)],
     next: NEXT,
   };

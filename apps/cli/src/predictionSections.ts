@@ -6,14 +6,28 @@ import { worstFirst, type Judged } from './classified.ts';
 const SHOWN = 24;
 /** Classes of a matrix that is still readable. */
 const MOST_CLASSES = 60;
+/** Letters of a name for which a column has room. */
+const LONG_NAME = 12;
 
 /** confusionSection — which classes are taken for which; nothing where they are too many. */
 export function confusionSection({ predicted, labels }: Judged, classes: readonly string[]): PageSection[] {
   if (classes.length > MOST_CLASSES) return [];
+  const order = classes.map((_, i) => i).sort((i, j) => (classes[i] as string).localeCompare(classes[j] as string, 'en', { numeric: true }));
+  const counts = confusionMatrix(predicted, labels, classes.length);
+  const prefix = commonPrefix(classes);
   return [{
-    heading: 'Confusion matrix', matrix: { classes, counts: confusionMatrix(predicted, labels, classes.length) },
-    note: `Rows are the true classes of the ${labels.length.toLocaleString('en')} validation examples, columns what the model says; a cell is darker the more of its row it holds. On the right the share of the row that is right.`,
+    heading: 'Confusion matrix',
+    matrix: { classes: order.map((i) => (classes[i] as string).slice(prefix.length)), counts: order.map((i) => order.map((j) => counts[i]?.[j] as number)) },
+    note: `Rows are the true classes of the ${labels.length.toLocaleString('en')} validation examples, columns what the model says. Blue is right, orange is wrong, and a cell is darker the more of its row it holds. On the right the share of the row that is right.${prefix === '' ? '' : ` The names stand without “${prefix}”, with which all begin.`}`,
   }];
+}
+
+/** With what long names of classes all begin, up to a mark between words. */
+function commonPrefix(classes: readonly string[]): string {
+  const [first = '', ...others] = classes;
+  if (Math.max(...classes.map((name) => name.length)) <= LONG_NAME) return '';
+  const length = Array.from(first, (_, i) => i).find((i) => others.some((name) => name[i] !== first[i])) ?? 0;
+  return /^.*[^\p{L}\p{N}]/u.exec(first.slice(0, length))?.[0] ?? '';
 }
 
 /** What a page says of a prediction. */

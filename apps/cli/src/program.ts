@@ -107,7 +107,7 @@ function generateFlags(command: Command): void {
 function predictFlags(command: Command): void {
   command.description('say what a trained model makes of texts, questions or images')
     .option('--checkpoint <dir>', 'a directory of train bert or vit, of finetune, of Hugging Face or timm (required)', nonEmpty('--checkpoint', 'a path'))
-    .option('--text <text>', 'a text; with [MASK] in it for a model of masked tokens', nonEmpty('--text', 'a text'))
+    .option('--text <texts...>', 'texts; with [MASK] in them for a model of masked tokens', nonEmptyList('--text', 'a text'))
     .option('--text-pair <text>', 'the second text of a pair', nonEmpty('--text-pair', 'a text'))
     .option('--question <text>', 'a question about --context', nonEmpty('--question', 'a text'))
     .option('--context <text>', 'the text in which the answer stands', nonEmpty('--context', 'a text'))
@@ -115,6 +115,7 @@ function predictFlags(command: Command): void {
     .option('--data <path>', 'many of them: a table of texts, questions as in SQuAD, or a folder of images', nonEmpty('--data', 'a path'))
     .option('--text-column <name>', 'which column is the text (default: text, sentence, …)', nonEmpty('--text-column', 'a name'))
     .option('--text-pair-column <name>', 'which is the second text (default: sentence2, hypothesis, …)', nonEmpty('--text-pair-column', 'a name'))
+    .option('--label-column <name>', 'which is the label, to compare with (default: label, class, …)', nonEmpty('--label-column', 'a name'))
     .option('--out <file>', 'write all predictions there: .jsonl, .json, .csv or .tsv', nonEmpty('--out', 'a path'))
     .option('--top <n>', 'how many classes or tokens to name', wholeNumber('--top', { min: 1, max: 1000 }), 5)
     .option('--batch-size <n>', 'inputs at once', wholeNumber('--batch-size', ANY_SIZE), 32);

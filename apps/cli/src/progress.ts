@@ -19,11 +19,12 @@ export type ProgressOptions = {
 /** What an evaluation measured besides the loss, by name; shares of 1. */
 type Measures = Readonly<Record<string, number>>;
 
-/** Progress — told after each step; `evaluated` after each evaluation; `say` prints lines meanwhile; `stop` before anything else is printed. */
+/** Progress — told after each step; `evaluated` after each evaluation; `paused` after anything else that is no step; `say` prints lines meanwhile; `stop` before anything else is printed. */
 export type Progress = {
   say(lines: readonly string[]): void;
   step(step: number, loss: number): void;
   evaluated(step: number, valLoss: number, values?: Measures): void;
+  paused(): void;
   stop(): void;
 };
 
@@ -53,7 +54,7 @@ type Shown = { loss: string; val: string; rate: string; left: string; unit: stri
 
 function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
   const meter = rateMeter(now);
-  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit: unit.slice(0, 3) };
+  const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit };
   return {
     shown,
     step(step: number, loss: number): void {
@@ -63,6 +64,7 @@ function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
       shown.rate = known ? formatShort((1000 * count) / meter.msPerStep()) : '--';
       shown.left = formatDuration(((total - step) * meter.msPerStep()) / 1000);
     },
+    paused: () => meter.skip(),
     evaluated(valLoss: number, values: Measures = {}): void {
       meter.skip();
       const [first] = Object.values(values);
@@ -78,7 +80,7 @@ const FORMAT = '{percentage}% {bar} {value}/{total}  loss {loss}  val {val}  {ra
 export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStream): Progress {
   const { shown, ...track } = tracker(options);
   const bar = new SingleBar({
-    stream, format: FORMAT, fps: 8, hideCursor: true, linewrap: false, barsize: 14, autopadding: true, gracefulExit: false,
+    stream, format: FORMAT, fps: 8, hideCursor: true, linewrap: false, barsize: 8, autopadding: true, gracefulExit: false,
     barCompleteChar: '█', barIncompleteChar: '·',
   });
   bar.start(options.total, options.start, shown);
@@ -91,6 +93,7 @@ export function progressBar(options: ProgressOptions, stream: NodeJS.WritableStr
       track.evaluated(valLoss, values);
       bar.update(shown);
     },
+    paused: track.paused,
     say: (lines) => void stream.write(`\r\u001B[K${lines.join('\n')}\n`), // the next drawing of the bar is below them
     stop: () => bar.stop(),
   };
@@ -117,6 +120,7 @@ export function progressLines(options: ProgressOptions, write: (line: string) =>
       const more = Object.entries(values).map(([name, value]) => `, ${name} ${value.toFixed(4)}`);
       write(`${place(step)}  validation loss ${valLoss.toFixed(3)}${more.join('')}`);
     },
+    paused: track.paused,
     say: (lines) => lines.forEach(write),
     stop() {},
   };

@@ -10,6 +10,8 @@ import type { Flags, RunSettings } from './runSettings.ts';
 export type Task<B = unknown> = {
   /** Trained in place. */
   readonly params: Tree<Variable>;
+  /** How many parameters the model has, where only some of them are trained. */
+  readonly modelSize?: number;
   /** Untrained values that follow the trained ones. */
   readonly modelState?: ModelState;
   readonly optimizer: GradientTransform;
@@ -71,6 +73,10 @@ export type Family<S extends RunSettings = RunSettings, F extends Flags = Flags>
   readonly slug: string;
   /** Of the report. */
   readonly title: string;
+  /** Below the title; default nothing. */
+  subtitle?(settings: S): string;
+  /** The settings that the report lists; default all. */
+  listed?(settings: S): object;
   /** Whether the exponential of the loss is a perplexity; default false. */
   readonly perplexity?: boolean;
   /** What settings and facts must be, where `run.json` says them. */

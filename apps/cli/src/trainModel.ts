@@ -20,8 +20,10 @@ export type TrainFlags = Flags & { readonly out?: string; readonly resume?: bool
 export type TrainRunResult = {
   readonly command: string;
   readonly device: string;
-  /** Number of trained parameters. */
+  /** Number of parameters. */
   readonly params: number;
+  /** Number of those that are trained, where it is not all. */
+  readonly trainableParams?: number;
   readonly steps: number;
   /** Mean over the last 20 steps. */
   readonly trainLoss: number;
@@ -89,10 +91,11 @@ function describe({ directory, settings: { steps, batchSize }, task }: TrainingR
 /** `12 × 64 tokens`, `64 images`. */
 const stepInWords = ({ count, unit }: TrainingRun['task']['perStep'], batchSize: number): string => (unit === 'tokens' ? `${batchSize} × ${count / batchSize} tokens` : `${count} ${unit}`);
 
-function resultOf({ family, directory, device, task: { params, perStep } }: TrainingRun, trained: TrainResult, { valLoss, fields }: Conclusion, peakBytes: number): TrainRunResult {
+function resultOf({ family, directory, device, task: { params, modelSize, perStep } }: TrainingRun, trained: TrainResult, { valLoss, fields }: Conclusion, peakBytes: number): TrainRunResult {
   const { steps, trainLoss, msPerStep: { median, p10, p90 } } = trained;
+  const trainable = parameterCount(params as Params);
   return {
-    command: family.command, device: device.name, params: parameterCount(params as Params), steps, trainLoss, valLoss: valLoss ?? null, ...fields,
+    command: family.command, device: device.name, params: modelSize ?? trainable, ...(modelSize !== undefined && { trainableParams: trainable }), steps, trainLoss, valLoss: valLoss ?? null, ...fields,
     msPerStep: { median: round(median, 3), p10: round(p10, 3), p90: round(p90, 3) },
     [`${perStep.unit}PerSecond`]: round((1000 * perStep.count) / median, 1),
     peakBytes: Math.max(peakBytes, trained.peakBytes), checkpoint: directory,

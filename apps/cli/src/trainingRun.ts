@@ -14,7 +14,7 @@ import type { AnyFamily, Task } from './task.ts';
 
 /** TrainingRun — everything that training needs, ready. */
 export type TrainingRun = {
-  readonly family: Pick<AnyFamily, 'command' | 'title' | 'perplexity' | 'later'>;
+  readonly family: Pick<AnyFamily, 'command' | 'title' | 'subtitle' | 'listed' | 'perplexity' | 'later'>;
   readonly directory: string;
   readonly settings: RunSettings;
   readonly task: Task;
@@ -103,11 +103,13 @@ function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun
     onEval: async ({ step, valLoss, values = {} }) => {
       progress?.evaluated(step, valLoss, values);
       await task.evaluated?.(directory, { step, values: { loss: valLoss, ...values } });
+      progress?.paused();
     },
     onCheckpoint: async ({ step }) => {
       checkpointStep = step;
       await task.save(directory);
       modelStep = step;
+      progress?.paused();
     },
   };
   return { callbacks, modelStep: () => modelStep, checkpointStep: () => checkpointStep, hasBegun: () => hasBegun, stop: () => progress?.stop() };
@@ -132,8 +134,10 @@ async function unusedCheckpoints(directory: string): Promise<string> {
 
 /** writeRunReport — `report.html` of a run, from its metrics so far. */
 export async function writeRunReport(
-  { family: { title, perplexity = false }, directory, settings, device }: TrainingRun, parts: Pick<ReportOptions, 'result' | 'sample' | 'tiles' | 'sections'>,
+  { family, directory, settings, device }: TrainingRun, parts: Pick<ReportOptions, 'result' | 'sample' | 'tiles' | 'sections'>,
 ): Promise<void> {
   const metrics = await readMetrics(directoryStore(directory));
-  await writeReport(join(directory, 'report.html'), { title, config: { device: device.name, ...settings }, lossUnit: 'nats', metrics, perplexity, ...parts });
+  const { title, perplexity = false } = family;
+  const [subtitle, listed] = [family.subtitle?.(settings), family.listed?.(settings) ?? settings];
+  await writeReport(join(directory, 'report.html'), { title, ...(subtitle !== undefined && { subtitle }), config: { device: device.name, ...listed }, lossUnit: 'nats', metrics, perplexity, ...parts });
 }

@@ -134,7 +134,8 @@ describe('a checkpoint that is wrong', () => {
   });
 
   it('eval of a config.json that is no GPT-2 names the field', async () => {
-    await expectFailure(evaluate(copyWith('bert', 'config.json', () => '{"model_type":"bert"}')), /config\.json must be a GPT-2 configuration, got model_type/, 1);
+    await expectFailure(evaluate(copyWith('llama', 'config.json', () => '{"model_type":"llama"}')), /config\.json must be a GPT-2 configuration, got model_type/, 1);
+    await expectFailure(evaluate(copyWith('bert', 'config.json', () => '{"model_type":"bert"}')), /--checkpoint must be a GPT, got a model that reads texts, such as BERT, in .*bert: use predict/);
   });
 
   it('eval of a directory without a model says what is missing', async () => {

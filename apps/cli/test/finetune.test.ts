@@ -35,7 +35,7 @@ describe('evenkeel finetune --task classification', () => {
 
   it('finetune keeps the last and the best model as `transformers` loads them, with tokenizer and classes', async () => {
     for (const directory of ['run', 'run/best']) {
-      expect(jsonOf(`${directory}/config.json`)).toMatchObject({ architectures: ['BertForSequenceClassification'], id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } });
+      expect(jsonOf(`${directory}/config.json`)).toMatchObject({ architectures: ['BertForSequenceClassification'], id2label: { 0: '0', 1: '1' } });
       const { tensors } = await readSafetensors(files.at(`${directory}/model.safetensors`));
       expect(Object.keys(tensors)).toEqual(expect.arrayContaining(['bert.pooler.dense.weight', 'classifier.weight']));
       expect(existsSync(files.at(`${directory}/tokenizer.json`))).toBe(true);
@@ -44,19 +44,43 @@ describe('evenkeel finetune --task classification', () => {
 
   it('finetune writes a report with a confusion matrix and rows of text', () => {
     const report = readFileSync(files.at('run/report.html'), 'utf8');
-    for (const part of ['Confusion matrix', 'LABEL_1 predicted as LABEL_1', 'Predictions', ' hides ', 'On the validation data']) expect(report).toContain(part);
+    for (const part of ['Confusion matrix', '1 predicted as 1', 'Predictions', ' hides ', 'On the validation data', `classification on ${data}, from ${files.at('base')}.`]) expect(report).toContain(part);
+    for (const other of ['mixup', 'textColumn', 'null']) expect(report).not.toContain(other);
   });
 
   it('predict says how probable each class is, of one text and of many', async () => {
     const one = await predict('run/best', '--text', 'my cat sees the moon.');
-    expect(one).toMatchObject({ command: 'predict', count: 1, cut: 0, predictions: [{ input: 'my cat sees the moon.', label: 'LABEL_1', top: [{ label: 'LABEL_1' }, { label: 'LABEL_0' }] }] });
+    expect(one).toMatchObject({ command: 'predict', count: 1, cut: 0, predictions: [{ input: 'my cat sees the moon.', label: '1', top: [{ label: '1' }, { label: '0' }] }] });
     const [{ top }] = one['predictions'] as [{ top: { probability: number }[] }];
     expect(top.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5);
+    expect(await predict('run/best', '--text', 'my cat', '--text', 'a dog')).toMatchObject({ count: 2, predictions: [{ input: 'my cat', label: '1' }, { input: 'a dog', label: '0' }] });
     const out = files.at('predictions.csv');
-    expect(await predict('run', '--data', data, '--out', out)).toMatchObject({ count: 96, out });
+    expect(await predict('run', '--data', data, '--out', out)).toMatchObject({ count: 96, out, accuracy: 1, f1: 1, matthews: 1 });
+    expect(await predict('run', '--data', files.write('wrong.tsv', 'my cat\t0\na dog\t0\n'))).toMatchObject({ accuracy: 0.5, f1: 0 });
+    expect(await predict('run', '--data', files.write('others.tsv', 'my cat\tyes\na dog\tno\n'))).not.toHaveProperty('accuracy');
     const rows = readFileSync(out, 'utf8').trimEnd().split('\n');
     expect(rows[0]).toBe('input,label,probability');
-    expect(rows.slice(1).every((row) => row.includes('cat') === row.includes('LABEL_1'))).toBe(true);
+    expect(rows.slice(1).every((row) => row.includes('cat') === row.includes(',1,'))).toBe(true);
+  });
+
+  it('finetune keeps a head for the same classes in the same order, and begins a new one for others', async () => {
+    const begun = async (out: string, labels: readonly [string, string, ...string[]]): Promise<string> => {
+      const rows = Array.from({ length: 24 }, (_, i) => `the cat ${i}\t${labels[i % labels.length]}\n`).join('');
+      const { stdout, stderr, code } = await evenkeel(tune(out, '--checkpoint', files.at('run'), '--data', files.write(`${out}.tsv`, rows), '--steps', '1'));
+      expect([code, stderr]).toEqual([0, '']);
+      return /head: (\w+)/.exec(stdout.replace(/\s+/g, ' '))?.[1] as string;
+    };
+    expect([await begun('same', ['0', '1']), await begun('renamed', ['bad', 'good']), await begun('more', ['1', '3', '5'])]).toEqual(['kept', 'new', 'new']);
+    expect(jsonOf('more/config.json')).toMatchObject({ id2label: { 0: '1', 1: '3', 2: '5' } });
+  });
+
+  it('finetune without --learning-rate takes a larger one for a narrow encoder, and says so', async () => {
+    const args = tune('rate', '--steps', '1', '--data', files.write('unknown.tsv', labelled(24).replaceAll('cat', '馬 馬 馬')));
+    const { stdout } = await evenkeel(args.toSpliced(args.indexOf('--learning-rate'), 2));
+    const said = stdout.replace(/\s+/g, ' ');
+    expect(said).toContain('with learning rate 0.001: 0.00005 at width 768, scaled to width 16');
+    expect(said).toMatch(/\d+\.\d % of the tokens are \[UNK\]/);
+    expect(said).toMatch(/unknown\.tsv has no names of columns: row 1 is read as an example/);
   });
 
   it.each([
@@ -76,11 +100,14 @@ describe('evenkeel finetune --task classification', () => {
 
   it("finetune --lora leaves adapters in PEFT's layout, which predict uses", async () => {
     expect(jsonOf('adapters-whole/adapter_config.json')).toMatchObject({ peft_type: 'LORA', r: 2, base_model_name_or_path: files.at('base') });
+    const { code, stderr } = await evenkeel(tune('of-adapters', '--checkpoint', files.at('adapters-whole')));
+    expect([code, stderr]).toEqual([2, `error: --checkpoint must be a whole model, got adapters in ${files.at('adapters-whole')}, which cannot be fine-tuned further; begin with the model that they belong to\n`]);
     const { tensors } = await readSafetensors(files.at('adapters-whole/adapter_model.safetensors'));
     expect(Object.keys(tensors)).toContain('base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight');
-    const { accuracy } = await evenkeelJson(['finetune', '--out', files.at('adapters-whole'), '--resume']); // finished: says it again
+    const { accuracy, params, trainableParams } = await evenkeelJson(['finetune', '--out', files.at('adapters-whole'), '--resume']); // finished: says it again
+    expect(trainableParams).toBeLessThan(params as number);
     const { predictions } = await predict('adapters-whole', '--data', data) as { predictions: { input: string; label: string }[] };
-    expect(predictions.filter(({ input, label }) => input.includes('cat') === (label === 'LABEL_1')).length / predictions.length).toBeCloseTo(accuracy as number, 12);
+    expect(predictions.filter(({ input, label }) => input.includes('cat') === (label === '1')).length / predictions.length).toBeCloseTo(accuracy as number, 12);
   });
 
   it('finetune takes MosaicBERT, and names of classes and columns from CSV', async () => {
@@ -90,7 +117,7 @@ describe('evenkeel finetune --task classification', () => {
     expect(jsonOf('of-mosaic/config.json')).toMatchObject({ model_type: 'evenkeel-bert', head: { kind: 'classification', numClasses: 2 }, id2label: { 0: 'cats', 1: 'others' } });
     expect(await predict('of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/cats|others/) as string }] });
     await evenkeelJson(tune('lora-of-mosaic', '--checkpoint', files.at('mosaic'), '--lora', '--steps', '2'));
-    expect(await predict('lora-of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/LABEL_[01]/) as string }] });
+    expect(await predict('lora-of-mosaic', '--text', 'a dog')).toMatchObject({ predictions: [{ label: expect.stringMatching(/^[01]$/) as string }] });
   });
 });
 
@@ -182,12 +209,14 @@ describe('finetune and predict with what they cannot use', () => {
   it('readClassExamples takes 1, "1" and 1.0 for one class, and refuses numbers that are none', async () => {
     const settings = { task: 'classification', valData: null, valFraction: 0, seed: 1, textColumn: null, textPairColumn: null, labelColumn: null } as const;
     const read = (name: string, ...labels: unknown[]) => readClassExamples({ ...settings, data: files.write(name, labels.map((label) => JSON.stringify({ text: 'a', label })).join('\n')) });
-    expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['LABEL_0', 'LABEL_1']);
+    expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['0', '1']);
     await expect(read('scores.jsonl', 1, 0.25)).rejects.toThrow(/--data must have classes as labels \(there is no regression\), got 0\.25 on line 2 of .*scores\.jsonl/);
   });
 
   it('finetune names the columns that exist where one is missing', async () => {
     await refused(tuneOn(files.write('columns.csv', 'body,stars\na,1\n'), '--text-column', 'text'), /columns\.csv must have the column text, got body, stars/);
+    await refused(tuneOn(files.write('unnamed.csv', 'text,stars\na,1\n')), /must have a column of labels, such as .*, got text, stars; name it with --label-column$/m);
+    await refused(tuneOn(files.write('header.csv', `opinion,verdict\n${'a,good\nb,bad\n'.repeat(4)}`)), /looks like names \(opinion, verdict\): its label is on no other line; name them with --text-column and --label-column$/m);
   });
 
   it('finetune says how many rows were too long, or refuses them, and how long one may be', async () => {
@@ -196,6 +225,8 @@ describe('finetune and predict with what they cannot use', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('1 training row longer than 16 tokens cut at the end, the first on line 21');
     await refused(tuneOn(long, '--val-fraction', '0', '--too-long', 'refuse'), /--too-long refuse: rows must have at most 16 tokens, got more on line 21 of .*long\.tsv/);
+    const twice = files.write('twice.tsv', `${labelled(20)}${`${'the cat sees '.repeat(20)}\t1\n`.repeat(9)}`);
+    await refused(tuneOn(twice, '--too-long', 'refuse'), /got more on line 21 of .*twice\.tsv and in 8 other rows$/m);
     await refused(tuneOn(data, '--max-length', '64'), /--max-length must be at most the 16 positions of the checkpoint, got 64/);
   });
 
@@ -237,6 +268,9 @@ describe('finetune and predict with what they cannot use', () => {
     await refused(ask(), /predict needs one of --text, --question, --data for a model that reads texts, got none/);
     await refused(ask('--image', 'a.png'), /for a model that reads texts, got --image/);
     await refused(ask('--text', 'the cat'), /--text must hold \[MASK\] for a model of masked tokens, got "the cat"/);
+    await refused(ask('--text', 'a [MASK]', '--text', 'b [MASK]', '--text-pair', 'c'), /--text-pair must stand beside one --text, got 2/);
+    await refused(['eval', '--checkpoint', files.at('base'), '--data', data, ...CPU], /--checkpoint must be a GPT, got a model that reads texts, such as BERT, in .*base: use predict/);
+    await refused(['generate', '--checkpoint', files.at('base'), '--prompt', 'a', ...CPU], /--checkpoint must be a GPT, .*: use predict/);
     await refused(ask('--question', 'who'), /--question and --context must be given together, got --question alone/);
     await refused(ask('--data', data, '--out', 'a.xml'), /--out must end in \.jsonl, \.json, \.csv, \.tsv, got a\.xml/);
   });

@@ -13,7 +13,7 @@ import { cifarBytes } from './support/images.ts';
 import { labelled } from './support/texts.ts';
 
 const files = scratch();
-const SILENT: Io = { json: true, line() {}, text() {}, note() {}, progress: () => ({ say() {}, step() {}, evaluated() {}, stop() {} }) };
+const SILENT: Io = { json: true, line() {}, text() {}, note() {}, progress: () => ({ say() {}, step() {}, evaluated() {}, paused() {}, stop() {} }) };
 const COMMON = { device: 'wasm', seed: 1, precision: 'f32', valFraction: 0.2, evalEvery: 2, given: new Set<string>() } as const;
 const SIZES = { ...COMMON, depth: 1, dim: 16, numHeads: 2, dropout: 0.1, warmup: 1, schedule: 'cosine', clip: 1 } as const;
 

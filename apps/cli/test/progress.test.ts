@@ -56,6 +56,19 @@ describe('progressLines', () => {
     expect(lines).toEqual(['one', 'two']);
   });
 
+  it('progressLines({ perStep }) leaves out of the speed what paused() ends', () => {
+    const { now, tick } = clock();
+    const lines: string[] = [];
+    const progress = progressLines({ total: 3, start: 0, perStep: { count: 1, unit: 'images' }, now }, (line) => lines.push(line));
+    for (let step = 1; step <= 3; step++) {
+      tick(100);
+      progress.step(step, 2);
+      tick(9000);
+      progress.paused();
+    }
+    expect(lines[2]).toBe('step 3/3  loss 2.000    10 images/s  0s left');
+  });
+
   it('progressLines says each validation loss', () => {
     const lines: string[] = [];
     progressLines({ total: 10, start: 0, perStep: { count: 1, unit: 'tokens' } }, (line) => lines.push(line)).evaluated(5, 1.98765);
@@ -78,7 +91,7 @@ describe('progressBar', () => {
     const drawn = (stream.read() as Buffer).toString();
     expect(drawn).toContain('\r\u001B[Ka finding\nand more of it\n');
     const last = drawn.slice(drawn.lastIndexOf('%') - 3).replaceAll('\n', '');
-    expect(last).toContain('12345/20000  loss 10.123  val 4.200  768 tok/s  2h07m');
+    expect(last).toContain('12345/20000  loss 10.123  val 4.200  768 tokens/s  2h07m');
     expect(last.replace(/\u001B\[[0-9;?]*[A-Za-z]/g, '').length).toBeLessThanOrEqual(79);
   });
 });

@@ -24,7 +24,7 @@ export async function readTable(path: string, { header = [] }: ReadTableOptions 
   checkIsFile('readTable', path);
   const ending = paths.extname(path).toLowerCase();
   const text = await readText(path);
-  const table = ending === '.json' ? fromObjects(path, listIn(path, parsed(path, text, 1)).map((value, i) => ({ value, line: i + 1 })), 'element')
+  const table = ending === '.json' ? fromObjects(path, listIn(path, parsed(path, text)).map((value, i) => ({ value, line: i + 1 })), 'element')
     : ending === '.jsonl' || ending === '.ndjson' ? fromObjects(path, linesOf(text).map(({ line, fields: [content = ''] }) => ({ value: parsed(path, content, line), line })), 'line')
     : withHeader(path, ending === '.csv' ? await csvRows(path, text) : linesOf(text, '\t'), header);
   if (table.rows.length === 0) throw new ConfigError(`readTable: ${path} must have rows, got none`);
@@ -56,7 +56,7 @@ function withHeader(path: string, rows: TableRow[], header: NonNullable<ReadTabl
   if (first === undefined) return { path, rows };
   const isNamed = typeof header === 'boolean' ? header : first.fields.some((field) => header.includes(field.trim().toLowerCase()));
   const stray = rows.find(({ fields }) => fields.length !== first.fields.length);
-  if (stray !== undefined) throw new ConfigError(`readTable: ${path} must have ${first.fields.length} fields in each row like the first, got ${stray.fields.length} on line ${stray.line}`);
+  if (stray !== undefined) throw new ConfigError(`readTable: ${path} must have ${first.fields.length} fields in each row like the first, got ${stray.fields.length} on line ${stray.line}${separatorHint(path, first.fields)}`);
   if (!isNamed) return { path, rows };
   const columns = first.fields.map((name) => name.trim());
   const twice = columns.find((name, i) => name !== '' && columns.indexOf(name) < i);
@@ -64,8 +64,22 @@ function withHeader(path: string, rows: TableRow[], header: NonNullable<ReadTabl
   return { path, columns, rows: rest };
 }
 
-function parsed(path: string, text: string, line: number): unknown {
-  return onFile('readTable', path, `JSON on line ${line}`, () => JSON.parse(text) as unknown);
+/** separatorHint — what to say of a first row that is one field, where it seems to have others between separators that are not those of its format; else nothing. */
+export function separatorHint(path: string, fields: readonly string[]): string {
+  const isCsv = path.toLowerCase().endsWith('.csv');
+  const other = fields.length === 1 ? [';', isCsv ? '\t' : ','].find((each) => fields[0]?.includes(each)) : undefined;
+  return other === undefined ? '' : `; its fields must have ${isCsv ? 'commas' : 'tabs'} between them, the first line has ${other === '\t' ? 'tabs' : `"${other}"`}`;
+}
+
+/** JSON on a line of its file; the reason names the column alone, since V8 counts lines within the text. */
+function parsed(path: string, text: string, line?: number): unknown {
+  return onFile('readTable', path, line === undefined ? 'JSON' : `JSON on line ${line}`, () => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw line === undefined ? error : new SyntaxError((error as Error).message.replace(/ at position \d+ \(line 1 column (\d+)\)/, ' at column $1'), { cause: error });
+    }
+  });
 }
 
 function listIn(path: string, json: unknown): unknown[] {

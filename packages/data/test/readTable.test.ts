@@ -31,7 +31,7 @@ describe('readTable(path)', () => {
   it.each([
     ['a.tsv', 'a\t1\nb\n', /a\.tsv must have 2 fields in each row like the first, got 1 on line 2/],
     ['a.csv', 'text,label\n"open,1\n', /a\.csv must be CSV, got on line \d: Quote Not Closed/],
-    ['a.jsonl', '{"text":"a"}\n{"text"\n', /a\.jsonl must be JSON on line 2/],
+    ['a.jsonl', '{"text":"a"}\n{"text"\n', /a\.jsonl must be JSON on line 2, got [^(]* at column 8$/],
     ['a.jsonl', '{"text":"a"}\n{"label":1}\n', /a\.jsonl must have text in each object like the first, got label in line 2/],
     ['a.jsonl', '{"text":"a"}\n[1]\n', /a\.jsonl must hold objects, got a list in line 2/],
     ['a.json', '3', /a\.json must be a list of objects, or have one called data, got number/],
@@ -81,6 +81,8 @@ describe('readLabelledTexts(path)', () => {
     expect(await readLabelledTexts(file('a.tsv', 'fine film\t1\n'))).toEqual([{ text: 'fine film', label: '1', line: 1 }]);
     expect(await readLabelledTexts(file('b.tsv', 'A\tB\t0\n'))).toEqual([{ text: 'A', pair: 'B', label: '0', line: 1 }]);
     expect(await readLabelledTexts(file('c.tsv', 'gj04\t0\t*\tThey drunk it.\n'))).toEqual([{ text: 'They drunk it.', label: '0', line: 1 }]);
+    expect(await readLabelledTexts(file('e.csv', 'a,good\nb,bad\nc,good\nd,bad\n'))).toHaveLength(4);
+    expect(await readLabelledTexts(file('f.csv', 'a,rare\nb,bad\nc,good\n'))).toHaveLength(3); // all are rare
     expect(await readLabelledTexts(file('d.txt', 'one\ntwo\n'), { unlabelled: true })).toEqual([{ text: 'one', line: 1 }, { text: 'two', line: 2 }]);
   });
 
@@ -90,6 +92,9 @@ describe('readLabelledTexts(path)', () => {
     ['text,label\na,1\n', { text: 'review' }, /a\.csv must have the column review, got text, label/],
     ['text,label\na,1\n,0\n', {}, /a\.csv must have a text in each row, got none on line 3/],
     ['text,label\na,\n', {}, /a\.csv must have a label in each row, got none on line 2/],
+    ['opinion,verdict\na,good\nb,bad\nc,good\nd,bad\n', {}, /a\.csv must say which of its columns is a column of texts and which a column of labels, got a first row that looks like names \(opinion, verdict\): its label is on no other line/],
+    ['text;label\na;1\n', { text: 'text' }, /a\.csv must have the column text, got text;label; its fields must have commas between them, the first line has ";"$/],
+    ['body;label\na;1\n', {}, /got 1; its fields must have commas between them, the first line has ";"$/],
     ['a,b,c,d,e\n', {}, /a\.csv must name its columns in the first row, or have two .* got 5/],
   ])('names the columns that are there, and the line: %j', async (content, options, message) => {
     await expect(readLabelledTexts(file('a.csv', content), options)).rejects.toThrow(message);

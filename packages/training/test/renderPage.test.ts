@@ -7,7 +7,7 @@ const full: Page = {
   sections: [
     { heading: 'Final loss', id: 'loss', badge: { text: 'holds', tone: 'good' }, text: ['First.', 'Second.'], charts: [{ title: 'Final loss', x: { label: 'rate', scale: 'log' }, y: { label: 'loss' }, series: [{ name: 'a', points: [[0.1, 1], [1, 2]] }] }], note: 'One seed.' },
     { heading: 'Inside', charts: [1, 2].map((i) => ({ title: `Chart ${i}`, x: { label: 'x' }, y: { label: 'y' }, series: [{ name: 'a', points: [[0, 1], [1, i]] as const }] })) },
-    { heading: 'Runs', table: { columns: ['technique', 'loss', 'holds'], rows: [[{ text: 'plain', href: '#loss' }, 1.23456, { text: 'no', tone: 'bad' }], ['qk-norm', NaN, 'yes']] }, list: ['plain', { text: 'bad', tone: 'bad' }], preformatted: 'a\n  b' },
+    { heading: 'Runs', table: { columns: ['technique', 'loss', 'holds'], rows: [[{ text: 'plain', href: '#loss' }, 1.23456, { text: 'no', tone: 'bad' }], ['qk-norm', NaN, { parts: ['yes', { text: 'x & y', tone: 'bad' }] }]] }, list: ['plain', { text: 'bad', tone: 'bad' }], preformatted: 'a\n  b' },
   ],
 };
 
@@ -25,7 +25,7 @@ describe('renderPage(page)', () => {
     for (const part of [
       '<title>A sweep</title>', '<h1>A sweep</h1>', '<p class="status">4 runs.</p>', '<dt>Best</dt><dd>1.5<small>nats</small></dd>', '<dt>Runs</dt><dd>4</dd>',
       '<section id="loss">', '<h2>Final loss</h2><span class="badge good">holds</span>', '<p>First.</p>\n<p>Second.</p>', '<p class="note">One seed.</p>',
-      '<th scope="col">technique</th>', '<th scope="row"><a href="#loss">plain</a></th><td class="number">1.235</td><td class="bad">no</td>', '<td class="number">NaN</td>',
+      '<th scope="col">technique</th>', '<th scope="row"><a href="#loss">plain</a></th><td class="number">1.235</td><td class="bad">no</td>', '<td class="number">NaN</td><td>yes <span class="bad">x &amp; y</span></td>',
       '<li class="plain">plain</li><li class="bad">bad</li>', '<pre>a\n  b</pre>', '<footer>Made here.</footer>',
     ]) expect(html).toContain(part);
   });

@@ -55,6 +55,12 @@ describe('renderReport(options)', () => {
     expect(page({ result: undefined })).toContain('<dt>Validation loss</dt><dd>1.325<');
   });
 
+  it('says what the run is about, and of how many steps the training loss is the mean', () => {
+    expect(page({ subtitle: 'sst2 on a.tsv' })).toContain('<p class="status">sst2 on a.tsv. 40 steps, finished.</p>');
+    const [many, few, one] = [40, 3, 1].map((count) => page({ metrics: curves(count, () => 1) })) as [string, string, string];
+    for (const [html, note] of [[many, 'mean of the last 20 steps'], [few, 'mean of the last 3 steps'], [one, 'of the only step']] as const) expect(html).toContain(note);
+  });
+
   it('says when a run was interrupted or resumed', () => {
     expect(page({ result: { ...result, interrupted: true, resumedFrom: 1200 } })).toContain('40 steps, interrupted; it can be resumed, resumed from step 1,200.');
     expect(page({ result: undefined, metrics: curves(1, () => 2) })).toContain('1 step, so far.');

@@ -40,3 +40,20 @@ export function encodeTexts(texts: readonly Pick<LabelledText, 'text' | 'pair' |
   });
   return { sequences, cut };
 }
+
+/** Share of unknown tokens from which on it is said. */
+const MANY_UNKNOWN = 0.05;
+
+/** unknownNotes — says how many tokens of some sequences the vocabulary does not know, if they are many. */
+export function unknownNotes(sequences: readonly { readonly ids: ArrayLike<number> }[], { tokenizer: { tokenToId }, specials: { clsId, sepId, padId } }: Pick<Encoder, 'tokenizer' | 'specials'>): string[] {
+  const name = ['[UNK]', '<unk>'].find((each) => tokenToId(each) !== undefined) ?? '';
+  const unknownId = tokenToId(name);
+  let [unknown, all] = [0, 0];
+  for (const { ids } of sequences) {
+    for (let i = 0; i < ids.length; i++) {
+      if (ids[i] === unknownId) unknown++;
+      if (ids[i] !== clsId && ids[i] !== sepId && ids[i] !== padId) all++;
+    }
+  }
+  return unknown > MANY_UNKNOWN * all ? [`${((100 * unknown) / all).toFixed(1)} % of the tokens are ${name}: the model's vocabulary has no others for these characters`] : [];
+}

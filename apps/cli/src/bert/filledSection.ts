@@ -1,9 +1,10 @@
 import { dispose, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import type { ApplyOptions } from '@evenkeel/core-tensor';
+import type { Tokenizer } from '@evenkeel/data';
 import type { PageSection } from '@evenkeel/training';
 import type { HeadedParams } from '@evenkeel/models-bert';
 import { classified, judged, worstFirst } from '../classified.ts';
-import { printable } from '../format.ts';
+import { percent, printable } from '../format.ts';
 import type { AnyBert } from './bertModel.ts';
 import { maskedBatch, type MaskOptions } from './maskedBatches.ts';
 import type { SequenceData } from './sequences.ts';
@@ -27,11 +28,17 @@ export async function filledSection(model: AnyBert, { params, state }: { params:
   const around = (row: number): string => {
     const [start, end] = [row - (row % width), row - (row % width) + width];
     const part = (from: number, to: number): string => tokenizer.decode([...ids.slice(Math.max(from, start), Math.min(to, end))].filter((id) => ![specials.padId, specials.clsId, specials.sepId].includes(id)));
-    return printable(`… ${part(row - AROUND, row)} [MASK] ${part(row + 1, row + 1 + AROUND)} …`);
+    const [before, after] = [part(row - AROUND, row), part(row + 1, row + 1 + AROUND)].map((each) => each.trim()) as [string, string];
+    const label = labels[row] as number;
+    const gap = (at: number, pair: readonly number[]): string => (at >= start && at < end && isOneWord(tokenizer, pair) ? '' : ' ');
+    return printable(`… ${before}${gap(row - 1, [ids[row - 1] as number, label])}→[MASK]←${gap(row + 1, [label, ids[row + 1] as number])}${after.replace(/^##/, '')} …`);
   };
   const table = worstFirst(found).slice(0, SHOWN).map((i) => {
     const [said, label] = [found.predicted[i] as number, found.labels[i] as number];
-    return [around(rows[i] as number), tokenOf(label), { text: tokenOf(said), tone: said === label ? 'good' : 'bad' }, `${Math.round(100 * (found.confidence[i] as number))} %`] as const;
+    return [around(rows[i] as number), tokenOf(label), { text: tokenOf(said), tone: said === label ? 'good' : 'bad' }, percent(found.confidence[i] as number)] as const;
   });
-  return [{ heading: 'Predictions', table: { columns: ['text', 'true', 'predicted', 'probability'], rows: table }, note: `Masked tokens of the ${sequences.length} longest validation sequences; mistakes come first, the surest ones in front.` }];
+  return [{ heading: 'Predictions', table: { columns: ['text', 'true', 'predicted', 'probability'], rows: table }, note: `Masked tokens of the ${sequences.length} longest validation sequences; mistakes come first, the surest ones in front. The mask that is meant stands between arrows.` }];
 }
+
+/** Whether two tokens are parts of one word. */
+const isOneWord = (tokenizer: Pick<Tokenizer, 'decode'>, [first, second]: readonly number[]): boolean => !/\s/.test(tokenizer.decode([first as number, second as number]).trim());

@@ -3,7 +3,7 @@ import { readJsonFile } from '@evenkeel/checkpoint';
 import { ConfigError, type Params } from '@evenkeel/core-tensor';
 import type { StackTechniques } from '@evenkeel/layers';
 import { bertConfig, loadBert, saveBert, type BertConfig, type BertFamily, type BertHeadKind, type HeadedParams } from '@evenkeel/models-bert';
-import { isObject, isOneOf, type Fields } from '../fields.ts';
+import { isCount, isObject, isOneOf, type Fields } from '../fields.ts';
 import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { ARCHS, PLACEMENTS } from '../techniqueNames.ts';
 import { withFreshParams } from '../withFreshParams.ts';
@@ -36,9 +36,18 @@ export async function saveBertModel(directory: string, { model, params, techniqu
   return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: { head, ...labels } });
 }
 
+/** widthOf — the channels of the encoder in a directory, before it is loaded; undefined where its `config.json` does not say. */
+export async function widthOf(directory: string): Promise<number | undefined> {
+  const json = await readJsonFile(join(directory, 'config.json')) as Fields;
+  const width = json['model_type'] === OWN.modelType ? json['dim'] : json['hidden_size'];
+  return isCount(width) ? width as number : undefined;
+}
+
 export type LoadBertModelOptions = {
   /** What the model is for; default what the checkpoint is for. Layers that it does not have start anew. */
   readonly head?: HeadSays;
+  /** What its classes must be called; a head for others starts anew. */
+  readonly classes?: readonly string[];
   readonly linear?: StackTechniques['linear'];
   readonly dropout?: number;
   readonly seed?: number;
@@ -47,31 +56,45 @@ export type LoadBertModelOptions = {
 /**
  * loadBertModel — what `saveBertModel` or `transformers` wrote; the parameters are the caller's.
  *
+ * @returns  also whether the head is that of the file.
  * @throws ConfigError  if a file is missing or damaged, or `config.json` says what this release does not know; names the tensor that does not fit.
  */
-export async function loadBertModel(directory: string, options: LoadBertModelOptions = {}): Promise<SavedBert> {
+export async function loadBertModel(directory: string, options: LoadBertModelOptions = {}): Promise<SavedBert & { readonly isHeadKept: boolean }> {
   const path = join(directory, 'config.json');
   const json = await readJsonFile(path);
   const own = isObject(json) && json['model_type'] === OWN.modelType;
   const says = own ? json['head'] as HeadSays : saidHead(json);
   const head = options.head ?? says;
   if (head === undefined) throw new ConfigError(`loadModel: ${path} must say what the model is for, in architectures, got an encoder without a head`);
-  const classes = classesOf(json as Fields, head, says);
-  if (own) return { ...await loadOurs(directory, json, head, options), ...(classes && { classes }) };
+  const found = says && classesOf(json as Fields, says);
+  const isHeadKept = says?.kind === head.kind && (options.classes === undefined || sameNames(found ?? [], options.classes));
+  const classes = isHeadKept ? found : undefined;
+  if (own) return { ...await loadOurs(directory, json, { head, isHeadKept }, options), isHeadKept, ...(classes && { classes }) };
   const { linear, dropout, seed } = options;
-  const { model, params, family } = await loadBert(directory, headOf(head), {
+  const isOther = says?.kind === head.kind && !isHeadKept; // the head of the file is loaded, which may have another number of classes, and replaced
+  const { model, params, family } = await loadBert(directory, headOf(isOther ? says : head), {
     techniques: { ...(linear && { linear }), ...(dropout !== undefined && { dropout }) }, ...(seed !== undefined && { seed }),
   });
-  return { model, params, family, techniques: CLASSIC, ...(classes && { classes }) };
+  const saved = { family, techniques: CLASSIC, isHeadKept, ...(classes && { classes }) };
+  if (!isOther) return { model, params, ...saved };
+  const other = headed(model.encoder, head);
+  return { model: other, params: withFreshParams<Params & HeadedParams>(params, other, { seed: seed ?? 0, isKept: (name) => !isClassifier(name) }), ...saved };
 }
 
+/** The layer whose rows are the classes; what stands before it in a head is kept. */
+const isClassifier = (path: string): boolean => path.startsWith('head.classifier.');
+
+/** Whether classes are called the same, in the same order; `LABEL_1` is what Hugging Face calls the class 1. */
+const sameNames = (found: readonly string[], wanted: readonly string[]): boolean => found.length === wanted.length
+  && found.every((name, i) => name.toLowerCase() === (wanted[i] as string).toLowerCase() || name === `LABEL_${wanted[i]}`);
+
 /** Ours: the encoder as it was saved, and what of the head is the same. */
-async function loadOurs(directory: string, json: unknown, head: HeadSays, { linear, dropout, seed = 0 }: LoadBertModelOptions): Promise<SavedBert> {
+async function loadOurs(directory: string, json: unknown, { head, isHeadKept }: { head: HeadSays; isHeadKept: boolean }, { linear, dropout, seed = 0 }: LoadBertModelOptions): Promise<SavedBert> {
   const saved = await loadOwn(directory, json, OWN);
   const config = { ...saved.model.config, ...(dropout !== undefined && { dropout }) };
   const model = headed(bertOf(config, saved.techniques, { ...(linear && { linear }) }), head);
-  const params = withFreshParams<Params & HeadedParams>(saved.params, model, { seed, isKept: (path) => !path.startsWith('head.') || saved.model.kind === head.kind });
-  return { model, params, techniques: saved.techniques, family: 'bert' };
+  const isKept = (path: string): boolean => !path.startsWith('head.') || (saved.model.kind === head.kind && (isHeadKept || !isClassifier(path)));
+  return { model, params: withFreshParams<Params & HeadedParams>(saved.params, model, { seed, isKept }), techniques: saved.techniques, family: 'bert' };
 }
 
 const HEADS: Readonly<Record<string, BertHeadKind>> = {
@@ -85,8 +108,8 @@ function saidHead(json: unknown): HeadSays | undefined {
   return kind && { kind, numClasses: id2label === undefined ? count ?? 2 : Object.keys(id2label).length };
 }
 
-function classesOf({ id2label }: Fields, head: HeadSays, said: HeadSays | undefined): string[] | undefined {
-  if ((head.kind !== 'classification' && head.kind !== 'tokenClassification') || said?.kind !== head.kind) return undefined;
+function classesOf({ id2label }: Fields, { kind, numClasses = 2 }: HeadSays): string[] | undefined {
+  if (kind !== 'classification' && kind !== 'tokenClassification') return undefined;
   const names = isObject(id2label) ? id2label : {};
-  return Array.from({ length: head.numClasses ?? 2 }, (_, i) => String(names[String(i)] ?? `LABEL_${i}`));
+  return Array.from({ length: numClasses }, (_, i) => String(names[String(i)] ?? `LABEL_${i}`));
 }

@@ -3,7 +3,7 @@ import { readJsonFile } from '@evenkeel/checkpoint';
 import { ConfigError } from '@evenkeel/core-tensor';
 import { readText, type Batch } from '@evenkeel/data';
 import type { GptConfig } from '@evenkeel/models-gpt';
-import { checkCheckpointDirectory, loadTokenizerOf } from '../checkpointDirectory.ts';
+import { checkGpt, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { evaluationBatches, meanLossOf } from '../gpt/evaluation.ts';
@@ -41,7 +41,7 @@ type Ids = { readonly ids: ArrayLike<number>; readonly batches: (config: GptConf
 export async function evaluateCheckpoint(options: EvalOptions, io: Io): Promise<EvalResult> {
   const { checkpoint, data, tokens } = options;
   if ((data === undefined) === (tokens === undefined)) throw new UsageError('eval needs one of --data and --tokens, got both or neither');
-  checkCheckpointDirectory(checkpoint);
+  await checkGpt(checkpoint);
   const { ids, batches } = data === undefined ? await idsFromJson(tokens as string, options) : await idsFromText(data, options);
   const device = await openDevice(options.device);
   const { model, params } = await loadModel(checkpoint);

@@ -1,7 +1,7 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import type { Tokenizer } from '@evenkeel/data';
 import { generate } from '@evenkeel/models-gpt';
-import { checkCheckpointDirectory, endOfText, loadTokenizerOf } from '../checkpointDirectory.ts';
+import { checkGpt, endOfText, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { printable } from '../format.ts';
@@ -33,7 +33,7 @@ export type GenerateResult = {
 /** generateText — prints the prompt and its continuation as it is drawn; device and speed go to standard error. */
 export async function generateText(options: GenerateOptions, io: Io): Promise<GenerateResult> {
   const { checkpoint, prompt } = options;
-  checkCheckpointDirectory(checkpoint);
+  await checkGpt(checkpoint);
   const tokenizer = await loadTokenizerOf(checkpoint, 'generate');
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0) throw new UsageError('--prompt must hold at least one token, got a text that the tokenizer drops');

@@ -1,19 +1,22 @@
 import { dispose } from '@tensorflow/tfjs-core';
-import { readLabelledTexts, readSquad, type LabelledText } from '@evenkeel/data';
+import { readSquad, type LabelledText } from '@evenkeel/data';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { flagOf } from '../flags.ts';
-import { formatCount, printable, wrap } from '../format.ts';
+import { counted, printable, wrap } from '../format.ts';
+import { MEASURE_NAMES, inWords } from '../finetune/measures.ts';
+import { columnsOf, firstRowNotes, readTexts } from '../finetune/textExamples.ts';
 import type { Io } from '../output.ts';
 import { checkPredictor, openPredictor, type Predictor } from '../predict/openPredictor.ts';
-import { predictAnswers, predictTexts } from '../predict/predictTexts.ts';
+import { predictAnswers, predictTexts, type Predicted } from '../predict/predictTexts.ts';
 import { predictImages } from '../predict/predictImages.ts';
 import type { Likely, Prediction } from '../predict/prediction.ts';
+import { scoreOf } from '../predict/scoreOf.ts';
 import { checkOut, writePredictions } from '../predict/writePredictions.ts';
 
 export type PredictOptions = {
   readonly checkpoint: string;
-  readonly text?: string;
+  readonly text?: readonly string[];
   readonly textPair?: string;
   readonly question?: string;
   readonly context?: string;
@@ -21,6 +24,7 @@ export type PredictOptions = {
   readonly data?: string;
   readonly textColumn?: string;
   readonly textPairColumn?: string;
+  readonly labelColumn?: string;
   readonly out?: string;
   readonly top: number;
   readonly batchSize: number;
@@ -33,6 +37,10 @@ export type PredictResult = {
   readonly count: number;
   /** Texts that were too long, and lost their ends. */
   readonly cut: number;
+  /** Of the classes of texts whose file has labels, beside them. */
+  readonly accuracy?: number;
+  readonly f1?: number;
+  readonly matthews?: number;
   /** What was said of each input; absent where it stands in a file. */
   readonly predictions?: readonly Prediction[];
   readonly out?: string;
@@ -45,13 +53,15 @@ export async function predict(options: PredictOptions, io: Io): Promise<PredictR
   const device = await openDevice(options.device);
   const predictor = await openPredictor(options.checkpoint);
   try {
-    const { predictions, cut } = await predictionsOf(predictor, options);
+    const { predictions, cut, notes, score } = await predictionsOf(predictor, options);
     announceDevice(device, options.device, io.note);
-    if (cut > 0) io.note(`${formatCount(cut)} text${cut === 1 ? '' : 's'} longer than the model's positions cut at the end`);
-    const told = { command: 'predict', device: device.name, count: predictions.length, cut } as const;
+    if (cut > 0) io.note(`${counted(cut, 'text')} longer than the model's positions cut at the end`);
+    for (const note of notes) io.note(note);
+    if (score !== undefined) io.note(Object.entries(score).map(([name, value]) => `${MEASURE_NAMES[name] ?? name} ${inWords(name, value)}`).join(', '));
+    const told = { command: 'predict', device: device.name, count: predictions.length, cut, ...score } as const;
     if (options.out !== undefined) {
       await writePredictions(options.out, predictions);
-      io.line(`${formatCount(predictions.length)} predictions  ${options.out}`);
+      io.line(`${counted(predictions.length, 'prediction')}  ${options.out}`);
       return { ...told, out: options.out };
     }
     for (const each of predictions) for (const line of inLines(each, predictions.length === 1)) io.line(line);
@@ -73,23 +83,30 @@ function checkInputs(options: PredictOptions, reads: Predictor['reads']): void {
   if ((options.question === undefined) !== (options.context === undefined)) throw new UsageError(`--question and --context must be given together, got ${options.question === undefined ? '--context' : '--question'} alone`);
 }
 
-async function predictionsOf(predictor: Predictor, options: PredictOptions): Promise<{ predictions: Prediction[]; cut: number }> {
+type Answers = Predicted & { /** What was measured, where labels are known. */ readonly score?: Record<string, number> | undefined };
+
+async function predictionsOf(predictor: Predictor, options: PredictOptions): Promise<Answers> {
   const { batchSize, top, data, question, context } = options;
-  if (predictor.reads === 'image') return { predictions: await predictImages(predictor, options), cut: 0 };
+  if (predictor.reads === 'image') return { ...await predictImages(predictor, options), cut: 0 };
   if (predictor.kind === 'span') {
     if (data === undefined && question === undefined) throw new UsageError('predict needs --question and --context, or --data in the format of SQuAD, for a model that answers questions, got --text');
     const questions = data === undefined ? [{ id: '', question: question as string, context: context as string }] : await readSquad(data, { unlabelled: true });
     const empty = questions.find((each) => predictor.tokenizer.encode(each.context).length === 0);
     if (empty !== undefined) throw new UsageError(`predict needs a context for each question, got none for ${JSON.stringify(empty.question.slice(0, 60))}${data === undefined ? '' : ` (${empty.id}) in ${data}`}`);
-    return { predictions: await predictAnswers(predictor, questions, batchSize), cut: 0 };
+    return { predictions: await predictAnswers(predictor, questions, batchSize), cut: 0, notes: [] };
   }
   if (question !== undefined) throw new UsageError(`--question must be asked of a model that answers questions, got one for ${predictor.kind === 'maskedLm' ? 'masked tokens' : 'classes'} in ${options.checkpoint}`);
-  return predictTexts(predictor, { texts: await textsOf(options), batchSize, top });
+  const texts = await textsOf(options);
+  const found = await predictTexts(predictor, { texts, batchSize, top });
+  if (data === undefined) return found;
+  const score = predictor.kind === 'classification' ? scoreOf(found.predictions, texts.map(({ label }) => label), predictor.classes ?? []) : undefined;
+  return { ...found, notes: [...firstRowNotes(data, texts), ...found.notes], score };
 }
 
-async function textsOf({ text, textPair, data, textColumn, textPairColumn }: PredictOptions): Promise<readonly LabelledText[]> {
-  if (data === undefined) return [{ text: text as string, line: 1, ...(textPair !== undefined && { pair: textPair }) }];
-  return readLabelledTexts(data, { unlabelled: true, ...(textColumn !== undefined && { text: textColumn }), ...(textPairColumn !== undefined && { pair: textPairColumn }) });
+async function textsOf({ text = [], textPair: pair, data, textColumn, textPairColumn, labelColumn }: PredictOptions): Promise<readonly LabelledText[]> {
+  if (data !== undefined) return readTexts(data, { unlabelled: true, ...columnsOf({ textColumn: textColumn ?? null, textPairColumn: textPairColumn ?? null, labelColumn: labelColumn ?? null }) });
+  if (pair !== undefined && text.length !== 1) throw new UsageError(`--text-pair must stand beside one --text, got ${text.length}`);
+  return text.map((each, i) => ({ text: each, line: i + 1, ...(pair !== undefined && { pair }) }));
 }
 
 const percent = (probability: number): string => `${(100 * probability).toFixed(1)} %`.padStart(7);

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { readConll, readSquad, sourceStatistics } from '@evenkeel/data';
 import { specialsOf } from '../bert/encoding.ts';
+import { widthOf } from '../bert/savedBert.ts';
 import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { UsageError } from '../errors.ts';
 import { isListOf, isText } from '../fields.ts';
@@ -7,7 +10,7 @@ import type { Facts, Family, Task } from '../task.ts';
 import type { TrainFlags } from '../trainModel.ts';
 import { sizesOf } from '../vit/savedVit.ts';
 import { openSplit } from '../vit/vitImages.ts';
-import { augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
+import { AUGMENTATION_TESTS, augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
 import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, withData, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
 import { checkpointFingerprint, fingerprintOf } from './fingerprint.ts';
 import { imageClassificationTask } from './imageClassification.ts';
@@ -16,7 +19,7 @@ import { recipeOf } from './recipes.ts';
 import { textClassificationTask } from './textClassification.ts';
 import { readClassExamples, split } from './textExamples.ts';
 import { checkTags, tagsIn, tokenClassificationTask } from './tokenClassification.ts';
-import { tunedBert } from './tunedBert.ts';
+import { ADAPTERS, tunedBert } from './tunedBert.ts';
 
 type Flagged = FinetuneFlags & TrainFlags;
 
@@ -26,14 +29,18 @@ type TuningFacts = { readonly classes: readonly string[]; readonly fingerprint: 
 /** finetuneFamily — `finetune`: a task for a model that was trained before. */
 export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
   command: 'finetune', slug: 'finetune', title: 'Fine-tuning run',
+  subtitle: ({ task, data, checkpoint }) => `${task} on ${data}, from ${checkpoint}`,
+  listed: (settings) => Object.fromEntries(Object.entries(settings).filter(([name, value]) => value !== null && (recipeOf(settings.task).kind === 'image-classification' || !Object.hasOwn(AUGMENTATION_TESTS, name)))),
   tests: { settings: FINETUNE_TESTS, facts: { classes: isListOf(isText), fingerprint: isText } },
   begin: async (given, { device }) => {
     const flags = await withData(given);
     checkFinetuneFlags(flags);
+    checkNoAdapters(flags.checkpoint);
     checkCheckpointDirectory(flags.checkpoint, 'BERT, RoBERTa, ViT or DeiT');
     await checkTask(flags);
     const found = await examplesOf({ ...provisional(flags) });
-    const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, found.channels ?? 3));
+    const dim = recipeOf(flags.task).kind === 'image-classification' ? undefined : await widthOf(flags.checkpoint);
+    const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, found.channels ?? 3), dim);
     checkAugmentation(settings, flags.given);
     await device();
     const facts: TuningFacts = { classes: found.classes, fingerprint: await fingerprint(settings, found) };
@@ -46,6 +53,11 @@ export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
     return found.task(settings);
   },
 };
+
+/** That the model is no adapters of another one. */
+function checkNoAdapters(checkpoint: string): void {
+  if (existsSync(join(checkpoint, ADAPTERS))) throw new UsageError(`--checkpoint must be a whole model, got adapters in ${checkpoint}, which cannot be fine-tuned further; begin with the model that they belong to`);
+}
 
 /** The settings of which the examples depend, before the number of steps is known. */
 const provisional = (flags: Flagged & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'>): FinetuneSettings => newFinetuneSettings({ ...flags, batchSize: 1, steps: 1 }, 1, augmentationSettings(flags, 3));
@@ -65,7 +77,7 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const words = { tokenizer, specials: specialsOf(tokenizer, checkpoint) };
   if (kind === 'qa') {
     const examples = split(withAnswers(await readSquad(data), data), valData === null ? undefined : withAnswers(await readSquad(valData), valData), settings);
-    return { count: examples.train.length, classes: [], task: async (all) => questionAnsweringTask(all, { tuned: await tunedBert(all, { kind: 'span' }), words, examples }) };
+    return { count: examples.train.length, classes: [], task: async (all) => questionAnsweringTask(all, { tuned: await tunedBert(all, 'span'), words, examples }) };
   }
   if (kind === 'token-classification') {
     const [sentences, valSentences] = [await readConll(data), valData === null ? undefined : await readConll(valData)];
@@ -73,12 +85,12 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
     if (classes.length < 2) throw new UsageError(`--data must have two different tags or more, got ${classes.join()} alone in ${data}`);
     if (valSentences !== undefined) checkTags(valSentences, classes, valData as string);
     const examples = split(sentences, valSentences, settings);
-    return { count: examples.train.length, classes, task: async (all) => tokenClassificationTask(all, { tuned: await tunedBert(all, { kind: 'tokenClassification', numClasses: classes.length }), words, examples, classes }) };
+    return { count: examples.train.length, classes, task: async (all) => tokenClassificationTask(all, { tuned: await tunedBert(all, 'tokenClassification', classes), words, examples, classes }) };
   }
-  const { classes, ...examples } = await readClassExamples(settings);
+  const { classes, notes, ...examples } = await readClassExamples(settings);
   return {
     count: examples.train.length, classes,
-    task: async (all) => textClassificationTask(all, { tuned: await tunedBert(all, { kind: 'classification', numClasses: classes.length }), words, examples, classes }),
+    task: async (all) => textClassificationTask(all, { tuned: await tunedBert(all, 'classification', classes), words, examples, classes, notes }),
   };
 }
 

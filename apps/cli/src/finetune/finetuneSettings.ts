@@ -4,7 +4,7 @@ import { isCount, isNatural, isNumber, isOneOf, isShare, isText, orNull, type Te
 import { everyFew, RUN_TESTS, savedPath, type Flags, type RunSettings } from '../runSettings.ts';
 import { PRESETS, TASK_KINDS } from '../techniqueNames.ts';
 import { AUGMENTATION_TESTS, divisibleBatch, type AugmentationFlags, type AugmentationSettings } from '../vit/vitSettings.ts';
-import { recipeOf, type TaskName } from './recipes.ts';
+import { rateFor, recipeOf, type TaskName } from './recipes.ts';
 
 /** FinetuneSettings — what decides the numbers of a fine-tuning run. */
 export type FinetuneSettings = RunSettings & AugmentationSettings & {
@@ -68,8 +68,9 @@ export function checkFinetuneFlags(flags: FinetuneFlags): asserts flags is Finet
  * newFinetuneSettings — the settings of a new run: flags, and the recipe of the task.
  *
  * @param count  how many examples there are to train on.
+ * @param dim    the width of an encoder of texts, which decides the learning rate that is not given.
  */
-export function newFinetuneSettings(flags: FinetuneFlags & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'>, count: number, augmentation: AugmentationSettings): FinetuneSettings {
+export function newFinetuneSettings(flags: FinetuneFlags & Pick<FinetuneSettings, 'checkpoint' | 'task' | 'data'>, count: number, augmentation: AugmentationSettings, dim?: number): FinetuneSettings {
   const lora = flags.lora ?? 0;
   const recipe = recipeOf(flags.task, lora > 0);
   const { batchSize = divisibleBatch(Math.min(recipe.batchSize, count), augmentation) } = flags;
@@ -80,7 +81,7 @@ export function newFinetuneSettings(flags: FinetuneFlags & Pick<FinetuneSettings
   return {
     checkpoint: savedPath(flags.checkpoint), task: flags.task, data: savedPath(flags.data), valData: flags.valData === undefined ? null : savedPath(flags.valData), valFraction: flags.valFraction,
     textColumn: flags.textColumn ?? null, textPairColumn: flags.textPairColumn ?? null, labelColumn: flags.labelColumn ?? null, maxLength: flags.maxLength ?? null, tooLong: flags.tooLong,
-    batchSize, steps, learningRate: flags.learningRate ?? recipe.learningRate, weightDecay: flags.weightDecay ?? recipe.weightDecay, dropout: flags.dropout ?? null, lora,
+    batchSize, steps, learningRate: flags.learningRate ?? (dim === undefined ? recipe.learningRate : rateFor(recipe, dim)), weightDecay: flags.weightDecay ?? recipe.weightDecay, dropout: flags.dropout ?? null, lora,
     seed: flags.seed, precision: flags.precision, evalEvery, checkpointEvery: flags.checkpointEvery ?? evalEvery, monitor: flags.monitor ?? 0, ...augmentation,
   };
 }

@@ -1,9 +1,9 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { accuracy, fineTuningOptimizer, fineTuningSchedule } from '@evenkeel/models-bert';
 import { following } from '../average.ts';
-import { withChannels } from '../channels.ts';
+import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { imageConclusion } from '../imageConclusion.ts';
 import { parameterCount } from '../statistics.ts';
 import type { Task } from '../task.ts';
@@ -32,15 +32,16 @@ export async function imageClassificationTask(settings: FinetuneSettings, { imag
     ...task, save, stepEps: 1e-6,
     ...(task.evaluate && { evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'accuracy', value: values['accuracy'] as number, loss: values['loss'] as number }, save) }),
     about: [
-      ['data', images.name], ['', `${formatCount(images.train.labels.length)} images to train, ${formatCount(count)} to validate, ${classes.length} classes`],
+      ['data', images.name], ['', `${counted(images.train.labels.length, 'image')} to train, ${formatCount(count)} to validate, ${classes.length} classes`],
+      ...channelNotes(images.train, channels).map((note) => ['', note] as const),
       ['model', `${checkpoint}: ${formatCount(parameterCount(params))} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads, images of ${imageSize} × ${imageSize} in patches of ${patchSize} × ${patchSize}`],
     ],
     conclude: async (io, directory) => {
       if (count === 0) return concludeTuning(directory, {});
-      io.line(`evaluating on ${formatCount(count)} images …`);
+      io.line(`evaluating on ${counted(count, 'image')} …`);
       const found = await judge(Infinity);
       const { sections = [] } = await imageConclusion(found, { classes, source: matched.val });
-      return concludeTuning(directory, { loss: found.loss, values: { accuracy: accuracy(found.predicted, found.labels) }, of: `${formatCount(count)} images`, sections });
+      return concludeTuning(directory, { loss: found.loss, values: { accuracy: accuracy(found.predicted, found.labels) }, of: counted(count, 'image'), sections });
     },
   };
 }

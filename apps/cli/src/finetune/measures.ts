@@ -10,3 +10,6 @@ export function measuresOf({ predicted, labels, numClasses }: Pick<Judged, 'pred
 
 /** MEASURE_NAMES — for people. */
 export const MEASURE_NAMES: Readonly<Record<string, string>> = { accuracy: 'accuracy', f1: 'F1', matthews: 'Matthews', exactMatch: 'exact match' };
+
+/** inWords — a measure for people: a share, or a correlation. */
+export const inWords = (name: string, value: number): string => (name === 'matthews' ? value.toFixed(4) : `${(100 * value).toFixed(2)} %`);

@@ -2,8 +2,9 @@ import { dispose } from '@tensorflow/tfjs-core';
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type SquadExample } from '@evenkeel/data';
 import { answerF1, answerQuestions, answerWindows, exactMatch, spanBatch, type AnswerWindow } from '@evenkeel/models-bert';
+import { unknownNotes } from '../bert/encoding.ts';
 import { UsageError } from '../errors.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { spread } from '../imageClasses.ts';
 import type { Task } from '../task.ts';
 import { keepBest } from './bestModel.ts';
@@ -28,7 +29,7 @@ export function withAnswers(examples: readonly SquadExample[], path: string): Sq
 /** questionAnsweringTask — the part of a text that answers a question. */
 export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words, examples }: { tuned: TunedBert; words: Words; examples: Split<SquadExample> }): Task {
   const { model, params, parts } = tuned;
-  const { batchSize, seed, data, checkpoint } = settings;
+  const { batchSize, seed, data } = settings;
   const { tokenizer, specials, specials: { padId } } = words;
   const options = windowsOf({ tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments });
   const segmented = (windows: AnswerWindow[]): AnswerWindow[] => (tuned.hasSegments ? windows : windows.map((each) => ({ ...each, tokenTypes: new Int32Array(each.ids.length) })));
@@ -74,16 +75,16 @@ export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words
     facts: {},
     about: [
       ['data', data], ['', `${formatCount(examples.train.length)} questions in ${formatCount(windows.length)} windows of at most ${options.maxLength} tokens to train, ${formatCount(examples.val.length)} questions to validate`],
-      ['model', `${checkpoint}: ${tuned.says}`],
+      ...unknownNotes([...windows, ...valWindows], words).map((note) => ['', note] as const), ...tuned.about,
     ],
     conclude: async (io, directory) => {
       if (!hasVal) return concludeTuning(directory, {});
-      io.line(`answering ${formatCount(examples.val.length)} questions …`);
+      io.line(`answering ${counted(examples.val.length, 'question')} …`);
       const { loss, values, judged } = await measure(Infinity);
       const rows = [...judged].sort((a, b) => a.f1 - b.f1).slice(0, SHOWN).map(({ example, said, references, f1, exact }) =>
         [example.question, references[0] as string, { text: said, tone: exact === 1 ? 'good' : f1 === 0 ? 'bad' : 'warning' }, f1] as const);
       return concludeTuning(directory, {
-        loss, values, of: `${formatCount(examples.val.length)} questions`,
+        loss, values, of: counted(examples.val.length, 'question'),
         sections: [{ heading: 'Predictions', table: { columns: ['question', 'answer', 'predicted', 'F1'], rows }, note: 'The worst answers come first.' }],
       });
     },

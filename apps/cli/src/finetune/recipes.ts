@@ -30,6 +30,12 @@ const PAIRED: readonly string[] = ['mnli', 'qqp', 'qnli', 'rte', 'mrpc'];
 
 const METRICS: Readonly<Record<string, string>> = { matthews: 'matthews', 'accuracy and F1': 'f1', accuracy: 'accuracy' };
 
+/** The width for which the learning rates of the recipes are, and the most that a narrower encoder gets. */
+const [RECIPE_DIM, MOST_RATE] = [768, 1e-3] as const;
+
+/** rateFor — a recipe's learning rate for an encoder of some width: by muP's rule for Adam (arXiv:2203.03466) the inverse of the width. */
+export const rateFor = ({ learningRate }: Pick<Recipe, 'learningRate'>, dim: number): number => Math.min(MOST_RATE, (learningRate * RECIPE_DIM) / dim);
+
 /** recipeOf — the recipe of a task; those of GLUE are MosaicBERT's (arXiv:2312.17482), BERT's own ranges (arXiv:1810.04805, A.3) stand for all others. */
 export function recipeOf(task: TaskName, isLora = false): Recipe {
   const others: Readonly<Record<TaskKind, Recipe>> = {

@@ -1,10 +1,10 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type Tokenizer } from '@evenkeel/data';
 import { labelledBatch, type TokenSequence } from '@evenkeel/models-bert';
-import { encodeTexts, type Encoded, type Specials } from '../bert/encoding.ts';
+import { encodeTexts, unknownNotes, type Encoded, type Specials } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { spread } from '../imageClasses.ts';
 import { confusionSection, rowSection } from '../predictionSections.ts';
 import type { Conclusion, Task } from '../task.ts';
@@ -24,15 +24,15 @@ const EVAL_ROWS = 1000;
 export type Words = { readonly tokenizer: Tokenizer; readonly specials: Specials };
 
 /** textClassificationTask — classes of texts or pairs of them. */
-export function textClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: {
-  tuned: TunedBert; words: Words; examples: Split<ClassExample>; classes: readonly string[];
+export function textClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes, notes: says }: {
+  tuned: TunedBert; words: Words; examples: Split<ClassExample>; classes: readonly string[]; notes: readonly string[];
 }): Task {
   const { model, params, parts } = tuned;
   const { tokenizer, specials, specials: { padId } } = words;
-  const { batchSize, seed, data, valData, task } = settings;
+  const { batchSize, seed, data, task, learningRate } = settings;
   const encoder = { tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments };
   const [train, val] = [encodeTexts(examples.train, encoder), encodeTexts(examples.val, encoder)];
-  const notes = [...cutNotes(train, settings, { of: 'training', path: data }, encoder.maxLength), ...cutNotes(val, settings, { of: 'validation', path: valData ?? data }, encoder.maxLength)];
+  const notes = [...says, ...unknownNotes([...train.sequences, ...val.sequences], words), ...cutNotes({ train, val }, settings, encoder.maxLength)];
   const order = oneEpochSampler({ count: train.sequences.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
   const { metric } = recipeOf(task);
   const judge = async (indices: readonly number[]): Promise<Judged> => judged(
@@ -51,17 +51,17 @@ export function textClassificationTask(settings: FinetuneSettings, { tuned, word
     perStep: { count: batchSize, unit: 'sequences' },
     facts: { classes },
     about: [
-      ['data', data], ['', `${formatCount(examples.train.length)} rows to train, ${formatCount(examples.val.length)} to validate, ${classes.length} classes`],
+      ['data', data], ['', `${counted(examples.train.length, 'row')} to train, ${formatCount(examples.val.length)} to validate, ${classes.length} classes`],
       ...notes.map((note) => ['', note] as const),
-      ['model', `${settings.checkpoint}: ${tuned.says}`],
+      ...tuned.about,
     ],
     conclude: async (io, directory): Promise<Conclusion> => {
       if (examples.val.length === 0) return concludeTuning(directory, {});
-      io.line(`evaluating on ${formatCount(examples.val.length)} rows …`);
+      io.line(`evaluating on ${counted(examples.val.length, 'row')} …`);
       const found = await judge(spread(examples.val.length, Infinity));
       const textOf = (i: number): string => { const { text, pair } = examples.val[i] as ClassExample; return pair === undefined ? text : `${text} — ${pair}`; };
       return concludeTuning(directory, {
-        loss: found.loss, values: measuresOf(found, metric), of: `${formatCount(found.labels.length)} rows`,
+        loss: found.loss, values: measuresOf(found, metric), of: counted(found.labels.length, 'row'), notes: oneClassNotes(found, classes, learningRate),
         sections: [...confusionSection(found, classes), ...rowSection(found, classes, textOf)],
       });
     },
@@ -77,9 +77,21 @@ export function longestOf({ maxLength }: Pick<FinetuneSettings, 'maxLength'>, { 
 /** Of a model without positions of its own. */
 const LONGEST = 512;
 
-/** cutNotes — says how many rows were too long, or refuses them. */
-export function cutNotes({ cut }: Pick<Encoded, 'cut'>, { tooLong }: Pick<FinetuneSettings, 'tooLong'>, { of, path }: { of: string; path: string }, maxLength: number): string[] {
-  if (cut.length === 0) return [];
-  if (tooLong === 'refuse') throw new UsageError(`--too-long refuse: rows must have at most ${maxLength} tokens, got more on line ${cut[0]} of ${path}${cut.length > 1 ? ` and in ${formatCount(cut.length - 1)} other rows` : ''}`);
-  return [`${formatCount(cut.length)} ${of} row${cut.length === 1 ? '' : 's'} longer than ${maxLength} tokens cut at the end, the first on line ${cut[0]}`];
+/** oneClassNotes — says that a model has learned nothing but one class, and what to try. */
+function oneClassNotes({ predicted, labels }: Judged, classes: readonly string[], learningRate: number): string[] {
+  if (new Set(predicted).size > 1 || new Set(labels).size === 1) return [];
+  return [`all predictions are ${classes[predicted[0] as number]}; try --learning-rate ${Number((3 * learningRate).toPrecision(1))}, or more --epochs`];
+}
+
+/** cutNotes — says how many rows were too long, or refuses them, naming the first one of its file. */
+export function cutNotes({ train, val }: { readonly train: Pick<Encoded, 'cut'>; readonly val: Pick<Encoded, 'cut'> }, { tooLong, data, valData }: Pick<FinetuneSettings, 'tooLong' | 'data' | 'valData'>, maxLength: number): string[] {
+  const inOrder = (lines: readonly number[]): number[] => [...lines].sort((a, b) => a - b);
+  const found = [{ of: 'training', path: data, lines: inOrder(train.cut) }, { of: 'validation', path: valData ?? data, lines: inOrder(val.cut) }].filter(({ lines }) => lines.length > 0);
+  const [first] = found;
+  if (first === undefined) return [];
+  if (tooLong === 'refuse') {
+    const [line, ...others] = inOrder(found.flatMap(({ path, lines }) => (path === first.path ? lines : [])));
+    throw new UsageError(`--too-long refuse: rows must have at most ${maxLength} tokens, got more on line ${line} of ${first.path}${others.length > 0 ? ` and in ${counted(others.length, 'other row')}` : ''}`);
+  }
+  return found.map(({ of, lines }) => `${counted(lines.length, `${of} row`)} longer than ${maxLength} tokens cut at the end, the first on line ${lines[0]}`);
 }

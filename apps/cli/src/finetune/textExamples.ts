@@ -1,4 +1,4 @@
-import { foldSeed } from '@evenkeel/core-tensor';
+import { ConfigError, foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, readLabelledTexts, type LabelledText, type LabelledTextOptions } from '@evenkeel/data';
 import { UsageError } from '../errors.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
@@ -21,6 +21,22 @@ export function split<T>(all: readonly T[], val: readonly T[] | undefined, { val
 /** ClassExample — a text with its class. */
 export type ClassExample = LabelledText & { readonly id: number };
 
+/** readTexts — texts and their labels from a table; an error about its columns names the flags that say which they are. */
+export async function readTexts(path: string, options: LabelledTextOptions): Promise<LabelledText[]> {
+  try {
+    return await readLabelledTexts(path, options);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || error.message.includes('its fields must have')) throw error; // with other separators there are no columns to name
+    const flags = ['text', 'label'].filter((kind) => error.message.includes(`a column of ${kind}s`)).map((kind) => `--${kind}-column`);
+    if (flags.length === 0) throw error;
+    throw new ConfigError(`${error.message}; name ${flags.length === 1 ? 'it' : 'them'} with ${flags.join(' and ')}`, { cause: error });
+  }
+}
+
+/** firstRowNotes — says of a table without names of columns that its first row is an example. */
+export const firstRowNotes = (path: string, [first]: readonly LabelledText[]): string[] =>
+  (first?.line === 1 && !/\.(json|jsonl|ndjson)$/i.test(path) ? [`${path} has no names of columns: row 1 is read as an example`] : []);
+
 type Columns = Pick<FinetuneSettings, 'textColumn' | 'textPairColumn' | 'labelColumn'>;
 
 /** columnsOf — names of columns as the reader takes them. */
@@ -36,11 +52,11 @@ export const columnsOf = ({ textColumn, textPairColumn, labelColumn }: Columns):
  */
 export async function readClassExamples(
   settings: Columns & Pick<FinetuneSettings, 'task' | 'data' | 'valData' | 'valFraction' | 'seed'>,
-): Promise<Split<ClassExample> & { readonly classes: readonly string[] }> {
+): Promise<Split<ClassExample> & { readonly classes: readonly string[]; /** About the files, for people. */ readonly notes: readonly string[] }> {
   const { data, valData, task } = settings;
   const { classes: names, numClasses, isPaired = false } = recipeOf(task);
   const rowsOf = async (path: string): Promise<LabelledText[]> => {
-    const rows = await readLabelledTexts(path, columnsOf(settings));
+    const rows = await readTexts(path, columnsOf(settings));
     if (isPaired && rows[0]?.pair === undefined) throw new UsageError(`--task ${task} must have two texts in each row, got one in ${path}; --text-column and --text-pair-column name them`);
     return rows.map((row) => ({ ...row, label: plain(row.label as string) }));
   };
@@ -55,10 +71,9 @@ export async function readClassExamples(
     if (id !== undefined) return { ...row, id };
     throw new UsageError(`${flag} must have labels among ${shortList(labels)}, got ${JSON.stringify(row.label?.slice(0, 40))} on line ${row.line} of ${path}`);
   });
-  const isNumbered = names === undefined && labels.every((label) => /^\d+$/.test(label));
   return {
     ...split(withIds(texts, data, '--data'), valTexts && withIds(valTexts, valData as string, '--val-data'), settings),
-    classes: names ?? (isNumbered ? labels.map((label) => `LABEL_${label}`) : labels),
+    classes: names ?? labels, notes: [...firstRowNotes(data, texts), ...(valTexts === undefined ? [] : firstRowNotes(valData as string, valTexts))],
   };
 }
 

@@ -1,9 +1,11 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type TaggedSentence } from '@evenkeel/data';
 import { labelledBatch } from '@evenkeel/models-bert';
+import type { Cell } from '@evenkeel/training';
+import { unknownNotes } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { spread } from '../imageClasses.ts';
 import { confusionSection } from '../predictionSections.ts';
 import type { Task } from '../task.ts';
@@ -36,7 +38,7 @@ const shareAlike = (said: readonly string[], wanted: readonly string[]): number 
 /** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts, and words that were cut are measured as tagged O. */
 export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
   const { model, params, parts } = tuned;
-  const { batchSize, seed, data, valData, checkpoint } = settings;
+  const { batchSize, seed, data } = settings;
   const { tokenizer, specials, specials: { padId } } = words;
   const encoder = { tokenizer, specials, maxLength: longestOf(settings, tuned), hasSegments: tuned.hasSegments };
   const encoded = (sentences: readonly TaggedSentence[]): { sentences: Tagged[]; cut: number[] } => {
@@ -44,7 +46,7 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     return { sentences: all, cut: sentences.flatMap(({ words: each, line }, i) => ((all[i] as Tagged).firsts.length < each.length ? [line] : [])) };
   };
   const [train, val] = [encoded(examples.train), encoded(examples.val)];
-  const notes = [...cutNotes(train, settings, { of: 'training', path: data }, encoder.maxLength), ...cutNotes(val, settings, { of: 'validation', path: valData ?? data }, encoder.maxLength)];
+  const notes = [...unknownNotes([...train.sentences, ...val.sentences], words), ...cutNotes({ train, val }, settings, encoder.maxLength)];
   const idOf = new Map(classes.map((tag, id) => [tag, id]));
   const labelOf = (i: number): Int32Array => {
     const { ids, firsts } = train.sentences[i] as Tagged;
@@ -79,19 +81,24 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     facts: { classes },
     about: [
       ['data', data], ['', `${formatCount(examples.train.length)} sentences to train, ${formatCount(examples.val.length)} to validate, ${classes.length} tags`],
-      ...notes.map((note) => ['', note] as const), ['model', `${checkpoint}: ${tuned.says}`],
+      ...notes.map((note) => ['', note] as const), ...tuned.about,
     ],
     conclude: async (io, directory) => {
       if (!hasVal) return concludeTuning(directory, {});
-      io.line(`evaluating on ${formatCount(examples.val.length)} sentences …`);
+      io.line(`evaluating on ${counted(examples.val.length, 'sentence')} …`);
       const { found, said, values } = await measure(Infinity);
       const wrongIn = (i: number): number => (said[i] as string[]).filter((tag, w) => tag !== examples.val[i]?.tags[w]).length;
-      const marked = (i: number, tags: readonly string[]): string => (examples.val[i] as TaggedSentence).words.slice(0, tags.length).map((word, w) => (tags[w] === 'O' ? word : `${word}/${tags[w]}`)).join(' ');
+      const sentence = (i: number): TaggedSentence => examples.val[i] as TaggedSentence;
+      const withTag = (word: string, tag: string): string => (tag === 'O' ? word : `${word}/${tag}`);
+      const wanted = (i: number): string => sentence(i).words.map((word, w) => withTag(word, sentence(i).tags[w] as string)).join(' ');
+      const judgedWords = (i: number, tags: readonly string[]): Cell => ({
+        parts: tags.map((tag, w) => (tag === sentence(i).tags[w] ? withTag(sentence(i).words[w] as string, tag) : { text: `${sentence(i).words[w]}/${tag}`, tone: 'bad' })),
+      });
       const rows = said.map((_, i) => i).sort((a, b) => wrongIn(b) - wrongIn(a)).slice(0, SHOWN)
-        .map((i) => [marked(i, (examples.val[i] as TaggedSentence).tags), { text: marked(i, said[i] as string[]), tone: wrongIn(i) === 0 ? 'good' : 'bad' }, wrongIn(i)] as const);
+        .map((i) => [wanted(i), judgedWords(i, said[i] as string[]), wrongIn(i)] as const);
       return concludeTuning(directory, {
-        loss: found.loss, values, of: `${formatCount(examples.val.length)} sentences`,
-        sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first.' }],
+        loss: found.loss, values, of: counted(examples.val.length, 'sentence'),
+        sections: [...confusionSection(found, classes), { heading: 'Predictions', table: { columns: ['true', 'predicted', 'wrong tags'], rows }, note: 'The sentences with most mistakes come first; tags in red are wrong.' }],
       });
     },
   };

@@ -12,6 +12,7 @@ import { formatCount } from '../format.ts';
 import { parameterCount } from '../statistics.ts';
 import type { Task } from '../task.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
+import { rateFor, recipeOf } from './recipes.ts';
 
 /** TunedBert — an encoder that is fine-tuned: all of it, or adapters and head. */
 export type TunedBert = {
@@ -20,17 +21,17 @@ export type TunedBert = {
   readonly hasSegments: boolean;
   readonly contextLength: number;
   /** What a task is made of besides its data. */
-  readonly parts: Pick<Task, 'params' | 'optimizer' | 'schedule' | 'stepEps' | 'loss' | 'dispose'>;
-  /** For people: how large it is, and how much of it is trained. */
-  readonly says: string;
+  readonly parts: Pick<Task, 'params' | 'modelSize' | 'optimizer' | 'schedule' | 'stepEps' | 'loss' | 'dispose'>;
+  /** For people: how large it is, how much of it is trained, and with which learning rate. */
+  readonly about: Task['about'];
   save(directory: string, saved: { readonly tokenizer: Tokenizer; readonly classes?: readonly string[] }): Promise<void>;
 };
 
-/** tunedBert — the encoder of a checkpoint with the head of a task, ready to be fine-tuned. */
-export async function tunedBert(settings: FinetuneSettings, head: HeadSays): Promise<TunedBert> {
+/** tunedBert — the encoder of a checkpoint with the head of a task, ready to be fine-tuned; a head for the same classes is kept. */
+export async function tunedBert(settings: FinetuneSettings, kind: HeadSays['kind'], classes?: readonly string[]): Promise<TunedBert> {
   const { checkpoint, lora: rank, dropout, seed, learningRate, weightDecay, steps } = settings;
   const loaded = await loadBertModel(checkpoint, {
-    head, seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }), ...(dropout !== null && { dropout }),
+    head: { kind, ...(classes && { numClasses: classes.length }) }, ...(classes && { classes }), seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }), ...(dropout !== null && { dropout }),
   });
   const { model, params } = loaded;
   const { trained, join } = rank > 0 ? splitParams(params, (path) => isAdapter(path) || path.startsWith('head.')) : { trained: params, join: (leaves: Tree<Tensor>) => leaves as HeadedParams };
@@ -38,12 +39,12 @@ export async function tunedBert(settings: FinetuneSettings, head: HeadSays): Pro
   return {
     model, params, hasSegments: model.config.typeVocabSize > 1, contextLength: model.config.positions === 'learned' ? model.config.contextLength : Infinity,
     parts: {
-      params: trained as Tree<Variable>, stepEps: 1e-6,
+      params: trained as Tree<Variable>, stepEps: 1e-6, ...(rank > 0 && { modelSize: parameterCount(params) }),
       optimizer: fineTuningOptimizer(specs, { learningRate, weightDecay, steps }), schedule: fineTuningSchedule({ learningRate, steps }),
       loss: (leaves, batch, call) => model.loss(batch, join(leaves as Tree<Tensor>) as HeadedParams, call),
       dispose: () => dispose(params as never),
     },
-    says: saysOf(loaded, trained as Params, rank),
+    about: [['model', `${checkpoint}: ${sizeInWords(loaded, trained as Params, rank)}; head: ${loaded.isHeadKept ? 'kept' : 'new'}`], ['with', rateInWords(settings, model.config.dim)]],
     save: async (directory, { tokenizer, classes }) => {
       await saveTokenizer(tokenizer, directory);
       if (rank > 0) return saveAdapters(directory, loaded, { base: checkpoint, ...(classes && { classes }) });
@@ -52,10 +53,20 @@ export async function tunedBert(settings: FinetuneSettings, head: HeadSays): Pro
   };
 }
 
-function saysOf({ params, model: { config: { depth, dim, numHeads } } }: SavedBert, trained: Params, rank: number): string {
+/** The learning rate, and what of it is the recipe's. */
+function rateInWords({ task, lora: rank, learningRate }: FinetuneSettings, dim: number): string {
+  const recipe = recipeOf(task, rank > 0);
+  const isScaled = learningRate === rateFor(recipe, dim) && learningRate !== recipe.learningRate;
+  return `learning rate ${Number(learningRate.toPrecision(3))}${isScaled ? `: ${recipe.learningRate} at width 768, scaled to width ${dim}` : ''}`;
+}
+
+function sizeInWords({ params, model: { config: { depth, dim, numHeads } } }: SavedBert, trained: Params, rank: number): string {
   const [all, part] = [parameterCount(params), parameterCount(trained)];
   return `${formatCount(all)} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads${rank > 0 ? `; adapters of rank ${rank} and head are trained, ${formatCount(part)} (${((100 * part) / all).toFixed(1)} %)` : ''}`;
 }
+
+/** ADAPTERS — by which a directory of adapters is known: PEFT's file. */
+export const ADAPTERS = 'adapter_config.json';
 
 /** ADAPTER_HEAD — what a directory of adapters is for, beside PEFT's files. */
 export const ADAPTER_HEAD = 'adapter_head.json';

@@ -10,14 +10,12 @@ import type { HeadSays } from '../bert/bertModel.ts';
 import { loadBertModel, type SavedBert } from '../bert/savedBert.ts';
 import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { isCount, isObject, isText, type Fields } from '../fields.ts';
-import { ADAPTER_HEAD } from '../finetune/tunedBert.ts';
+import { ADAPTER_HEAD, ADAPTERS } from '../finetune/tunedBert.ts';
 import type { Words } from '../finetune/textClassification.ts';
 import { loadVitModel, type SavedVit } from '../vit/savedVit.ts';
 
 /** Predictor — a model to be used, with what it needs; its parameters are the caller's. */
 export type Predictor = ({ readonly reads: 'text'; readonly kind: BertHeadKind } & SavedBert & Words) | ({ readonly reads: 'image' } & SavedVit);
-
-const ADAPTERS = 'adapter_config.json';
 
 /** checkPredictor — that `--checkpoint` names a directory with a model, or with adapters of one; what the model reads. */
 export async function checkPredictor(directory: string): Promise<Predictor['reads']> {
@@ -42,14 +40,15 @@ async function withAdapters(directory: string): Promise<SavedBert> {
   if (!isText(base) || !isCount(rank)) throw new ConfigError(`predict: ${join(directory, ADAPTERS)} must name base_model_name_or_path and r, got ${JSON.stringify(base)} and ${JSON.stringify(rank)}`);
   if (!isObject(head)) throw new ConfigError(`predict: ${join(directory, ADAPTER_HEAD)} must say what the adapters are for, got ${JSON.stringify(head)}`);
   checkCheckpointDirectory(base as string, 'BERT or RoBERTa');
-  const loaded = await loadBertModel(base as string, { head: head as HeadSays, linear: lora({ rank: rank as number }) });
+  const names = head['id2label'];
+  const classes = isObject(names) ? Object.keys(names).map((_, i) => String(names[String(i)])) : undefined;
+  const loaded = await loadBertModel(base as string, { head: head as HeadSays, ...(classes && { classes }), linear: lora({ rank: rank as number }) });
   const { model, params, family } = loaded;
   const trained = await loadLora(directory, model, { family });
   const entries = treeEntries<Variable>(params);
   dispose(entries.flatMap(([path, variable]) => (Object.hasOwn(trained, path) ? [variable] : [])));
-  const names = head['id2label'];
   return {
     ...loaded, params: treeFromEntries(model.specs, entries.map(([path, variable]) => [path, trained[path] ?? variable] as [string, Variable])) as Params & HeadedParams,
-    ...(isObject(names) && { classes: Object.keys(names).map((_, i) => String(names[String(i)])) }),
+    ...(classes && { classes }),
   };
 }

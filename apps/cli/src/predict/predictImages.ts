@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { decodeImage, openImages, type ImageSource } from '@evenkeel/data';
-import { withChannels } from '../channels.ts';
+import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
 import { classifyImages } from '../imageClasses.ts';
 import type { Predictor } from './openPredictor.ts';
@@ -12,12 +12,13 @@ type ImagePredictor = Extract<Predictor, { reads: 'image' }>;
 export type Pictures = { readonly image?: readonly string[]; readonly data?: string; readonly batchSize: number; readonly top: number };
 
 /** predictImages — classes of image files, of those in a folder, or of labelled images in any form that can be trained on. */
-export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<Prediction[]> {
+export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<{ predictions: Prediction[]; notes: string[] }> {
   const { imageSize: size, channels } = model.config;
   const files = data === undefined ? image ?? [] : filesIn(data);
   const { source, names } = data === undefined || files.length > 0 ? fromFiles(files, size) : await fromData(data, size);
   const matched = withChannels(source, channels);
-  return ofClasses(await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize), names, classes, top);
+  const found = await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize);
+  return { predictions: ofClasses(found, names, classes, top), notes: files.length > 0 ? [] : channelNotes(source, channels) };
 }
 
 async function fromData(path: string, size: number): Promise<{ source: ImageSource; names: readonly string[] }> {

@@ -1,7 +1,7 @@
 import { dispose, type Tensor } from '@tensorflow/tfjs-core';
 import type { LabelledText, SquadExample } from '@evenkeel/data';
 import { answerQuestions, bertInputs, padBatch } from '@evenkeel/models-bert';
-import { encodeTexts, type Encoder } from '../bert/encoding.ts';
+import { encodeTexts, unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { checkFinite, softmax } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
@@ -20,17 +20,21 @@ export function encoderOf({ model: { config }, tokenizer, specials }: TextPredic
   return { tokenizer, specials, maxLength: config.positions === 'learned' ? config.contextLength : 512, hasSegments: config.typeVocabSize > 1 };
 }
 
-/** predictTexts — classes of texts, tags of their words, or what is masked in them; and how many of them were cut. */
-export async function predictTexts(predictor: TextPredictor, { texts, batchSize, top }: Rows): Promise<{ predictions: Prediction[]; cut: number }> {
+/** Predicted — predictions; how many of the texts were cut, and what else there is to say of them. */
+export type Predicted = { readonly predictions: Prediction[]; readonly cut: number; readonly notes: readonly string[] };
+
+/** predictTexts — classes of texts, tags of their words, or what is masked in them. */
+export async function predictTexts(predictor: TextPredictor, { texts, batchSize, top }: Rows): Promise<Predicted> {
   const { kind, model, params, specials: { padId }, classes = [] } = predictor;
   const encoder = encoderOf(predictor);
   const inputs = texts.map(({ text, pair }) => (pair === undefined ? text : `${text} — ${pair}`));
   if (kind === 'tokenClassification') return tagTexts(predictor, encoder, texts.map(({ text }) => text), { batchSize });
   const { sequences, cut } = encodeTexts(texts, encoder);
-  if (kind === 'classification') return { predictions: ofClasses(await classifyTexts({ model, params, padId }, sequences, batchSize), inputs, classes, top), cut: cut.length };
+  const notes = unknownNotes(sequences, encoder);
+  if (kind === 'classification') return { predictions: ofClasses(await classifyTexts({ model, params, padId }, sequences, batchSize), inputs, classes, top), cut: cut.length, notes };
   const predictions: Prediction[] = [];
   for (const [i, { ids }] of sequences.entries()) predictions.push(await fill(predictor, { ids: Int32Array.from(ids), input: inputs[i] as string }, top));
-  return { predictions, cut: cut.length };
+  return { predictions, cut: cut.length, notes };
 }
 
 /** The likeliest tokens at each mask of a sequence. */

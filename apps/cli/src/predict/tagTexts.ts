@@ -1,6 +1,6 @@
 import type { HeadedParams } from '@evenkeel/models-bert';
 import type { AnyBert } from '../bert/bertModel.ts';
-import type { Encoder } from '../bert/encoding.ts';
+import { unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { classifyWords, encodeWords } from '../finetune/tagging.ts';
 import type { Prediction } from './prediction.ts';
 
@@ -11,7 +11,7 @@ export type Tagger = { readonly model: AnyBert; readonly params: HeadedParams; r
 const WORD = /[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu;
 
 /** tagTexts — the words of texts with their tags; and how many texts were cut. */
-export async function tagTexts({ model, params, specials: { padId }, classes = [] }: Tagger, encoder: Encoder, texts: readonly string[], { batchSize }: { batchSize: number }): Promise<{ predictions: Prediction[]; cut: number }> {
+export async function tagTexts({ model, params, specials: { padId }, classes = [] }: Tagger, encoder: Encoder, texts: readonly string[], { batchSize }: { batchSize: number }): Promise<{ predictions: Prediction[]; cut: number; notes: string[] }> {
   const split = texts.map((text) => text.match(WORD) ?? []);
   const sentences = split.map((words) => encodeWords(words, encoder));
   const { predicted } = await classifyWords({ model, params, padId }, sentences, batchSize);
@@ -20,5 +20,5 @@ export async function tagTexts({ model, params, specials: { padId }, classes = [
     const words = firsts.flatMap((first, w): [string, string][] => (first < 0 ? [] : [[split[i]?.[w] as string, classes[predicted[next++] as number] ?? '']]));
     return { input: texts[i] as string, label: words.map(([word, tag]) => `${word}/${tag}`).join(' '), words };
   });
-  return { predictions, cut: sentences.filter(({ firsts }, i) => firsts.length < (split[i] as string[]).length).length };
+  return { predictions, cut: sentences.filter(({ firsts }, i) => firsts.length < (split[i] as string[]).length).length, notes: unknownNotes(sentences, encoder) };
 }

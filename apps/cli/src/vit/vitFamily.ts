@@ -3,7 +3,7 @@ import { sourceStatistics, type NormaliseOptions } from '@evenkeel/data';
 import { following } from '../average.ts';
 import { UsageError } from '../errors.ts';
 import { isListOf, isCount, isNumber, isText } from '../fields.ts';
-import { formatCount } from '../format.ts';
+import { counted, formatCount } from '../format.ts';
 import { imageConclusion } from '../imageConclusion.ts';
 import { EPS_OF_STEPS, optimizerFor } from '../optimizer.ts';
 import { withPlainParams } from '../plainParams.ts';
@@ -60,7 +60,7 @@ function vitTask(settings: VitSettings, { classes, channels, mean, std }: VitFac
     save: (directory) => follows.withAverage(() => withPlainParams(params, follows.layers, (plain, isFolded) => saveVitModel(
       directory, { model: isFolded ? vitOf(model.config, settings) : model, params: plain, classes, statistics }, settings))),
     conclude: async (io) => {
-      if (count > 0) io.line(`evaluating on ${formatCount(count)} images …`);
+      if (count > 0) io.line(`evaluating on ${counted(count, 'image')} …`);
       return imageConclusion(count > 0 ? await judge(Infinity) : undefined, { classes, source: images.val });
     },
   };

@@ -32,7 +32,7 @@ export function checkLabelled(fn: string, { shape, images, labels }: LabelledIma
   if (labels.length !== shape[0]) throw new ConfigError(`${fn}: labels must be ${shape[0]}, one per image, got ${labels.length}`);
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i] as number;
-    if (!Number.isInteger(label) || label < 0 || label >= numClasses) throw new ConfigError(`${fn}: labels must be integers from 0 to ${numClasses - 1}, got ${label} for image ${i}`);
+    if (!Number.isInteger(label) || label < 0 || label >= numClasses) throw new ConfigError(`${fn}: labels must be integers ${numClasses === Infinity ? 'of 0 or more' : `from 0 to ${numClasses - 1}`}, got ${label} for image ${i}`);
   }
 }
 

@@ -6,8 +6,11 @@ import { matrixOf, pictureOf, type Matrix, type Picture } from './pictures.ts';
 import { stylesheet } from './stylesheet.ts';
 import type { Tone } from './tone.ts';
 
-/** Cell — a text of a table, or a number, which is rounded to four digits; `href` may be `#id` of a section. */
-export type Cell = string | number | { readonly text: string; readonly tone?: Tone; readonly href?: string };
+/** Cell — a text of a table, or a number, which is rounded to four digits; `href` may be `#id` of a section. Or texts, one after the other. */
+export type Cell = string | number | TonedText | { readonly parts: readonly (string | TonedText)[] };
+
+/** A text that is meant in some way, and perhaps a link. */
+type TonedText = { readonly text: string; readonly tone?: Tone; readonly href?: string };
 
 /** Tile — a number that stands out, with its name and a word of explanation. */
 export type Tile = { name: string; value: string; note?: string };
@@ -107,11 +110,12 @@ function tableOf({ columns, rows }: PageTable): string {
 }
 
 const toneOf = (cell: Cell): string => {
-  const names = [typeof cell === 'number' ? 'number' : '', typeof cell === 'object' ? cell.tone ?? '' : ''].filter((each) => each !== '');
+  const names = [typeof cell === 'number' ? 'number' : '', typeof cell === 'object' && 'text' in cell ? cell.tone ?? '' : ''].filter((each) => each !== '');
   return names.length === 0 ? '' : ` class="${names.join(' ')}"`;
 };
 
 function cellOf(cell: Cell): string {
   if (typeof cell !== 'object') return escapeHtml(typeof cell === 'number' ? significant(cell) : cell);
+  if ('parts' in cell) return cell.parts.map((each) => (typeof each === 'object' && each.tone !== undefined ? `<span class="${each.tone}">${cellOf(each)}</span>` : cellOf(each))).join(' ');
   return cell.href === undefined ? escapeHtml(cell.text) : `<a href="${escapeHtml(cell.href)}">${escapeHtml(cell.text)}</a>`;
 }

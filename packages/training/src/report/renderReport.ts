@@ -10,6 +10,8 @@ import { renderPage, type PageSection, type Tile } from './renderPage.ts';
 
 export type ReportOptions = {
   title: string;
+  /** What the run is about, in a few words; stands in front of how far it is. */
+  subtitle?: string;
   /** One table row per value; nested ones by path. */
   config: RunConfig;
   /** Unit of the losses, for the axis: `nats`. */
@@ -33,12 +35,12 @@ export type ReportOptions = {
  *
  * @returns the page; the same for the same options.
  */
-export function renderReport({ title, config, lossUnit, metrics, result, perplexity = true, sample, tiles: more = [], sections = [] }: ReportOptions): string {
+export function renderReport({ title, subtitle, config, lossUnit, metrics, result, perplexity = true, sample, tiles: more = [], sections = [] }: ReportOptions): string {
   const steps = metrics.filter((each): each is StepMetrics => each.kind === 'step');
   const evals = metrics.filter((each): each is EvalMetrics => each.kind === 'eval');
   const readings = metrics.filter((each): each is MonitorMetrics => each.kind === 'monitor');
   return renderPage({
-    title, status: status(steps, result), tiles: tiles(steps, evals, { result, perplexity, more }),
+    title, status: [...(subtitle === undefined ? [] : [`${subtitle}.`]), status(steps, result)].join(' '), tiles: tiles(steps, evals, { result, perplexity, more }),
     sections: [
       ...findingsSection(readings),
       ...sections,
