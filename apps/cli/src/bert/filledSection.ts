@@ -28,10 +28,10 @@ export async function filledSection(model: AnyBert, { params, state }: { params:
   const around = (row: number): string => {
     const [start, end] = [row - (row % width), row - (row % width) + width];
     const part = (from: number, to: number): string => tokenizer.decode([...ids.slice(Math.max(from, start), Math.min(to, end))].filter((id) => ![specials.padId, specials.clsId, specials.sepId].includes(id)));
-    const [before, after] = [part(row - AROUND, row), part(row + 1, row + 1 + AROUND)].map((each) => each.trim()) as [string, string];
+    const [before, after] = [part(row - AROUND, row), part(row + 1, row + 1 + AROUND)].map((each) => each.trim().replace(/^##/, '')) as [string, string]; // a first piece stands with its mark
     const label = labels[row] as number;
     const gap = (at: number, pair: readonly number[]): string => (at >= start && at < end && isOneWord(tokenizer, pair) ? '' : ' ');
-    return printable(`… ${before}${gap(row - 1, [ids[row - 1] as number, label])}→[MASK]←${gap(row + 1, [label, ids[row + 1] as number])}${after.replace(/^##/, '')} …`);
+    return printable(`… ${before}${gap(row - 1, [ids[row - 1] as number, label])}→[MASK]←${gap(row + 1, [label, ids[row + 1] as number])}${after} …`);
   };
   const table = worstFirst(found).slice(0, SHOWN).map((i) => {
     const [said, label] = [found.predicted[i] as number, found.labels[i] as number];
