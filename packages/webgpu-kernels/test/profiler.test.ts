@@ -21,10 +21,11 @@ forEachBackend(['evenkeel-webgpu'], () => {
   describe('profile()', () => {
     it('tells how often and how long each program ran, the longest first', async () => {
       const x = tensor1d([1]);
-      launch(long, x, 1000); // before it began
+      for (const program of [long, short]) launch(program, x, 1000); // before it began, and compiled
+      await x.data();
       const profile = gpu().profile();
       for (let i = 0; i < 5; i++) launch(short, x, 1);
-      for (let i = 0; i < 3; i++) launch(long, x, 3_000_000);
+      for (let i = 0; i < 3; i++) launch(long, x, 10_000_000);
       const start = performance.now();
       await x.data();
       const waited = performance.now() - start;
