@@ -30,9 +30,3 @@ export async function classifyImages({ model, params, state, statistics }: Image
 export async function judgeImages(of: ImageModel, source: ImageSource, indices: ArrayLike<number>, batchSize: number): Promise<Judged> {
   return judged(await classifyImages(of, source, indices, batchSize), Array.from(indices, (index) => source.labels[index] as number));
 }
-
-/** spread — so many of `count` places, from the first to the last, or all. */
-export function spread(count: number, most: number): number[] {
-  const chosen = Math.min(count, most);
-  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
-}

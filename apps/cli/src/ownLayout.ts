@@ -22,6 +22,9 @@ export type OwnLayout<C, T, M extends { readonly specs: Tree<ParamSpec> }> = {
 /** TECHNIQUE_TESTS — what the techniques of every model must be, where a file says them. */
 export const TECHNIQUE_TESTS: Readonly<Record<keyof ModelTechniques, Test>> = { placement: isOneOf(PLACEMENTS), norm: isOneOf(NORMS), qkNorm: isBoolean };
 
+/** labelNames — the names of classes as Hugging Face's `config.json` has them. */
+export const labelNames = (classes: readonly string[]) => ({ id2label: Object.fromEntries(classes.entries()), label2id: Object.fromEntries(classes.map((name, i) => [name, i])) });
+
 /** saveOwn — writes `config.json` and `model.safetensors` in our own layout. */
 export async function saveOwn<C extends object, T extends object, M extends { readonly specs: Tree<ParamSpec> }>(
   directory: string, { modelType, techniques: known }: OwnLayout<C, T, M>, { config, techniques, params, extras = {} }: { config: C; techniques: T; params: Tree<Tensor>; extras?: Fields },

@@ -25,3 +25,9 @@ export function round(value: number, digits: number): number {
 export function parameterCount(params: Params): number {
   return treeLeaves<Variable>(params).reduce((sum, { size }) => sum + size, 0);
 }
+
+/** spread — so many of `count` places, from the first to the last, or all. */
+export function spread(count: number, most: number): number[] {
+  const chosen = Math.min(count, most);
+  return Array.from({ length: chosen }, (_, i) => Math.floor((i * count) / chosen));
+}

@@ -2,7 +2,7 @@ import type { DeviceProvider } from '@evenkeel/core-tensor';
 import { findBackendFactory, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
 import { wasmFeatures, type WasmFeatures } from './features.ts';
 import { registerWasmKernels } from './kernels/index.ts';
-import { createRuntime, type WasmOptions } from './runtime.ts';
+import { createRuntime, variantFor, type WasmOptions } from './runtime.ts';
 import { BACKEND_NAME, WasmBackend } from './wasmBackend.ts';
 
 /**
@@ -19,7 +19,7 @@ export function wasm(options: WasmOptions = {}): DeviceProvider {
     async probe() {
       const features = wasmFeatures();
       const threads = features.threads && features.sharedMemory ? options.threads ?? Math.min(features.cores, 16) : 1;
-      const simd = `${options.simd === undefined || options.simd === 'auto' ? features.relaxedSimd ? 'relaxed' : 'plain' : options.simd} SIMD`;
+      const simd = `${variantFor(options.simd ?? 'auto', features)} SIMD`;
       const reason = features.simd ? `WebAssembly ${simd}${whySimd(options, features)}, ${threads} thread${threads === 1 ? '' : 's'}${whyThreads(options, features)}`
         : 'the engine has no WebAssembly SIMD';
       return { available: features.simd, kind: 'processor', reason, details: { ...features, chosenThreads: threads, chosenSimd: simd } };

@@ -61,6 +61,9 @@ export async function createRuntime(options: WasmOptions = {}): Promise<WasmRunt
   return { variant, shared, memory, heap, pool };
 }
 
+/** variantFor — the kind of SIMD that is meant: the one that was asked for, or the best that every engine with these features has. */
+export const variantFor = (simd: 'auto' | WasmVariant, { relaxedSimd }: WasmFeatures): WasmVariant => (simd !== 'auto' ? simd : relaxedSimd ? 'relaxed' : 'plain');
+
 function chooseVariant(simd: 'auto' | WasmVariant, features: WasmFeatures): WasmVariant {
   checkOneOf('wasm', 'simd', simd, ['auto', 'wide', 'relaxed', 'plain']);
   if (!features.simd) throw new UnsupportedError('wasm: the engine must have WebAssembly SIMD, got one without');
@@ -70,6 +73,5 @@ function chooseVariant(simd: 'auto' | WasmVariant, features: WasmFeatures): Wasm
   if (simd === 'wide' && !features.wideSimd) {
     throw new UnsupportedError("wasm: simd 'wide' must have Node on x64 with AVX2, got another engine or processor. Use 'auto'.");
   }
-  if (simd !== 'auto') return simd;
-  return features.relaxedSimd ? 'relaxed' : 'plain';
+  return variantFor(simd, features);
 }

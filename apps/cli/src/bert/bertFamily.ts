@@ -5,11 +5,10 @@ import { bertWithHead, maskedLmHead, type HeadedParams, type MaskedLmBatch } fro
 import { following } from '../average.ts';
 import { isCount } from '../fields.ts';
 import { formatCount } from '../format.ts';
-import { spread } from '../imageClasses.ts';
 import { checkMemory } from '../gpt/memoryNeed.ts';
 import { EPS_OF_STEPS, optimizerFor } from '../optimizer.ts';
 import { withPlainParams } from '../plainParams.ts';
-import { parameterCount } from '../statistics.ts';
+import { parameterCount, spread } from '../statistics.ts';
 import type { Conclusion, Family, Task } from '../task.ts';
 import { reparametrised, techniquesInWords } from '../techniques.ts';
 import type { TrainFlags } from '../trainModel.ts';

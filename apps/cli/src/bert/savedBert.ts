@@ -4,7 +4,7 @@ import { ConfigError, type Params } from '@evenkeel/core-tensor';
 import type { StackTechniques } from '@evenkeel/layers';
 import { bertConfig, loadBert, saveBert, type BertConfig, type BertFamily, type BertHeadKind, type HeadedParams } from '@evenkeel/models-bert';
 import { isCount, isObject, isOneOf, type Fields } from '../fields.ts';
-import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
+import { labelNames, loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { ARCHS, PLACEMENTS } from '../techniqueNames.ts';
 import { withFreshParams } from '../withFreshParams.ts';
 import { bertOf, CLASSIC, headed, headOf, type AnyBert, type BertTechniques, type HeadSays } from './bertModel.ts';
@@ -32,8 +32,7 @@ export type SavedBert = {
 export async function saveBertModel(directory: string, { model, params, techniques, family, classes }: SavedBert): Promise<void> {
   if (model.encoder.departures.length === 0) return saveBert(directory, model, params, { family, ...(classes && { classes }) });
   const head: HeadSays = { kind: model.kind, ...(classes && { numClasses: classes.length }) };
-  const labels = classes && { id2label: Object.fromEntries(classes.entries()), label2id: Object.fromEntries(classes.map((name, i) => [name, i])) };
-  return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: { head, ...labels } });
+  return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: { head, ...(classes && labelNames(classes)) } });
 }
 
 /** widthOf — the channels of the encoder in a directory, before it is loaded; undefined where its `config.json` does not say. */

@@ -10,7 +10,7 @@ import type { Task } from '../task.ts';
 import { imageTask } from '../vit/imageTask.ts';
 import { loadVitModel, saveVitModel } from '../vit/savedVit.ts';
 import type { SplitImages } from '../vit/vitImages.ts';
-import { keepBest } from './bestModel.ts';
+import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 
@@ -30,7 +30,7 @@ export async function imageClassificationTask(settings: FinetuneSettings, { imag
   const save = (directory: string): Promise<void> => saveVitModel(directory, { model, params, classes, statistics }, techniques, layout);
   return {
     ...task, save, stepEps: 1e-6,
-    ...(task.evaluate && { evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'accuracy', value: values['accuracy'] as number, loss: values['loss'] as number }, save) }),
+    ...(task.evaluate && { evaluated: keepingBest('accuracy', save) }),
     about: [
       ['data', images.name], ['', `${counted(images.train.labels.length, 'image')} to train, ${formatCount(count)} to validate, ${classes.length} classes`],
       ...channelNotes(images.train, channels).map((note) => ['', note] as const),

@@ -5,9 +5,9 @@ import { answerF1, answerQuestions, answerWindows, exactMatch, spanBatch, type A
 import { unknownNotes } from '../bert/encoding.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
-import { spread } from '../imageClasses.ts';
+import { spread } from '../statistics.ts';
 import type { Task } from '../task.ts';
-import { keepBest } from './bestModel.ts';
+import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 import { windowsOf } from './questions.ts';
@@ -69,7 +69,7 @@ export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words
         const { loss, values } = await measure(EVAL_QUESTIONS);
         return { loss, values };
       },
-      evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'f1', value: values['f1'] as number, loss: values['loss'] as number }, save),
+      evaluated: keepingBest('f1', save),
     }),
     perStep: { count: batchSize, unit: 'sequences' },
     facts: {},

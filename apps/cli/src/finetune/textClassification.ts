@@ -5,8 +5,8 @@ import { encodeTexts, unknownNotes, type Encoded, type Specials } from '../bert/
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
-import { spread } from '../imageClasses.ts';
 import { confusionSection, rowSection } from '../predictionSections.ts';
+import { spread } from '../statistics.ts';
 import type { Conclusion, Task } from '../task.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 import { concludeTuning } from './concludeTuning.ts';
@@ -14,7 +14,7 @@ import { measuresOf } from './measures.ts';
 import { recipeOf } from './recipes.ts';
 import { classifyTexts } from './textClasses.ts';
 import type { ClassExample, Split } from './textExamples.ts';
-import { keepBest } from './bestModel.ts';
+import { keepingBest } from './bestModel.ts';
 import type { TunedBert } from './tunedBert.ts';
 
 /** Rows of an evaluation during training. */
@@ -46,7 +46,7 @@ export function textClassificationTask(settings: FinetuneSettings, { tuned, word
         const found = await judge(spread(examples.val.length, EVAL_ROWS));
         return { loss: found.loss, values: measuresOf(found, metric) };
       },
-      evaluated: (directory, { step, values }) => keepBest(directory, { step, metric, value: values[metric] as number, loss: values['loss'] as number }, save),
+      evaluated: keepingBest(metric, save),
     }),
     perStep: { count: batchSize, unit: 'sequences' },
     facts: { classes },

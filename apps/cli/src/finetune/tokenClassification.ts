@@ -6,10 +6,10 @@ import { unknownNotes } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
-import { spread } from '../imageClasses.ts';
 import { confusionSection } from '../predictionSections.ts';
+import { spread } from '../statistics.ts';
 import type { Task } from '../task.ts';
-import { keepBest } from './bestModel.ts';
+import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
 import { entityF1 } from './entityF1.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
@@ -75,7 +75,7 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
         const { found, values } = await measure(EVAL_SENTENCES);
         return { loss: found.loss, values };
       },
-      evaluated: (directory, { step, values }) => keepBest(directory, { step, metric: 'f1', value: values['f1'] as number, loss: values['loss'] as number }, save),
+      evaluated: keepingBest('f1', save),
     }),
     perStep: { count: batchSize, unit: 'sequences' },
     facts: { classes },

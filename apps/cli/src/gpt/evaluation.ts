@@ -2,6 +2,7 @@ import { dispose, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import type { Tree } from '@evenkeel/core-tensor';
 import { sequentialBatches, type Batch, type Tokens } from '@evenkeel/data';
 import type { Gpt, GptParams } from '@evenkeel/models-gpt';
+import { spread } from '../statistics.ts';
 
 /** MeanLoss — mean cross-entropy in nats over `tokens` targets. */
 export type MeanLoss = { readonly loss: number; readonly tokens: number };
@@ -17,8 +18,7 @@ export function evaluationBatches(
 ): Batch[] {
   if (tokens.length < 2) return [];
   const all = sequentialBatches(tokens, { contextLength, batchSize });
-  const count = Math.min(all.length, Math.ceil(maxTokens / (contextLength * batchSize)));
-  return Array.from({ length: count }, (_, i) => all.batch(Math.floor((i * all.length) / count)));
+  return spread(all.length, Math.ceil(maxTokens / (contextLength * batchSize))).map((i) => all.batch(i));
 }
 
 /** tensorsOf — a batch as tensors, which are the caller's. */

@@ -4,7 +4,7 @@ import type { Params } from '@evenkeel/core-tensor';
 import type { NormaliseOptions } from '@evenkeel/data';
 import { loadVit, saveVit, vitConfig, vitConfigFromJson, type LoadedVit, type Vit, type VitConfig, type VitParams } from '@evenkeel/models-vit';
 import { isNumber, isObject } from '../fields.ts';
-import { loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
+import { labelNames, loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { withFreshParams } from '../withFreshParams.ts';
 import { vitOf, type VitModelTechniques } from './vitModel.ts';
 
@@ -28,8 +28,7 @@ export async function saveVitModel(directory: string, { model, params, classes, 
   }, null, 2)}\n`);
   const departs = model.departures.some((name) => name !== 'branch');
   if (!departs) return saveVit(directory, model, params, { classes, layout: layout ?? (techniques.layerScale > 0 ? 'timm' : 'huggingFace') });
-  const labels = { id2label: Object.fromEntries(classes.entries()), label2id: Object.fromEntries(classes.map((name, i) => [name, i])) };
-  return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: labels });
+  return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: labelNames(classes) });
 }
 
 const PREPROCESSOR = 'preprocessor_config.json';
