@@ -1,8 +1,8 @@
 import { vjp } from '@evenkeel/core-tensor';
-import { flashAttention, flashAttentionPacked } from '@evenkeel/flash-attention';
+import { flashAttention, flashAttentionPacked, flashAttentionVarlen } from '@evenkeel/flash-attention';
 import { randomTensor } from '@evenkeel/testing';
 import { createWasmBackend, type WasmOptions } from '@evenkeel/wasm-kernels';
-import { dispose, setBackend, tensor, type Tensor } from '@tensorflow/tfjs-core';
+import { dispose, setBackend, tensor, tensor1d, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { makeCase, withTerms } from './cases.ts';
 
@@ -45,6 +45,17 @@ const packed = (): Tensor[] => {
   return [value, ...grads];
 };
 
+/** Result and gradients of sequences of different lengths: many short ones, or a long one whose gradient is cut into parts, rows of none behind it. */
+const varlen = (lengths: number[], rows: number) => (): Tensor[] => {
+  const [q, k, v, dy] = [4, 2, 2, 4].map((heads, seed) => randomTensor([rows, heads, 16], { seed })) as [Tensor, Tensor, Tensor, Tensor];
+  const cuSeqlens = tensor1d(lengths.reduce((all, length) => [...all, (all.at(-1) as number) + length], [0]), 'int32');
+  const longest = Math.max(...lengths);
+  const options = { causal: true, dropout: 0.2, train: true, seed: 3, maxSeqlenQ: longest, maxSeqlenK: longest };
+  const { value, grads } = vjp(() => flashAttentionVarlen(q, k, v, cuSeqlens, cuSeqlens, options), [q, k, v], dy);
+  dispose([q, k, v, dy, cuSeqlens]);
+  return [value, ...grads];
+};
+
 const statistics = (): Tensor[] => {
   const { q, k, v, options, terms } = withTerms(makeCase({ batchSize: 2, seqLen: 200, kvLen: 333, numHeads: 4, numKvHeads: 2, headDim: 16, causal: true }), { slopes: 'h', dropout: 0.2 });
   const qkv = randomTensor([1, 200, 4 * 16], { seed: 1 });
@@ -54,7 +65,7 @@ const statistics = (): Tensor[] => {
 };
 
 describe.each(['relaxed', 'plain'] as const)('with %s SIMD', (simd) => {
-  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed], ['statistics', statistics], ['a soft cap and a block mask', general]] as const)(
+  it.each([['one sequence and key head', everything(1, 1)], ['9 sequences of 2 key heads', everything(9, 2)], ['a packed sequence', packed], ['statistics', statistics], ['a soft cap and a block mask', general], ['short sequences', varlen([5, 64, 1, 0, 17, 33], 120)], ['a long sequence with rows behind it', varlen([300], 333)]] as const)(
     'flashAttention and its gradients are bit-identical on 1, 2 and 4 threads: %s', async (_, fn) => {
       const one = await on({ threads: 1, simd }, fn);
       for (const threads of [2, 4]) {

@@ -1,7 +1,8 @@
-import { hasKernel, valueAndGrad, vjp } from '@evenkeel/core-tensor';
+import { hasKernel, useDevice, valueAndGrad, vjp } from '@evenkeel/core-tensor';
 import { alibiSlopesFor, attentionReference, flashAttention, flashAttentionVarlen, type CuSeqlens, type FlashAttentionVarlenOptions } from '@evenkeel/flash-attention';
 import { attention64, checkOpGrad, expectClose, expectNoLeak, forEachBackend, randomTensor } from '@evenkeel/testing';
 import { add, concat, dispose, expandDims, pad, reshape, slice, square, squeeze, stack, sum, tensor, tensor1d, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { wasm } from '@evenkeel/wasm-kernels';
 import { describe, expect, it } from 'vitest';
 import { keepFactors } from './cases.ts';
 
@@ -171,7 +172,7 @@ forEachBackend(() => {
     free(made, dy, q, k, v, dySpoilt, before.value, before.grads, after.value, after.grads);
   });
 
-  it('rows beyond the last number of a tensor give out 0 and lse +Infinity', async () => {
+  it('rows beyond the last number of a tensor give out 0 and lse +Infinity, and have no gradient', async () => {
     const made = make({ title: '', q: [3, 2], k: [3, 2] });
     const [longer, boundaries] = [randomTensor([7, 2, 4], { seed: 1 }), tensor1d([0, 3, 5], 'int32')];
     const more = { maxSeqlenQ: 3, maxSeqlenK: 3, causal: true, returnLse: true } as const;
@@ -181,7 +182,11 @@ forEachBackend(() => {
     await expectClose((await out.data()).slice(0, 40), await expected.data(), { atol: 1e-6 });
     expect((await out.data()).slice(40)).toEqual(new Float32Array(16));
     expect((await lse.data()).map((x, i) => (i % 7 < 5 ? Number(Number.isFinite(x)) : x))).toEqual(Float32Array.from([1, 1, 1, 1, 1, Infinity, Infinity, 1, 1, 1, 1, 1, Infinity, Infinity]));
-    free(made, longer, boundaries, out, lse, first, expected);
+    const dy = randomTensor([7, 2, 4], { seed: 2 });
+    const { value, grads } = vjp(() => flashAttentionVarlen(longer, longer, longer, boundaries, boundaries, { maxSeqlenQ: 3, maxSeqlenK: 3 }), [longer], dy);
+    expect((await grads[0]!.data()).slice(40)).toEqual(new Float32Array(16));
+    expect((await grads[0]!.data()).slice(0, 40).every((x) => x !== 0)).toBe(true);
+    free(made, longer, boundaries, out, lse, first, expected, dy, value, grads);
   });
 
   it('the loss of a packed batch is that of a padded one, with its gradient', async () => {
@@ -197,6 +202,21 @@ forEachBackend(() => {
     await expectClose(packed.value, batch.value, { rtol: 1e-5 });
     for (const name of ['q', 'k', 'v'] as const) await expectClose(packed.grads[name], batch.grads[name], { rtol: 1e-4, atol: 1e-5 });
     free(made, keyPaddingMask, packed, batch);
+  });
+});
+
+describe('flashAttentionVarlen on WebAssembly, which can read the numbers in tensors', () => {
+  it.each([
+    [[1, 5], {}, 'cuSeqlensQ must start at 0, got 1'],
+    [[0, 4, 3], {}, 'cuSeqlensQ must not decrease and end at the 5 rows at most, got 3 after 4'],
+    [[0, 2, 6], {}, 'cuSeqlensQ must not decrease and end at the 5 rows at most, got 6 after 2'],
+    [[0, 1, 5], { maxSeqlenQ: 3 }, 'cuSeqlensQ must have sequences of at most maxSeqlenQ = 3 rows, got 4'],
+    [[0, 1, 5], { maxSeqlenK: 3 }, 'cuSeqlensK must have sequences of at most maxSeqlenK = 3 rows, got 4'],
+  ])('says what is wrong with %j, %j', async (numbers, more, message) => {
+    await useDevice('wasm', [wasm({ threads: 1 })]);
+    const [x, boundaries] = [randomTensor([5, 2, 4], { seed: 1 }), tensor1d(numbers, 'int32')];
+    await expectNoLeak(() => flashAttentionVarlen(x, x, x, boundaries, boundaries, { maxSeqlenQ: 9, maxSeqlenK: 9, ...more }), { throws: `flashAttentionVarlen: ${message}` });
+    dispose([x, boundaries]);
   });
 });
 

@@ -2,8 +2,8 @@
 // A chunk is one block of queries of one head; scores exist only as one tile in the thread's scratch.
 import { floatArg, intArg, pointerArg } from './args';
 import {
-  addTerms, BITS_BYTES, BLOCK, drawRow, exponentials, exponentialsAndMoment, firstKey, hasBlockMask, hasDropout, hasTerms, hideBlocks, isTileKept, keepRow, keyAt,
-  lastKey, lseAt, outAt, queryAt, scaleRow, seenColumns, STRIP,
+  addTerms, BITS_BYTES, BLOCK, drawRow, exponentials, exponentialsAndMoment, firstKey, hasBlockMask, hasDropout, hasSequences, hasTerms, hideBlocks, isTileKept,
+  keepRow, keyAt, lastKey, lseAt, ofSequence, outAt, queryAt, scaleRow, seenColumns, STRIP, VIEW,
 } from './attentionTile';
 import { exp1, maxLanes } from './exp';
 import { tileGemm, transposeInto } from './tileGemm';
@@ -19,16 +19,23 @@ const CAP_SLOPES: usize = RANDOMS + BITS_BYTES;
 const KEYS: usize = CAP_SLOPES + (<usize>BLOCK << 2);
 
 /**
- * attention — one block of 64 queries of one head. args as in attentionTile.ts, then 31 the largest score and 32 the entropy of each query's
+ * attention — one block of 64 queries of one head. args as in attentionTile.ts, then 36 the largest score and 37 the entropy of each query's
  * weights (b h t; 0: not wanted), which change no bit of out and lse. Chunks: b · heads · ⌈t / 64⌉.
  */
 export function attention(chunk: i32, args: usize, scratch: usize): void {
-  const t = intArg(args, 5), s = intArg(args, 6), heads = intArg(args, 7), d = intArg(args, 9), right = intArg(args, 12);
-  const perHead = (t + BLOCK - 1) / BLOCK;
+  const perHead = (intArg(args, 5) + BLOCK - 1) / BLOCK;
   const first = (chunk % perHead) * BLOCK;
-  const head = (chunk / perHead) % heads;
-  const batch = chunk / perHead / heads;
+  const head = (chunk / perHead) % intArg(args, 7);
+  const batch = chunk / perHead / intArg(args, 7);
+  if (hasSequences(args)) attendBlock(ofSequence(args, batch, scratch), 0, head, first, scratch + VIEW);
+  else attendBlock(args, batch, head, first, scratch);
+}
+
+/** `first`: of the block's queries, of which a sequence may have none. */
+function attendBlock(args: usize, batch: i32, head: i32, first: i32, scratch: usize): void {
+  const t = intArg(args, 5), s = intArg(args, 6), heads = intArg(args, 7), d = intArg(args, 9), right = intArg(args, 12);
   const rows = min(BLOCK, t - first);
+  if (rows <= 0) return;
   const kvRow = <usize>intArg(args, 14) << 2;
   const outRow = <usize>(heads * d) << 2;
   const k = pointerArg(args, 1) + keyAt(args, batch, head / (heads / intArg(args, 8)), 0);
@@ -85,7 +92,7 @@ function addStrip(args: usize, batch: i32, head: i32, first: i32, count: i32, st
 // @ts-ignore: decorator
 @inline
 function hasStatistics(args: usize): bool {
-  return pointerArg(args, 31) != 0;
+  return pointerArg(args, 36) != 0;
 }
 
 /** What is known of a query: the maximum m of its scores x, Σ e^(x − m), if it is watched Σ e^(x − m)·(x − m), and whether it sees a key (i32). */
@@ -107,8 +114,8 @@ function finishRow(args: usize, at: usize, state: usize, out: usize, d: i32): vo
   if (!isBlind) scaleRow(out, d, 1 / sum);
   store<f32>(pointerArg(args, 4) + at, isBlind ? Infinity : maximum + logSum);
   if (!hasStatistics(args)) return;
-  store<f32>(pointerArg(args, 31) + at, maximum + (sum - sum)); // NaN among the scores may have been passed over
-  store<f32>(pointerArg(args, 32) + at, isBlind ? 0 : logSum - load<f32>(state, 8) / sum);
+  store<f32>(pointerArg(args, 36) + at, maximum + (sum - sum)); // NaN among the scores may have been passed over
+  store<f32>(pointerArg(args, 37) + at, isBlind ? 0 : logSum - load<f32>(state, 8) / sum);
 }
 
 /**

@@ -8,11 +8,11 @@ import { biasAt, BLOCK, STRIP } from './attentionTile';
 import { sumOf } from './reduce';
 
 /**
- * attentionBiasGrad — args as in attentionTile.ts, then 32 the bias's gradient (laid out as the bias), 33 b.
+ * attentionBiasGrad — args as in attentionTile.ts, then 37 the bias's gradient (laid out as the bias), 38 b.
  * Chunks: the product of b, heads, ⌈t / 64⌉ and ⌈s / 64⌉, without those along which the bias is broadcast.
  */
 export function attentionBiasGrad(chunk: i32, args: usize, scratch: usize): void {
-  const t = intArg(args, 5), s = intArg(args, 6), heads = intArg(args, 7), batches = intArg(args, 33);
+  const t = intArg(args, 5), s = intArg(args, 6), heads = intArg(args, 7), batches = intArg(args, 38);
   const group = heads / intArg(args, 8);
   const hasBatch = intArg(args, 18) != 0, hasHead = intArg(args, 19) != 0, hasQuery = intArg(args, 20) != 0, hasKey = intArg(args, 21) != 0;
   const keyBlocks = hasKey ? (s + BLOCK - 1) / BLOCK : 1;
@@ -29,7 +29,7 @@ export function attentionBiasGrad(chunk: i32, args: usize, scratch: usize): void
 
   const endRow = hasQuery ? endQuery : 1;
   for (let i = firstQuery; i < endRow; i++) {
-    const row = pointerArg(args, 32) + biasAt(args, firstBatch, firstHead, i, firstStart);
+    const row = pointerArg(args, 37) + biasAt(args, firstBatch, firstHead, i, firstStart);
     memory.fill(row, 0, hasKey ? <usize>(endKey - firstStart) << 2 : 4);
   }
   for (let batch = firstBatch; batch < endBatch; batch++) {
@@ -52,7 +52,7 @@ function addTile(args: usize, batch: i32, head: i32, first: i32, start: i32, col
   const rows = min(STRIP, intArg(args, 5) - first);
   let row = gradientsIn(scratch, intArg(args, 9));
   for (let i = first; i < first + rows; i++, row += TILE_ROW) {
-    const to = pointerArg(args, 32) + biasAt(args, batch, head, i, start);
+    const to = pointerArg(args, 37) + biasAt(args, batch, head, i, start);
     if (intArg(args, 21) != 0) addRow(to, row, columns);
     else store<f32>(to, load<f32>(to) + sumOf(row, columns));
   }

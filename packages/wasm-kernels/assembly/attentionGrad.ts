@@ -4,27 +4,33 @@
 // shares in order. The cut depends on shapes only, so the result does not depend on the number of threads.
 import { intArg, pointerArg } from './args';
 import { gradientsIn, gradTile, loadKeys, TILE_ROW, tileColumns, weightsIn } from './attentionGradTile';
-import { BLOCK, keyAt, outAt, queryAt, STRIP } from './attentionTile';
+import { BLOCK, hasSequences, keyAt, ofSequence, outAt, queryAt, STRIP, VIEW } from './attentionTile';
 import { tileGemm } from './tileGemm';
 
 /**
  * attentionGrad — one part of one key-value head of one sequence.
  *
- * args as in attentionTile.ts, then 32 dq, 33 dk, 34 dv (laid out as q, k, v), 35 parts per head, 36 dq of the second part (b t h d; the
- * others follow), 37 floats of a part. Chunks: b · kvHeads · parts.
+ * args as in attentionTile.ts, then 37 dq, 38 dk, 39 dv (laid out as q, k, v), 40 parts per head, 41 dq of the second part (b t h d; the
+ * others follow), 42 floats of a part. Chunks: b · kvHeads · parts.
  */
 export function attentionGrad(chunk: i32, args: usize, scratch: usize): void {
-  const t = intArg(args, 5), s = intArg(args, 6), kvHeads = intArg(args, 8), d = intArg(args, 9), parts = intArg(args, 35);
-  const group = intArg(args, 7) / kvHeads;
+  const kvHeads = intArg(args, 8), parts = intArg(args, 40);
   const part = chunk % parts;
   const kvHead = (chunk / parts) % kvHeads;
   const batch = chunk / parts / kvHeads;
+  if (hasSequences(args)) gradPart(ofSequence(args, batch, scratch), 0, kvHead, part, scratch + VIEW);
+  else gradPart(args, batch, kvHead, part, scratch);
+}
+
+function gradPart(args: usize, batch: i32, kvHead: i32, part: i32, scratch: usize): void {
+  const t = intArg(args, 5), s = intArg(args, 6), d = intArg(args, 9), parts = intArg(args, 40);
+  const group = intArg(args, 7) / intArg(args, 8);
   for (let start = part * BLOCK; start < s; start += parts * BLOCK) clearKeys(args, batch, kvHead, start);
   const dqRow = <usize>(part == 0 ? intArg(args, 13) : intArg(args, 7) * d) << 2;
   for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
     const dq = part == 0
-      ? pointerArg(args, 32) + queryAt(args, batch, head, 0)
-      : pointerArg(args, 36) + ((<usize>(part - 1) * <usize>intArg(args, 37)) << 2) + outAt(args, batch, head, 0);
+      ? pointerArg(args, 37) + queryAt(args, batch, head, 0)
+      : pointerArg(args, 41) + ((<usize>(part - 1) * <usize>intArg(args, 42)) << 2) + outAt(args, batch, head, 0);
     clearRows(dq, t, d, dqRow);
     for (let start = part * BLOCK; start < s; start += parts * BLOCK) {
       loadKeys(args, batch, kvHead, start, scratch);
@@ -46,9 +52,9 @@ function addProducts(args: usize, batch: i32, head: i32, first: i32, kvAt: usize
   const kvRow = <usize>intArg(args, 14) << 2;
   const outRow = <usize>(intArg(args, 7) * d) << 2;
   const p = weightsIn(scratch, d), ds = gradientsIn(scratch, d);
-  tileGemm(columns, d, rows, p, 4, TILE_ROW, pointerArg(args, 31) + outAt(args, batch, head, first), outRow, pointerArg(args, 34) + kvAt, kvRow);
+  tileGemm(columns, d, rows, p, 4, TILE_ROW, pointerArg(args, 36) + outAt(args, batch, head, first), outRow, pointerArg(args, 39) + kvAt, kvRow);
   tileGemm(rows, d, columns, ds, TILE_ROW, 4, pointerArg(args, 1) + kvAt, kvRow, dq, dqRow);
-  tileGemm(columns, d, rows, ds, 4, TILE_ROW, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, pointerArg(args, 33) + kvAt, kvRow);
+  tileGemm(columns, d, rows, ds, 4, TILE_ROW, pointerArg(args, 0) + queryAt(args, batch, head, first), qRow, pointerArg(args, 38) + kvAt, kvRow);
 }
 
 /** Zeros in dk and dv of one block of keys. */
@@ -56,8 +62,8 @@ function clearKeys(args: usize, batch: i32, kvHead: i32, start: i32): void {
   const rows = min(BLOCK, intArg(args, 6) - start), d = intArg(args, 9);
   const at = keyAt(args, batch, kvHead, start);
   const row = <usize>intArg(args, 14) << 2;
-  clearRows(pointerArg(args, 33) + at, rows, d, row);
-  clearRows(pointerArg(args, 34) + at, rows, d, row);
+  clearRows(pointerArg(args, 38) + at, rows, d, row);
+  clearRows(pointerArg(args, 39) + at, rows, d, row);
 }
 
 function clearRows(x: usize, rows: i32, columns: i32, row: usize): void {

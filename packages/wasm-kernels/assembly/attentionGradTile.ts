@@ -62,7 +62,7 @@ export function gradTile(args: usize, batch: i32, head: i32, first: i32, start: 
   const ds = gradientsIn(scratch, d);
   const capSlopes = ds + TILE, randoms = capSlopes + TILE_ROW;
   const at = outAt(args, batch, head, first);
-  const dy = pointerArg(args, 31) + at;
+  const dy = pointerArg(args, 36) + at;
   const out = pointerArg(args, 3) + at;
   const lse = pointerArg(args, 4) + lseAt(args, batch, head, first);
   memory.fill(p, 0, 2 * TILE);

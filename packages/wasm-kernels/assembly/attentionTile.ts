@@ -8,8 +8,10 @@
 //   17 bias (0: none), 18 to 21 floats from one batch entry, head, query, key of bias to the next (0: broadcast),
 //   22 dropout's threshold (u32; 0: no dropout), 23 its factor 1 / (1 − rate), 24 key0, 25 key1 (u32),
 //   26 soft cap (0: none), 27 block mask (i32; 0: none), 28 queries, 29 keys of one of its blocks, 30 blocks per row of it,
-//   and in the backward pass: 31 dy (b t h d); each kernel's own come next.
-import { floatArg, intArg, pointerArg } from './args';
+//   31 where there are sequences of different lengths one after another (`ofSequence`; 0: b of one length), 32 rows of lse for each head (t),
+//   33 columns of its random bits (s), and 34, 35 the rows at which the sequence's queries and keys begin (0);
+//   in the backward pass: 36 dy (b t h d); each kernel's own come next.
+import { floatArg, intArg, pointerArg, setIntArg, setPointerArg } from './args';
 import { exp, sumLanes } from './exp';
 import { tanh } from './math';
 import { madd, splat } from './simd';
@@ -21,6 +23,31 @@ export const BLOCK: i32 = 64;
 export const STRIP: i32 = 16;
 /** Bytes of scratch for the random bits of one row of a tile. */
 export const BITS_BYTES: usize = (BLOCK + 16) << 2;
+
+/** VIEW — bytes of a copy of the arguments (MAX_ARGS of src/threadPool.ts). */
+export const VIEW: usize = 64 << 3;
+
+/**
+ * ofSequence — a copy of args, made in `view`, in which sequence number `index` is the only batch entry. Of each sequence there are four i32:
+ * its first query row, the row after its last one, and the same of its keys; t and s of args are those of the longest.
+ */
+export function ofSequence(args: usize, index: i32, view: usize): usize {
+  const sequence = pointerArg(args, 31) + (<usize>index << 4);
+  const query = load<i32>(sequence), key = load<i32>(sequence, 8);
+  memory.copy(view, args, VIEW);
+  setIntArg(view, 5, load<i32>(sequence, 4) - query);
+  setIntArg(view, 6, load<i32>(sequence, 12) - key);
+  setIntArg(view, 34, query);
+  setIntArg(view, 35, key);
+  if (pointerArg(args, 15) != 0) setPointerArg(view, 15, pointerArg(args, 15) + (<usize>(index * intArg(args, 16)) << 2));
+  return view;
+}
+
+// @ts-ignore: decorator
+@inline
+export function hasSequences(args: usize): bool {
+  return pointerArg(args, 31) != 0;
+}
 
 /** Visible keys of query `i`: [firstKey, lastKey] ∩ [0, s); bottom-right aligned. */
 // @ts-ignore: decorator
@@ -44,23 +71,23 @@ export function seenColumns(i: i32, offset: i32, right: i32, s: i32, start: i32,
 
 /** queryAt — bytes from the start of q (or dq) to row `i` of a head. */
 export function queryAt(args: usize, batch: i32, head: i32, i: i32): usize {
-  return (<usize>(batch * intArg(args, 5) + i) * <usize>intArg(args, 13) + <usize>(head * intArg(args, 9))) << 2;
+  return (<usize>(batch * intArg(args, 5) + intArg(args, 34) + i) * <usize>intArg(args, 13) + <usize>(head * intArg(args, 9))) << 2;
 }
 
 /** keyAt — bytes from the start of k, v (or dk, dv) to row `j` of a head. */
 export function keyAt(args: usize, batch: i32, kvHead: i32, j: i32): usize {
-  return (<usize>(batch * intArg(args, 6) + j) * <usize>intArg(args, 14) + <usize>(kvHead * intArg(args, 9))) << 2;
+  return (<usize>(batch * intArg(args, 6) + intArg(args, 35) + j) * <usize>intArg(args, 14) + <usize>(kvHead * intArg(args, 9))) << 2;
 }
 
 /** outAt — bytes from the start of out (or dy) to row `i` of a head. */
 export function outAt(args: usize, batch: i32, head: i32, i: i32): usize {
   const heads = intArg(args, 7), d = intArg(args, 9);
-  return (<usize>(batch * intArg(args, 5) + i) * <usize>(heads * d) + <usize>(head * d)) << 2;
+  return (<usize>(batch * intArg(args, 5) + intArg(args, 34) + i) * <usize>(heads * d) + <usize>(head * d)) << 2;
 }
 
 /** lseAt — bytes from the start of lse to query `i` of a head. */
 export function lseAt(args: usize, batch: i32, head: i32, i: i32): usize {
-  return <usize>((batch * intArg(args, 7) + head) * intArg(args, 5) + i) << 2;
+  return <usize>((batch * intArg(args, 7) + head) * intArg(args, 32) + intArg(args, 34) + i) << 2;
 }
 
 /** hasTerms — whether scores are more than products: capped, or with a bias or ALiBi's distances added to them. */
@@ -188,10 +215,10 @@ export function hideBlocks(args: usize, i: i32, start: i32, row: usize, low: i32
   return sees;
 }
 
-/** drawRow — the random bits of query `i` and `count` keys from `key` on: those of their elements of `b h t s`. Returns where they start. */
+/** drawRow — the random bits of query `i` and `count` keys from `key` on: those of their elements of `b h t s`, or of `h n maxSeqlenK`. Returns where they start. */
 export function drawRow(args: usize, batch: i32, head: i32, i: i32, key: i32, count: i32, to: usize): usize {
-  const row = <u64>(batch * intArg(args, 7) + head) * <u64>intArg(args, 5) + <u64>i;
-  return randomBits(to, row * <u64>intArg(args, 6) + <u64>key, count, <u32>pointerArg(args, 24), <u32>pointerArg(args, 25));
+  const row = <u64>(batch * intArg(args, 7) + head) * <u64>intArg(args, 32) + <u64>(intArg(args, 34) + i);
+  return randomBits(to, row * <u64>intArg(args, 33) + <u64>key, count, <u32>pointerArg(args, 24), <u32>pointerArg(args, 25));
 }
 
 /** keepRow — drops `count` weights from `row` on by their `bits` and enlarges the others. */

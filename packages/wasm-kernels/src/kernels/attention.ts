@@ -1,13 +1,14 @@
-import { UnsupportedError } from '@evenkeel/core-tensor';
+import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { dropoutNumbers } from './dropout.ts';
-import { floats, optionalFloats, optionalIntegers, type KernelCall, type WasmKernel } from './kernel.ts';
+import { floats, integers, optionalFloats, optionalIntegers, type KernelCall, type WasmKernel } from './kernel.ts';
 
 /**
  * Exact attention in memory linear in the lengths. `evenkeel/attention` → [out, lse], `evenkeel/attentionStats` → [out, lse, rowMax, entropy],
  * `evenkeel/attentionGrad` → [dq, dk, dv]; with q, k and v in one tensor `qkv: b t (h+2g)·d` likewise `evenkeel/attentionPacked`,
  * `attentionPackedStats` and `attentionPackedGrad` → dqkv; with a soft cap and a block mask `attentionGeneral`, `attentionGeneralStats` and
- * `attentionGeneralGrad`. `evenkeel/attentionBiasGrad` gives the gradient of the bias for all.
+ * `attentionGeneralGrad`. `evenkeel/attentionBiasGrad` gives the gradient of the bias for all. `evenkeel/attentionVarlen` → [out, lse] and
+ * `attentionVarlenGrad` → [dq, dk, dv] stay within sequences of different lengths, which `cuSeqlensQ` and `cuSeqlensK` (int32) bound.
  */
 export const attentionKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/attention', run: attention },
@@ -19,6 +20,8 @@ export const attentionKernels: readonly WasmKernel[] = [
   { name: 'evenkeel/attentionGeneral', run: attention },
   { name: 'evenkeel/attentionGeneralStats', run: attentionStats },
   { name: 'evenkeel/attentionGeneralGrad', run: attentionGrad },
+  { name: 'evenkeel/attentionVarlen', run: attention },
+  { name: 'evenkeel/attentionVarlenGrad', run: attentionGrad },
   { name: 'evenkeel/attentionBiasGrad', run: attentionBiasGrad },
 ];
 
@@ -37,6 +40,8 @@ type Layout = {
   given: TensorInfo[];
   /** Bytes from the start of the one tensor to k and to v; absent for three. */
   offsets?: [k: number, v: number];
+  /** Of sequences of different lengths, of which there are b; t and s are the longest. Absent for b of one length. */
+  sequences?: { table: TensorInfo; rows: number; keyColumns: number };
 };
 
 function attention(call: KernelCall): TensorInfo[] {
@@ -56,7 +61,8 @@ function attentionStats(call: KernelCall): TensorInfo[] {
   return [...results, rowMax, entropy];
 }
 
-function outAndLse({ backend }: KernelCall, { b, t, heads, d }: Layout): [out: TensorInfo, lse: TensorInfo] {
+function outAndLse({ backend }: KernelCall, { b, t, heads, d, sequences }: Layout): [out: TensorInfo, lse: TensorInfo] {
+  if (sequences !== undefined) return [backend.allocate([sequences.rows, heads, d]), backend.allocate([heads, sequences.rows])];
   return [backend.allocate([b, t, heads, d]), backend.allocate([b, heads, t])];
 }
 
@@ -69,15 +75,16 @@ function forward(call: KernelCall, layout: Layout, [out, lse]: [TensorInfo, Tens
 function attentionGrad(call: KernelCall): TensorInfo[] {
   const { backend } = call;
   const layout = layoutOf(call);
-  const { b, t, s, heads, kvHeads, d, qRow } = layout;
+  const { b, t, s, heads, kvHeads, d, qRow, sequences } = layout;
   const given = backwardNumbers(call, layout);
   const grads = layout.given.map((x) => backend.allocate(x.shape));
   const parts = Math.max(1, Math.min(Math.ceil(MIN_CHUNKS / (b * kvHeads)), Math.ceil(s / BLOCK)));
-  const partSize = b * t * heads * d;
+  const rows = sequences?.rows ?? b * t;
+  const partSize = rows * heads * d;
   const dqParts = backend.intermediate(4 * (parts - 1) * partSize);
   const [dq, dk, dv] = pointers(call, layout, grads);
   backend.run('attentionGrad', b * kvHeads * parts, ...given, dq, dk, dv, parts, dqParts.pointer, partSize);
-  if (parts > 1) backend.run('addParts', Math.ceil((b * t) / BLOCK), dq, dqParts.pointer, parts - 1, b * t, heads * d, qRow);
+  if (parts > 1) backend.run('addParts', Math.ceil(rows / BLOCK), dq, dqParts.pointer, parts - 1, rows, heads * d, qRow);
   backend.release(dqParts);
   return grads;
 }
@@ -95,7 +102,8 @@ function attentionBiasGrad(call: KernelCall): TensorInfo {
 
 /** The sizes of a call on q, k and v, or on the one tensor that holds them. */
 function layoutOf(call: KernelCall): Layout {
-  const layout = call.inputs.qkv === undefined ? separate(call) : packed(call);
+  const { qkv, cuSeqlensQ } = call.inputs;
+  const layout = cuSeqlensQ !== undefined ? varlen(call) : qkv === undefined ? separate(call) : packed(call);
   if (layout.d > MAX_HEAD_DIM) throw new UnsupportedError(`attention: headDim must be at most ${MAX_HEAD_DIM} on this device, got ${layout.d}`);
   return layout;
 }
@@ -116,6 +124,42 @@ function packed(call: KernelCall): Layout {
   return { b, t, s: t, heads, kvHeads, d, qRow: row, kvRow: row, given: [qkv], offsets };
 }
 
+function varlen(call: KernelCall): Layout {
+  const { q, k, v } = floats(call, 'attentionVarlen', 'q', 'k', 'v');
+  const [rows, heads, d] = q.shape as [number, number, number];
+  const [keyRows, kvHeads] = k.shape as [number, number];
+  const table = sequencesOf(call, rows, keyRows);
+  const longest = (at: 0 | 2): number => Math.max(...table.map((sequence) => sequence[at + 1] as number - (sequence[at] as number)));
+  const sequences = { table: call.backend.temporary(call.backend.makeTensorInfo([table.length, 4], 'int32', Int32Array.from(table.flat()))), rows, keyColumns: call.attrs.maxSeqlenK as number };
+  return { b: table.length, t: longest(0), s: longest(2), heads, kvHeads, d, qRow: heads * d, kvRow: kvHeads * d, given: [q, k, v], sequences };
+}
+
+/** Of each sequence the first query row, that after its last one, and the same of its keys. Rows beyond the last sequence are queries that see no key, and keys that no query sees. */
+function sequencesOf(call: KernelCall, rows: number, keyRows: number): [number, number, number, number][] {
+  const { cuSeqlensQ, cuSeqlensK } = integers(call, 'attentionVarlen', 'cuSeqlensQ', 'cuSeqlensK');
+  const { maxSeqlenQ, maxSeqlenK } = call.attrs as { maxSeqlenQ: number; maxSeqlenK: number };
+  const queries = boundariesOf(call, 'Q', cuSeqlensQ, rows, maxSeqlenQ);
+  const keys = boundariesOf(call, 'K', cuSeqlensK, keyRows, maxSeqlenK);
+  const table = Array.from({ length: queries.length - 1 }, (_, i) => [queries[i], queries[i + 1], keys[i], keys[i + 1]] as [number, number, number, number]);
+  const [end, keyEnd] = [queries.at(-1), keys.at(-1)] as [number, number];
+  if (end < rows) table.push([end, rows, 0, 0]);
+  if (keyEnd < keyRows) table.push([0, 0, keyEnd, keyRows]);
+  return table;
+}
+
+/** The numbers in a tensor, checked: kernels do not check addresses. */
+function boundariesOf({ backend }: KernelCall, side: 'Q' | 'K', cuSeqlens: TensorInfo, rows: number, longest: number): Int32Array {
+  const values = backend.readSync(cuSeqlens.dataId as object) as Int32Array;
+  const fail = (expected: string, got: string): never => { throw new ConfigError(`flashAttentionVarlen: cuSeqlens${side} must ${expected}, got ${got}`); };
+  if (values[0] !== 0) fail('start at 0', String(values[0]));
+  for (let i = 1; i < values.length; i++) {
+    const [start, end] = [values[i - 1], values[i]] as [number, number];
+    if (end < start || end > rows) fail(`not decrease and end at the ${rows} rows at most`, `${end} after ${start}`);
+    if (end - start > longest) fail(`have sequences of at most maxSeqlen${side} = ${longest} rows`, String(end - start));
+  }
+  return values;
+}
+
 /** Addresses of q, k and v, or of the gradients that lie like them. */
 function pointers({ backend }: KernelCall, { offsets }: Layout, tensors: readonly TensorInfo[]): [number, number, number] {
   const all = tensors.map((x) => backend.pointer(x));
@@ -127,7 +171,7 @@ function pointers({ backend }: KernelCall, { offsets }: Layout, tensors: readonl
 /** The arguments that all kernels share, as assembly/attentionTile.ts numbers them. */
 function numbers(call: KernelCall, layout: Layout, out: TensorInfo, lse: TensorInfo): number[] {
   const { attrs, backend } = call;
-  const { t, s, heads, kvHeads, d, qRow, kvRow, given } = layout;
+  const { t, s, heads, kvHeads, d, qRow, kvRow, given, sequences } = layout;
   const { dropout = 0, seed = 0, softcap = 0, blockQ = 1, blockK = 1 } = attrs as { dropout?: number; seed?: number; softcap?: number; blockQ?: number; blockK?: number };
   const { alibiSlopes, bias } = optionalFloats(call, 'attention', 'alibiSlopes', 'bias');
   const { blockMask } = optionalIntegers(call, 'attention', 'blockMask');
@@ -141,6 +185,7 @@ function numbers(call: KernelCall, layout: Layout, out: TensorInfo, lse: TensorI
     backend.pointerOrZero(bias), ...broadcastStrides(bias),
     ...dropoutNumbers(dropout, seed),
     softcap, backend.pointerOrZero(blockMask), blockQ, blockK, blockMask?.shape[1] ?? 0,
+    backend.pointerOrZero(sequences?.table), sequences?.rows ?? t, sequences?.keyColumns ?? s, 0, 0,
   ];
 }
 
