@@ -165,6 +165,13 @@ describe('evenkeel finetune for other tasks', () => {
     expect(await predict('colour', '--image', `${folders}/red/0.png`, `${folders}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
     expect(readFileSync(files.at('colour/report.html'), 'utf8')).toContain('data:image/png');
     expect(await predict('colour', '--data', `${folders}/red`, '--batch-size', '5')).toMatchObject({ count: 12, predictions: expect.arrayContaining([expect.objectContaining({ input: `${folders}/red/7.png`, label: 'red' })]) as unknown });
+    for (const [base, out] of [['vit', 'lora-colour'], ['own-vit', 'lora-own']] as const) {
+      const { accuracy, params, trainableParams } = await evenkeelJson(['finetune', '--checkpoint', files.at(base), '--task', 'image-classification', '--data', folders, ...CPU, '--lora', '2', '--learning-rate', '0.05', '--steps', '30', '--batch-size', '6', '--out', files.at(out)]);
+      expect([accuracy, trainableParams]).toEqual([1, 2 * (3 * 2 * 16) + 2 * 16 + 2]);
+      expect(params).toBeGreaterThan(3000);
+      expect(jsonOf(`${out}/adapter_config.json`)).toMatchObject({ peft_type: 'LORA', r: 2, modules_to_save: ['classifier'], base_model_name_or_path: files.at(base) });
+      expect(await predict(out, '--image', `${folders}/red/0.png`, `${folders}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
+    }
     const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('colour'), ...CPU, '--image', folders]);
     expect([code, stderr]).toEqual([2, `error: --image must be files, got the folder ${folders}; --data takes one\n`]);
   });

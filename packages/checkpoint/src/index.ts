@@ -15,3 +15,4 @@ export { readCheckpoint } from './readCheckpoint.ts';
 export { makeDirectory } from './makeDirectory.ts';
 export { writeCheckpoint } from './writeCheckpoint.ts';
 export { checkBlockCount } from './checkBlockCount.ts';
+export { readLora, writeLora, type LoraFilesOptions, type LoraModel, type WriteLoraOptions } from './loraFiles.ts';

@@ -1,7 +1,6 @@
-import { z } from 'zod';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { atomicWriteFile, entriesFromParams, makeDirectory, openStateDict, paramsFromFile, readJsonFile, writeSafetensors, type NamedWeight } from '@evenkeel/checkpoint';
-import { ConfigError, treeEntries, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { readLora, writeLora, type LoraModel } from '@evenkeel/checkpoint';
+import type { Tree } from '@evenkeel/core-tensor';
 import type { BertInputs } from './bert.ts';
 import type { BertWithHead, HeadedParams } from './bertWithHead.ts';
 import type { BertFamily } from './huggingFaceConfig.ts';
@@ -16,11 +15,9 @@ export type LoraAdapterOptions = {
   base?: string;
 };
 
-const schema = z.object({ peft_type: z.literal('LORA'), r: z.number().int().positive(), lora_alpha: z.number().positive() });
-
 /**
- * saveLora — the adapters of a model made with `lora`, and its head, in the layout of Hugging Face's PEFT: `adapter_config.json` and
- * `adapter_model.safetensors`, without the weights that were not trained.
+ * saveLora — the adapters of a model made with `lora`, and its head, in the layout of Hugging Face's PEFT: see `writeLora` of
+ * `@evenkeel/checkpoint`.
  *
  * @param directory  is made if it is not there.
  * @throws ConfigError  if the model has no adapters.
@@ -28,17 +25,11 @@ const schema = z.object({ peft_type: z.literal('LORA'), r: z.number().int().posi
 export async function saveLora<Out, Batch extends BertInputs>(
   directory: string, model: BertWithHead<Out, Batch>, params: HeadedParams, { family = 'bert', alpha, base }: LoraAdapterOptions = {},
 ): Promise<void> {
-  const { weights, rank, modules } = adaptersOf('saveLora', model, family);
-  const entries = await entriesFromParams(model.specs, weights, params as unknown as Tree<Tensor>);
-  const heads = weights.flatMap(({ path, name }) => (path.startsWith('head.') ? [name].flat() : []));
-  await makeDirectory(directory);
-  await writeSafetensors(`${directory}/adapter_model.safetensors`, entries);
-  await atomicWriteFile(`${directory}/adapter_config.json`, `${JSON.stringify({
-    peft_type: 'LORA', task_type: TASKS[model.kind] ?? null, base_model_name_or_path: base ?? null, r: rank, lora_alpha: alpha ?? rank, lora_dropout: 0, bias: 'none',
-    target_modules: `.*encoder\\.layer\\.\\d+\\.(${modules.map((name) => name.replaceAll('.', '\\.')).join('|')})`,
-    modules_to_save: [...new Set(heads.map((name) => name.replace(PREFIX, '').replace(/^(bert|roberta)\./, '').split('.')[0]))],
-    fan_in_fan_out: false, inference_mode: true,
-  }, null, 2)}\n`);
+  const named = loraModelOf(model, family);
+  const heads = named.weights.flatMap(({ path, name }) => (isHead(path) ? [name].flat() : []));
+  await writeLora(directory, named, params as unknown as Tree<Tensor>, {
+    fn: 'saveLora', alpha, base, taskType: TASKS[model.kind], heads: [...new Set(heads.map((name) => name.replace(/^(bert|roberta)\./, '').split('.')[0] as string))],
+  });
 }
 
 /**
@@ -49,36 +40,14 @@ export async function saveLora<Out, Batch extends BertInputs>(
 export async function loadLora<Out, Batch extends BertInputs>(
   directory: string, model: BertWithHead<Out, Batch>, { family = 'bert', alpha }: Omit<LoraAdapterOptions, 'base'> = {},
 ): Promise<Record<string, Variable>> {
-  const { weights, rank } = adaptersOf('loadLora', model, family);
-  const parsed = schema.safeParse(await readJsonFile(`${directory}/adapter_config.json`));
-  if (!parsed.success) throw new ConfigError(`loadLora: ${directory}/adapter_config.json must be one of LoRA, got ${parsed.error.issues[0]?.path.join('.') || 'a wrong document'}`);
-  const { r, lora_alpha: found } = parsed.data;
-  if (r !== rank || found !== (alpha ?? rank)) throw new ConfigError(`loadLora: the model must have rank ${r} and alpha ${found} as ${directory}/adapter_config.json, got ${rank} and ${alpha ?? rank}`);
-  const paths = new Set(weights.map(({ path }) => path));
-  const specs = Object.fromEntries(treeEntries<ParamSpec>(model.specs).filter(([path]) => paths.has(path)));
-  const file = await openStateDict(`${directory}/adapter_model.safetensors`);
-  try {
-    return await paramsFromFile<Record<string, Variable>>(specs, weights, file, { where: `loadLora: ${directory}`, layout: 'PEFT' }) as Record<string, Variable>;
-  } finally {
-    await file.close();
-  }
+  return readLora(directory, loraModelOf(model, family), { fn: 'loadLora', alpha });
 }
 
-const PREFIX = 'base_model.model.';
 const TASKS: Readonly<Record<string, string>> = { classification: 'SEQ_CLS', tokenClassification: 'TOKEN_CLS', span: 'QUESTION_ANS' };
 
-/** The adapters' names: A and B beside each weight that has them, in parts where it is stored in parts; then the head's own. */
-function adaptersOf<Out, Batch extends BertInputs>(fn: string, model: BertWithHead<Out, Batch>, family: BertFamily): { weights: NamedWeight[]; rank: number; modules: string[] } {
-  const specOf = new Map(treeEntries<ParamSpec>(model.specs));
-  const fileName = (name: string): string => `${PREFIX}${fileNameOf(name, family)}`;
-  const named = bertNames(model.encoder.config, { family, kind: model.kind });
-  const adapted = named.filter(({ path }) => path.endsWith('.weight') && specOf.has(path.replace(/weight$/, 'loraA')));
-  const first = adapted[0];
-  if (first === undefined) throw new ConfigError(`${fn}: model must have adapters, as of bert({ linear: lora() }), got none`);
-  const adapters = adapted.flatMap(({ path, name }) => (['A', 'B'] as const).map((letter): NamedWeight => ({
-    path: path.replace(/weight$/, `lora${letter}`), name: [name].flat().map((each) => fileName(each.replace(/weight$/, `lora_${letter}.weight`))),
-  })));
-  const head = named.filter(({ path }) => path.startsWith('head.')).map(({ path, name }): NamedWeight => ({ path, name: [name].flat().map(fileName) }));
-  const modules = [...new Set(adapted.flatMap(({ name }) => [name].flat().map((each) => each.replace(/^encoder\.layer\.\d+\./, '').replace(/\.weight$/, ''))))];
-  return { weights: [...adapters, ...head], rank: (specOf.get(first.path.replace(/weight$/, 'loraB')) as ParamSpec).shape[1] as number, modules };
+const isHead = (path: string): boolean => path.startsWith('head.');
+
+function loraModelOf<Out, Batch extends BertInputs>({ specs, encoder, kind }: BertWithHead<Out, Batch>, family: BertFamily): LoraModel {
+  const weights = bertNames(encoder.config, { family, kind });
+  return { specs, weights: weights.map((weight) => ({ ...weight, name: [weight.name].flat().map((name) => fileNameOf(name, family)) })), isHead };
 }

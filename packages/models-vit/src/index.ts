@@ -2,6 +2,7 @@ export { vit, type Vit, type VitBatch, type VitLogits, type VitParams, type VitT
 export { vitConfig, type VitActivation, type VitConfig, type VitSizes } from './vitConfig.ts';
 export { targetCrossEntropy } from './targetCrossEntropy.ts';
 export { loadVit, saveVit, vitEntries, vitFromFile, type LoadedVit, type LoadVitOptions, type SaveVitOptions } from './vitCheckpoint.ts';
+export { loadVitLora, saveVitLora, type VitLoraOptions } from './vitLora.ts';
 export { vitConfigFromJson, vitConfigToJson, type VitCheckpointConfig, type VitJsonOptions } from './vitCheckpointConfig.ts';
 export { vitNames, type VitLayout } from './vitNames.ts';
 export { classBalancedWeights, deferredReweighting, ldamMargins, type ClassWeightOptions, type LdamOptions } from './classWeights.ts';

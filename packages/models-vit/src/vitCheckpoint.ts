@@ -1,10 +1,10 @@
-import type { Tensor } from '@tensorflow/tfjs-core';
-import { checkOneOf, initParams, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { checkOneOf, initParams, treeEntries, treeFromEntries, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
 import { checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile } from '@evenkeel/checkpoint';
-import { layerScale } from '@evenkeel/layers';
+import { isAdapter, layerScale } from '@evenkeel/layers';
 import { vit, type Vit, type VitParams, type VitTechniques } from './vit.ts';
 import { vitConfigFromJson, vitConfigToJson } from './vitCheckpointConfig.ts';
-import { headNames, VIT_LAYOUTS, vitNames, type VitLayout } from './vitNames.ts';
+import { headNames, VIT_LAYOUTS, vitFileName, vitNames, type VitLayout } from './vitNames.ts';
 
 export type LoadVitOptions = {
   /** How to compute: any that keep ViT's parameters, such as another attention. */
@@ -38,16 +38,15 @@ export async function vitFromFile(
   const branch = techniques.branch ?? (init === undefined ? undefined : layerScale({ init }));
   const model = vit({ ...config, ...techniques, ...(branch && { branch }), ...(numClasses !== undefined && { numClasses }) });
   const names = vitNames(layout, config, model.specs);
-  const read = <P>(specs: Tree<ParamSpec>, weights: typeof names, isLeftOut: (name: string) => boolean): Promise<Params & P> => paramsFromFile<P>(specs, weights, file, {
-    where, layout: 'ViT', nameOf: (stored) => { const name = withoutPrefix(stored); return name.startsWith('pooler.') || isLeftOut(name) ? undefined : name; },
-  });
-  if (numClasses === undefined) return { layout, model, params: await read<VitParams>(model.specs, names, () => false) };
-  const { head, distillationHead, ...bodySpecs } = model.specs as Readonly<Record<string, Tree<ParamSpec>>>;
   const heads = headNames(layout, config);
-  const isHead = (name: string): boolean => heads.some((head) => name.startsWith(`${head.name}.`)) || /^(head|classifier)\./.test(name);
-  const body = await read<Omit<VitParams, 'head'>>(bodySpecs, names.filter(({ path }) => !heads.some((head) => path.startsWith(`${head.path}.`))), isHead);
-  const fresh = initParams({ head: head as Tree<ParamSpec>, ...(distillationHead && { distillationHead }) }, seed, model.initialiserOf);
-  return { layout, model, params: { ...body, ...(fresh as object) } as unknown as Params & VitParams };
+  const isHead = (name: string): boolean => numClasses !== undefined && (heads.some((head) => name.startsWith(`${head.name}.`)) || /^(head|classifier)\./.test(name));
+  const isFresh = (path: string): boolean => isAdapter(path) || (numClasses !== undefined && heads.some((head) => path.startsWith(`${head.path}.`))); // adapters are in files of their own
+  const specs = treeEntries<ParamSpec>(model.specs);
+  const loaded = await paramsFromFile<Record<string, Variable>>(Object.fromEntries(specs.filter(([path]) => !isFresh(path))), names.filter(({ path }) => !isFresh(path)), file, {
+    where, layout: 'ViT', nameOf: (stored) => { const name = withoutPrefix(stored); return name.startsWith('pooler.') || isHead(name) ? undefined : name; },
+  });
+  const started = initParams(Object.fromEntries(specs.filter(([path]) => isFresh(path))), seed, model.initialiserOf) as Record<string, Variable>;
+  return { layout, model, params: treeFromEntries(model.specs, Object.entries({ ...loaded, ...started })) as Params & VitParams };
 }
 
 export type SaveVitOptions = {
@@ -89,10 +88,7 @@ export async function vitEntries(model: Vit, params: VitParams, { layout = 'hugg
   if (extra !== undefined) {
     throw new UnsupportedError(`vitEntries: model must have the parameters of ViT in the layout ${layout}, got ${own.includes(extra) ? 'also' : 'none called'} ${extra}`);
   }
-  const prefix = layout === 'timm' ? '' : model.config.distilled ? 'deit.' : 'vit.';
-  const heads = headNames(layout, model.config).map(({ name }) => `${name}.`);
-  const nameOf = (name: string): string => (heads.some((head) => name.startsWith(head)) ? name : `${prefix}${name}`);
-  return entriesFromParams(model.specs, names, params as unknown as Tree<Tensor>, { dtype, nameOf });
+  return entriesFromParams(model.specs, names, params as unknown as Tree<Tensor>, { dtype, nameOf: (name) => vitFileName(name, layout, model.config) });
 }
 
 const withoutPrefix = (name: string): string => name.replace(/^(vit|deit)\./, '');

@@ -37,6 +37,12 @@ export const headNames = (layout: VitLayout, { distilled }: Pick<VitConfig, 'dis
   return [{ path: 'head', name: own as string }, { path: 'distillationHead', name: dist as string }];
 };
 
+/** vitFileName — the name in a file of a name in `vitNames`. */
+export function vitFileName(name: string, layout: VitLayout, { distilled }: Pick<VitConfig, 'distilled'>): string {
+  if (layout === 'timm' || headNames(layout, { distilled }).some((head) => name.startsWith(`${head.name}.`))) return name;
+  return `${distilled ? 'deit.' : 'vit.'}${name}`;
+}
+
 /**
  * vitNames — every parameter of a ViT with its name in Hugging Face's or timm's layout, without the `vit.` or `deit.` prefix.
  *

@@ -11,6 +11,7 @@ import type { TrainFlags } from '../trainModel.ts';
 import { sizesOf } from '../vit/savedVit.ts';
 import { openSplit } from '../vit/vitImages.ts';
 import { AUGMENTATION_TESTS, augmentationSettings, checkAugmentation } from '../vit/vitSettings.ts';
+import { hasAdapters } from './adapters.ts';
 import { checkFinetuneFlags, FINETUNE_TESTS, newFinetuneSettings, withData, type FinetuneFlags, type FinetuneSettings } from './finetuneSettings.ts';
 import { checkpointFingerprint, fingerprintOf } from './fingerprint.ts';
 import { imageClassificationTask } from './imageClassification.ts';
@@ -19,7 +20,7 @@ import { recipeOf } from './recipes.ts';
 import { textClassificationTask } from './textClassification.ts';
 import { readClassExamples, split } from './textExamples.ts';
 import { checkTags, tagsIn, tokenClassificationTask } from './tokenClassification.ts';
-import { ADAPTERS, tunedBert } from './tunedBert.ts';
+import { tunedBert } from './tunedBert.ts';
 
 type Flagged = FinetuneFlags & TrainFlags;
 
@@ -56,7 +57,7 @@ export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
 
 /** That the model is no adapters of another one. */
 function checkNoAdapters(checkpoint: string): void {
-  if (existsSync(join(checkpoint, ADAPTERS))) throw new UsageError(`--checkpoint must be a whole model, got adapters in ${checkpoint}, which cannot be fine-tuned further; begin with the model that they belong to`);
+  if (hasAdapters(checkpoint)) throw new UsageError(`--checkpoint must be a whole model, got adapters in ${checkpoint}, which cannot be fine-tuned further; begin with the model that they belong to`);
 }
 
 /** The settings of which the examples depend, before the number of steps is known. */

@@ -1,9 +1,7 @@
-import { join as joinPath } from 'node:path';
-import { dispose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { atomicWriteFile } from '@evenkeel/checkpoint';
-import { foldSeed, treeEntries, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
+import { dispose, type Tensor } from '@tensorflow/tfjs-core';
+import { foldSeed, type Params, type Tree } from '@evenkeel/core-tensor';
 import type { Tokenizer } from '@evenkeel/data';
-import { isAdapter, lora, splitParams } from '@evenkeel/layers';
+import { lora } from '@evenkeel/layers';
 import { fineTuningOptimizer, fineTuningSchedule, saveLora, type HeadedParams } from '@evenkeel/models-bert';
 import type { AnyBert, HeadSays } from '../bert/bertModel.ts';
 import { loadBertModel, saveBertModel, type SavedBert } from '../bert/savedBert.ts';
@@ -11,6 +9,7 @@ import { saveTokenizer } from '../tokenizerFiles.ts';
 import { formatCount } from '../format.ts';
 import { parameterCount } from '../statistics.ts';
 import type { Task } from '../task.ts';
+import { adaptersInWords, saveAdapterHead, trainedPart } from './adapters.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 import { rateFor, recipeOf } from './recipes.ts';
 
@@ -34,21 +33,21 @@ export async function tunedBert(settings: FinetuneSettings, kind: HeadSays['kind
     head: { kind, ...(classes && { numClasses: classes.length }) }, ...(classes && { classes }), seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }), ...(dropout !== null && { dropout }),
   });
   const { model, params } = loaded;
-  const { trained, join } = rank > 0 ? splitParams(params, (path) => isAdapter(path) || path.startsWith('head.')) : { trained: params, join: (leaves: Tree<Tensor>) => leaves as HeadedParams };
-  const specs = rank > 0 ? Object.fromEntries(treeEntries<ParamSpec>(model.specs).filter(([path]) => Object.hasOwn(trained, path))) : model.specs;
+  const { trained, join, specs, size } = trainedPart<HeadedParams>(model.specs, params, { rank, isHead: (path) => path.startsWith('head.') });
   return {
     model, params, hasSegments: model.config.typeVocabSize > 1, contextLength: model.config.positions === 'learned' ? model.config.contextLength : Infinity,
     parts: {
-      params: trained as Tree<Variable>, stepEps: 1e-6, ...(rank > 0 && { modelSize: parameterCount(params) }),
+      params: trained, stepEps: 1e-6, ...(rank > 0 && { modelSize: parameterCount(params) }),
       optimizer: fineTuningOptimizer(specs, { learningRate, weightDecay, steps }), schedule: fineTuningSchedule({ learningRate, steps }),
-      loss: (leaves, batch, call) => model.loss(batch, join(leaves as Tree<Tensor>) as HeadedParams, call),
+      loss: (leaves, batch, call) => model.loss(batch, join(leaves as Tree<Tensor>), call),
       dispose: () => dispose(params as never),
     },
-    about: [['model', `${checkpoint}: ${sizeInWords(loaded, trained as Params, rank)}; head: ${loaded.isHeadKept ? 'kept' : 'new'}`], ['with', rateInWords(settings, model.config.dim)]],
+    about: [['model', `${checkpoint}: ${sizeInWords(loaded, size, rank)}; head: ${loaded.isHeadKept ? 'kept' : 'new'}`], ['with', rateInWords(settings, model.config.dim)]],
     save: async (directory, { tokenizer, classes }) => {
       await saveTokenizer(tokenizer, directory);
-      if (rank > 0) return saveAdapters(directory, loaded, { base: checkpoint, ...(classes && { classes }) });
-      return saveBertModel(directory, { ...loaded, classes });
+      if (rank === 0) return saveBertModel(directory, { ...loaded, classes });
+      await saveLora(directory, model, params, { family: loaded.family, base: checkpoint });
+      return saveAdapterHead(directory, { kind: model.kind }, classes);
     },
   };
 }
@@ -60,19 +59,7 @@ function rateInWords({ task, lora: rank, learningRate }: FinetuneSettings, dim: 
   return `learning rate ${Number(learningRate.toPrecision(3))}${isScaled ? `: ${recipe.learningRate} at width 768, scaled to width ${dim}` : ''}`;
 }
 
-function sizeInWords({ params, model: { config: { depth, dim, numHeads } } }: SavedBert, trained: Params, rank: number): string {
-  const [all, part] = [parameterCount(params), parameterCount(trained)];
-  return `${formatCount(all)} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads${rank > 0 ? `; adapters of rank ${rank} and head are trained, ${formatCount(part)} (${((100 * part) / all).toFixed(1)} %)` : ''}`;
-}
-
-/** ADAPTERS — by which a directory of adapters is known: PEFT's file. */
-export const ADAPTERS = 'adapter_config.json';
-
-/** ADAPTER_HEAD — what a directory of adapters is for, beside PEFT's files. */
-export const ADAPTER_HEAD = 'adapter_head.json';
-
-/** Beside PEFT's files, which do not say what the classes are called. */
-async function saveAdapters(directory: string, { model, params, family }: SavedBert, { base, classes }: { base: string; classes?: readonly string[] }): Promise<void> {
-  await saveLora(directory, model, params, { family, base });
-  await atomicWriteFile(joinPath(directory, ADAPTER_HEAD), `${JSON.stringify({ kind: model.kind, ...(classes && { numClasses: classes.length, id2label: Object.fromEntries(classes.entries()) }) }, null, 2)}\n`);
+function sizeInWords({ params, model: { config: { depth, dim, numHeads } } }: SavedBert, trained: number, rank: number): string {
+  const all = parameterCount(params);
+  return `${formatCount(all)} parameters: depth ${depth}, dim ${dim}, ${numHeads} heads${adaptersInWords(rank, trained, all)}`;
 }

@@ -1,16 +1,11 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { dispose, type Variable } from '@tensorflow/tfjs-core';
-import { readJsonFile } from '@evenkeel/checkpoint';
-import { ConfigError, treeEntries, treeFromEntries, type Params } from '@evenkeel/core-tensor';
 import { lora } from '@evenkeel/layers';
-import { loadLora, type BertHeadKind, type HeadedParams } from '@evenkeel/models-bert';
+import { loadLora, type BertHeadKind } from '@evenkeel/models-bert';
+import { loadVitLora } from '@evenkeel/models-vit';
 import { specialsOf } from '../bert/encoding.ts';
 import type { HeadSays } from '../bert/bertModel.ts';
 import { loadBertModel, type SavedBert } from '../bert/savedBert.ts';
 import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
-import { isCount, isObject, isText, type Fields } from '../fields.ts';
-import { ADAPTER_HEAD, ADAPTERS } from '../finetune/tunedBert.ts';
+import { hasAdapters, readAdapterInfo, withAdapters, type AdapterInfo } from '../finetune/adapters.ts';
 import type { Words } from '../finetune/textClassification.ts';
 import { loadVitModel, type SavedVit } from '../vit/savedVit.ts';
 
@@ -19,36 +14,28 @@ export type Predictor = ({ readonly reads: 'text'; readonly kind: BertHeadKind }
 
 /** checkPredictor — that `--checkpoint` names a directory with a model, or with adapters of one; what the model reads. */
 export async function checkPredictor(directory: string): Promise<Predictor['reads']> {
-  if (existsSync(join(directory, ADAPTERS))) return 'text';
-  checkCheckpointDirectory(directory, 'BERT, RoBERTa, ViT or DeiT');
-  return checkpointKind(directory);
+  const model = hasAdapters(directory) ? (await readAdapterInfo(directory)).base : directory;
+  checkCheckpointDirectory(model, 'BERT, RoBERTa, ViT or DeiT');
+  return checkpointKind(model);
 }
 
 /** openPredictor — the model in a directory: of `train` or `finetune`, of Hugging Face or timm; or adapters, with the model they belong to. */
 export async function openPredictor(directory: string): Promise<Predictor> {
-  if (await checkPredictor(directory) === 'image') return { reads: 'image', ...await loadVitModel(directory) };
-  const saved = existsSync(join(directory, ADAPTERS)) ? await withAdapters(directory) : await loadBertModel(directory);
+  const adapters = hasAdapters(directory) ? await readAdapterInfo(directory) : undefined;
+  if (await checkPredictor(directory) === 'image') return { reads: 'image', ...(adapters === undefined ? await loadVitModel(directory) : await adaptedVit(directory, adapters)) };
+  const saved = adapters === undefined ? await loadBertModel(directory) : await adaptedBert(directory, adapters);
   const tokenizer = await loadTokenizerOf(directory, 'predict');
   return { reads: 'text', kind: saved.model.kind, ...saved, tokenizer, specials: specialsOf(tokenizer, directory) };
 }
 
-/** The model that adapters belong to, with them and their head in place. */
-async function withAdapters(directory: string): Promise<SavedBert> {
-  const config = await readJsonFile(join(directory, ADAPTERS)) as Fields;
-  const head: unknown = await readJsonFile(join(directory, ADAPTER_HEAD));
-  const [base, rank] = [config['base_model_name_or_path'], config['r']];
-  if (!isText(base) || !isCount(rank)) throw new ConfigError(`predict: ${join(directory, ADAPTERS)} must name base_model_name_or_path and r, got ${JSON.stringify(base)} and ${JSON.stringify(rank)}`);
-  if (!isObject(head)) throw new ConfigError(`predict: ${join(directory, ADAPTER_HEAD)} must say what the adapters are for, got ${JSON.stringify(head)}`);
-  checkCheckpointDirectory(base as string, 'BERT or RoBERTa');
-  const names = head['id2label'];
-  const classes = isObject(names) ? Object.keys(names).map((_, i) => String(names[String(i)])) : undefined;
-  const loaded = await loadBertModel(base as string, { head: head as HeadSays, ...(classes && { classes }), linear: lora({ rank: rank as number }) });
+async function adaptedBert(directory: string, { base, rank, head, classes }: AdapterInfo): Promise<SavedBert> {
+  const loaded = await loadBertModel(base, { head: head as HeadSays, ...(classes && { classes }), linear: lora({ rank }) });
   const { model, params, family } = loaded;
-  const trained = await loadLora(directory, model, { family });
-  const entries = treeEntries<Variable>(params);
-  dispose(entries.flatMap(([path, variable]) => (Object.hasOwn(trained, path) ? [variable] : [])));
-  return {
-    ...loaded, params: treeFromEntries(model.specs, entries.map(([path, variable]) => [path, trained[path] ?? variable] as [string, Variable])) as Params & HeadedParams,
-    ...(classes && { classes }),
-  };
+  return { ...loaded, params: withAdapters(model.specs, params, await loadLora(directory, model, { family })), ...(classes && { classes }) };
+}
+
+async function adaptedVit(directory: string, { base, rank, classes = [] }: AdapterInfo): Promise<SavedVit> {
+  const loaded = await loadVitModel(base, { numClasses: classes.length, linear: lora({ rank }) });
+  const { model, params } = loaded;
+  return { ...loaded, params: withAdapters(model.specs, params, await loadVitLora(directory, model)), classes };
 }

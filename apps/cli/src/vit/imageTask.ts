@@ -1,11 +1,12 @@
 import { dispose, tensor2d, tensor4d, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
-import { foldSeed, type GradientTransform, type Params, type Schedule } from '@evenkeel/core-tensor';
+import { foldSeed, type GradientTransform, type Params, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { imageLoader, type NormaliseOptions } from '@evenkeel/data';
 import { accuracy } from '@evenkeel/models-bert';
 import type { Vit, VitParams } from '@evenkeel/models-vit';
 import type { Following } from '../average.ts';
 import { judgeImages } from '../imageClasses.ts';
 import type { Judged } from '../classified.ts';
+import type { TrainedPart } from '../finetune/adapters.ts';
 import { spread } from '../statistics.ts';
 import type { Task } from '../task.ts';
 import { augmentationOf } from './augmentation.ts';
@@ -19,6 +20,8 @@ export type ImageTaskOptions = {
   readonly settings: AugmentationSettings & { readonly batchSize: number; readonly seed: number };
   readonly model: Vit;
   readonly params: Params & VitParams;
+  /** What of them is trained; default all. */
+  readonly part?: TrainedPart<VitParams>;
   readonly follows: Following;
   readonly optimizer: GradientTransform;
   readonly schedule: Schedule;
@@ -31,7 +34,7 @@ export type ImageTaskOptions = {
 export type ImageTask = Omit<Task, 'about' | 'save' | 'conclude'> & { /** What the model makes of so many validation images. */ judge(most: number): Promise<Judged> };
 
 /** imageTask — classes of images, whether a model is trained from scratch or fine-tuned. */
-export function imageTask({ settings, model, params, follows, optimizer, schedule, statistics, classes, images }: ImageTaskOptions): ImageTask {
+export function imageTask({ settings, model, params, part, follows, optimizer, schedule, statistics, classes, images }: ImageTaskOptions): ImageTask {
   const { batchSize, seed, repeatedAugmentation: repeats } = settings;
   const [size, , channels] = images.train.shape;
   const loader = imageLoader(images.train, {
@@ -41,13 +44,13 @@ export function imageTask({ settings, model, params, follows, optimizer, schedul
   const count = images.val.labels.length;
   const judge = (most: number) => follows.withAverage(() => judgeImages(ofNow, images.val, spread(count, most), batchSize));
   return {
-    params, optimizer, schedule, judge,
+    params: part?.trained ?? params, optimizer, schedule, judge,
     ...(follows.modelState && { modelState: follows.modelState }),
     batches: async (step) => {
       const { images: values, shape, targets, numClasses } = await loader.batch(step);
       return { images: tensor4d(values, [...shape]), targets: tensor2d(targets, [shape[0], numClasses]) };
     },
-    loss: (leaves, batch, call) => model.loss(batch as { images: Tensor4D; targets: Tensor }, leaves as unknown as VitParams, follows.ofLayers(call)),
+    loss: (leaves, batch, call) => model.loss(batch as { images: Tensor4D; targets: Tensor }, (part?.join(leaves as Tree<Tensor>) ?? leaves) as VitParams, follows.ofLayers(call)),
     ...(count > 0 && {
       evaluate: async () => {
         const { loss, predicted, labels } = await judge(EVAL_IMAGES);

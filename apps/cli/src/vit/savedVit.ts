@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { atomicWriteFile, readJsonFile } from '@evenkeel/checkpoint';
 import type { Params } from '@evenkeel/core-tensor';
 import type { NormaliseOptions } from '@evenkeel/data';
-import { loadVit, saveVit, vitConfig, vitConfigFromJson, type LoadedVit, type Vit, type VitConfig, type VitParams } from '@evenkeel/models-vit';
+import { loadVit, saveVit, vitConfig, vitConfigFromJson, type LoadedVit, type Vit, type VitConfig, type VitParams, type VitTechniques } from '@evenkeel/models-vit';
 import { isNumber, isObject } from '../fields.ts';
 import { labelNames, loadOwn, saveOwn, TECHNIQUE_TESTS, type OwnLayout } from '../ownLayout.ts';
 import { withFreshParams } from '../withFreshParams.ts';
@@ -20,18 +20,23 @@ export type SavedVit = { readonly model: Vit; readonly params: Params & VitParam
  * saveVitModel — writes `config.json`, `model.safetensors` and `preprocessor_config.json`: as Hugging Face's ViT where its layout says what the
  * model computes, as timm's where it has layer scale, and otherwise under our own names as `model_type: "evenkeel-vit"`.
  */
-export async function saveVitModel(directory: string, { model, params, classes, statistics: { mean, std } }: SavedVit, techniques: VitModelTechniques, layout?: LoadedVit['layout']): Promise<void> {
+export async function saveVitModel(directory: string, { model, params, classes, statistics }: SavedVit, techniques: VitModelTechniques, layout?: LoadedVit['layout']): Promise<void> {
   const { imageSize } = model.config;
-  await atomicWriteFile(join(directory, PREPROCESSOR), `${JSON.stringify({
-    image_processor_type: 'ViTImageProcessor', do_resize: true, size: { height: imageSize, width: imageSize }, resample: 2, do_rescale: true, rescale_factor: 1 / 255,
-    do_normalize: true, image_mean: mean, image_std: std,
-  }, null, 2)}\n`);
+  await saveStatistics(directory, imageSize, statistics);
   const departs = model.departures.some((name) => name !== 'branch');
   if (!departs) return saveVit(directory, model, params, { classes, layout: layout ?? (techniques.layerScale > 0 ? 'timm' : 'huggingFace') });
   return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: labelNames(classes) });
 }
 
 const PREPROCESSOR = 'preprocessor_config.json';
+
+/** saveStatistics — writes `preprocessor_config.json`: the size of the images and how they are normalised. */
+export async function saveStatistics(directory: string, imageSize: number, { mean, std }: NormaliseOptions): Promise<void> {
+  await atomicWriteFile(join(directory, PREPROCESSOR), `${JSON.stringify({
+    image_processor_type: 'ViTImageProcessor', do_resize: true, size: { height: imageSize, width: imageSize }, resample: 2, do_rescale: true, rescale_factor: 1 / 255,
+    do_normalize: true, image_mean: mean, image_std: std,
+  }, null, 2)}\n`);
+}
 
 /** What Hugging Face's ViT is given where nothing says anything else. */
 const HALF: NormaliseOptions = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
@@ -40,6 +45,8 @@ export type LoadVitModelOptions = {
   /** Fresh heads for so many classes. */
   readonly numClasses?: number;
   readonly seed?: number;
+  /** What the maps of its blocks are to be made with, such as `lora()`. */
+  readonly linear?: VitTechniques['linear'];
 };
 
 /**
@@ -47,7 +54,7 @@ export type LoadVitModelOptions = {
  *
  * @throws ConfigError  if a file is missing or damaged, or `config.json` says what this release does not know.
  */
-export async function loadVitModel(directory: string, { numClasses, seed }: LoadVitModelOptions = {}): Promise<SavedVit & { readonly techniques: VitModelTechniques; readonly layout?: LoadedVit['layout'] }> {
+export async function loadVitModel(directory: string, { numClasses, seed, linear }: LoadVitModelOptions = {}): Promise<SavedVit & { readonly techniques: VitModelTechniques; readonly layout?: LoadedVit['layout'] }> {
   const path = join(directory, 'config.json');
   const json = await readJsonFile(path);
   const statistics = await statisticsOf(directory, json);
@@ -55,10 +62,10 @@ export async function loadVitModel(directory: string, { numClasses, seed }: Load
   if (isOwn) {
     const { model, params, techniques, extras } = await loadOwn(directory, json, OWN);
     if (numClasses === undefined) return { model, params: params as Params & VitParams, techniques, classes: classesOf(extras, model.config.numClasses), statistics };
-    const other = vitOf({ ...model.config, numClasses }, techniques);
+    const other = vitOf({ ...model.config, numClasses }, techniques, { ...(linear && { linear }) });
     return { model: other, params: withFreshParams(params, other, { seed: seed ?? 0, isKept: (name) => !/^(head|distillationHead)\./.test(name) }), techniques, classes: classesOf({}, numClasses), statistics };
   }
-  const { model, params, layout } = await loadVit(directory, { ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }) });
+  const { model, params, layout } = await loadVit(directory, { ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }), ...(linear && { techniques: { linear } }) });
   const layerScale = model.departures.includes('branch') ? 1e-4 : 0;
   return { model, params, layout, techniques: { placement: 'pre', norm: 'layer', qkNorm: false, layerScale }, classes: classesOf(json, model.config.numClasses), statistics };
 }
