@@ -11,7 +11,7 @@ export const AUGMENTS = ['none', 'crop', 'basic', 'deit'] as const;
 /** Which encoder. */
 export const ARCHS = ['bert', 'mosaic'] as const;
 /** What a checkpoint is fine-tuned for: kinds of tasks, and those of GLUE with their recipes. */
-export const TASK_KINDS = ['classification', 'token-classification', 'qa', 'image-classification'] as const;
-export const PRESETS = ['sst2', 'cola', 'mnli', 'qqp', 'qnli', 'rte', 'mrpc'] as const;
+export const TASK_KINDS = ['classification', 'regression', 'token-classification', 'qa', 'image-classification'] as const;
+export const PRESETS = ['sst2', 'cola', 'mnli', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb'] as const;
 /** What is a sequence of a text. */
 export const SEQUENCES = ['line', 'paragraph'] as const;

@@ -57,7 +57,9 @@ describe('evenkeel finetune --task classification', () => {
     const out = files.at('predictions.csv');
     expect(await predict('run', '--data', data, '--out', out)).toMatchObject({ count: 96, out, accuracy: 1, f1: 1, matthews: 1 });
     expect(await predict('run', '--data', files.write('wrong.tsv', 'my cat\t0\na dog\t0\n'))).toMatchObject({ accuracy: 0.5, f1: 0 });
-    expect(await predict('run', '--data', files.write('others.tsv', 'my cat\tyes\na dog\tno\n'))).not.toHaveProperty('accuracy');
+    const unknown = files.write('others.tsv', 'my cat\tyes\na dog\tno\n');
+    expect(await predict('run', '--data', unknown)).not.toHaveProperty('accuracy');
+    expect((await evenkeel(['predict', '--checkpoint', files.at('run'), ...CPU, '--data', unknown])).stderr).toContain('nothing measured: the label "yes" is no class of the model');
     const rows = readFileSync(out, 'utf8').trimEnd().split('\n');
     expect(rows[0]).toBe('input,label,probability');
     expect(rows.slice(1).every((row) => row.includes('cat') === row.includes(',1,'))).toBe(true);
@@ -132,6 +134,11 @@ describe('evenkeel finetune for other tasks', () => {
     const long = files.write('long.conll', `${sentence(0).trimEnd()}\n${'sees O\n'.repeat(14)}mary B-PER\n`);
     const ofLong = await evenkeelJson(['finetune', '--checkpoint', files.at('tags'), '--task', 'token-classification', '--data', conll, '--val-data', long, ...CPU, '--steps', '1', '--learning-rate', '1e-9', '--out', files.at('cut-tags')]);
     expect([ofLong['f1'], ofLong['accuracy']]).toEqual([expect.closeTo(4 / 5, 9), expect.closeTo(17 / 18, 9)]); // of three names the last one is cut
+    expect(await predict('tags', '--data', conll)).toMatchObject({ count: 40, cut: 0, f1: 1, accuracy: 1 });
+    const scored = await predict('cut-tags', '--data', long);
+    expect([scored['f1'], scored['accuracy'], scored['cut']]).toEqual([ofLong['f1'], ofLong['accuracy'], 1]);
+    const plain = await predict('tags', '--data', files.write('plain.txt', 'mary sees oslo\njohn sees rome\n'));
+    expect([plain['count'], plain['f1']]).toEqual([2, undefined]);
     const stray = files.write('stray.conll', 'john B-ORG\n');
     const { code, stderr } = await evenkeel(['finetune', '--checkpoint', files.at('base'), '--task', 'token-classification', '--data', conll, '--val-data', stray, ...CPU, '--out', files.at('refused')]);
     expect([code, stderr]).toEqual([2, `error: --val-data must have tags among B-LOC, B-PER, O, got B-ORG on line 1 of ${stray}\n`]);
@@ -145,8 +152,12 @@ describe('evenkeel finetune for other tasks', () => {
     expect(result).toMatchObject({ f1: expect.any(Number) as number, exactMatch: expect.any(Number) as number, valLoss: expect.any(Number) as number });
     expect(jsonOf('qa/config.json')).toMatchObject({ architectures: ['BertForQuestionAnswering'] });
     const { predictions } = await predict('qa', '--question', 'who', '--context', context);
+    const scored = await predict('qa', '--data', squad);
+    expect([scored['f1'], scored['exactMatch'], scored['count']]).toEqual([result['f1'], result['exactMatch'], 8]);
     const asked = (text: string) => files.write('asked.json', JSON.stringify({ data: [{ paragraphs: [{ context: text, qas: [{ id: 'q7', question: 'who lives in rome' }] }] }] }));
-    expect(await predict('qa', '--data', asked(context))).toMatchObject({ predictions: [{ id: 'q7', input: 'who lives in rome' }] });
+    const unscored = await predict('qa', '--data', asked(context));
+    expect(unscored).toMatchObject({ predictions: [{ id: 'q7', input: 'who lives in rome' }] });
+    expect(unscored).not.toHaveProperty('f1');
     const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('qa'), ...CPU, '--data', asked(' ')]);
     expect([code, stderr]).toEqual([2, `error: predict needs a context for each question, got none for "who lives in rome" (q7) in ${files.at('asked.json')}\n`]);
     expect(context).toContain((predictions as [{ label: string }])[0].label);
@@ -172,6 +183,11 @@ describe('evenkeel finetune for other tasks', () => {
       expect(jsonOf(`${out}/adapter_config.json`)).toMatchObject({ peft_type: 'LORA', r: 2, modules_to_save: ['classifier'], base_model_name_or_path: files.at(base) });
       expect(await predict(out, '--image', `${folders}/red/0.png`, `${folders}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
     }
+    expect(await predict('colour', '--data', folders)).toMatchObject({ count: 24, accuracy: 1 });
+    const turned = imageFolders(files.at('turned'), ['green', 'red'], { count: 2 }); // each in the folder of the other
+    expect(await predict('colour', '--data', turned)).toMatchObject({ count: 4, accuracy: 0 });
+    const named = await evenkeel(['predict', '--checkpoint', files.at('colour'), ...CPU, '--data', imageFolders(files.at('named'), ['blue', 'red'], { count: 1 })]);
+    expect(named.stderr).toContain('nothing measured: the label "blue" is no class of the model');
     const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('colour'), ...CPU, '--image', folders]);
     expect([code, stderr]).toEqual([2, `error: --image must be files, got the folder ${folders}; --data takes one\n`]);
   });
@@ -193,6 +209,31 @@ describe('evenkeel finetune for other tasks', () => {
       expect([accuracy, existsSync(files.at(`${whole}/model.safetensors`))]).toEqual([1, false]);
       expect(await predict(whole, '--image', `${files.at('colours')}/red/0.png`, `${files.at('colours')}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
     });
+
+  it.each([['all weights', []], ['adapters', ['--lora', '4']]] as const)('finetune --task stsb learns a number for two sentences, and predict says it: %s', async (name, flags) => {
+    const [who, does] = [['the cat', 'a dog', 'nobody'], ['sees the moon', 'hides a river', 'paints it']];
+    const rows = Array.from({ length: 120 }, (_, i) => [i % 3, Math.floor(i / 3) % 3, Math.floor(i / 9) % 3, Math.floor(i / 27) % 3] as const)
+      .map(([a, b, c, d]) => `${who[a]} ${does[c]}\t${who[b]} ${does[d]}\t${(a === 0 ? 2.5 : 0) + (b === 0 ? 1.5 : 0)}`);
+    const stsb = files.write('stsb.tsv', `sentence1\tsentence2\tscore\n${rows.join('\n')}\n`);
+    const args = (out: string, path = stsb) => ['finetune', '--checkpoint', files.at('base'), '--task', 'stsb', '--data', path, ...CPU, '--learning-rate', '0.02', '--epochs', '8', '--batch-size', '8', '--out', files.at(out), ...flags];
+    const out = `stsb-${flags.length}`;
+    const result = await evenkeelJson(args(out));
+    expect(result).toMatchObject({ spearman: expect.any(Number) as number, pearson: expect.any(Number) as number, best: { metric: 'spearman' } });
+    if (name === 'all weights') {
+      expect(result['spearman']).toBeGreaterThan(0.6);
+      expect(jsonOf(`${out}/config.json`)).toMatchObject({ architectures: ['BertForSequenceClassification'], problem_type: 'regression', id2label: { 0: 'LABEL_0' } });
+      expect(readFileSync(files.at(`${out}/report.html`), 'utf8')).toContain('The farthest from the truth come first');
+      const again = await evenkeel([...args('stsb-again'), '--checkpoint', files.at(out), '--steps', '1'].filter((word, i, all) => word !== '--epochs' && all[i - 1] !== '--epochs'));
+      expect(again.stdout.replace(/\s+/g, ' ')).toContain('head: kept');
+    }
+    const all = await predict(out, '--data', stsb) as { count: number; spearman: number; predictions: { value: number; label: string }[] };
+    expect([all.count, all.spearman > (flags.length > 0 ? 0 : 0.6)]).toEqual([120, true]);
+    expect(all.predictions[0]?.label).toBe(all.predictions[0]?.value.toFixed(4));
+    const wrong = await evenkeel(args('refused', files.write('wrong-stsb.tsv', 'sentence1\tsentence2\tscore\na\tb\t1\nc\td\thigh\n')));
+    expect([wrong.code, wrong.stderr]).toEqual([2, `error: --data must have numbers as labels, got "high" on line 3 of ${files.at('wrong-stsb.tsv')}\n`]);
+    const single = await evenkeel(args('refused', data));
+    expect(single.stderr).toMatch(/^error: --task stsb must have two texts in each row, got one in .*train\.tsv/);
+  });
 
   it('predict fills in masked tokens', async () => {
     const { predictions } = await predict('base', '--text', 'the [MASK] sees the [MASK].', '--top', '3');
@@ -235,7 +276,7 @@ describe('finetune and predict with what they cannot use', () => {
     const settings = { task: 'classification', valData: null, valFraction: 0, seed: 1, textColumn: null, textPairColumn: null, labelColumn: null } as const;
     const read = (name: string, ...labels: unknown[]) => readClassExamples({ ...settings, data: files.write(name, labels.map((label) => JSON.stringify({ text: 'a', label })).join('\n')) });
     expect((await read('numbers.jsonl', 1, '1', '1.0', 0, '0')).classes).toEqual(['0', '1']);
-    await expect(read('scores.jsonl', 1, 0.25)).rejects.toThrow(/--data must have classes as labels \(there is no regression\), got 0\.25 on line 2 of .*scores\.jsonl/);
+    await expect(read('scores.jsonl', 1, 0.25)).rejects.toThrow(/--data must have classes as labels, got 0\.25 on line 2 of .*scores\.jsonl; --task regression learns numbers$/);
   });
 
   it('finetune names the columns that exist where one is missing', async () => {

@@ -17,7 +17,7 @@ export type LabelledTextOptions = {
 const NAMES = {
   text: ['text', 'sentence', 'sentence1', 'premise', 'question1', 'question', 'review', 'content', '#1 string'],
   pair: ['text_pair', 'sentence2', 'hypothesis', 'question2', '#2 string'],
-  label: ['label', 'labels', 'class', 'target', 'gold_label', 'is_duplicate', 'sentiment', 'quality'],
+  label: ['label', 'labels', 'class', 'target', 'gold_label', 'is_duplicate', 'sentiment', 'quality', 'score'],
 } as const;
 
 /** Columns that are a pair together, the first text first. */

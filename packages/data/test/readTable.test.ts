@@ -87,7 +87,7 @@ describe('readLabelledTexts(path)', () => {
   });
 
   it.each([
-    ['text,score\na,1\n', {}, /a\.csv must have a column of labels, such as label, labels, class, got text, score/],
+    ['text,points\na,1\n', {}, /a\.csv must have a column of labels, such as label, labels, class, got text, points/],
     ['body,label\na,1\n', {}, /a\.csv must have a column of texts, such as text, sentence, sentence1, got body, label/],
     ['text,label\na,1\n', { text: 'review' }, /a\.csv must have the column review, got text, label/],
     ['text,label\na,1\n,0\n', {}, /a\.csv must have a text in each row, got none on line 3/],

@@ -17,7 +17,7 @@ export type HeadContext = {
 };
 
 /** BertHeadKind — what a head does: by it a checkpoint knows the names of its tensors. */
-export type BertHeadKind = 'maskedLm' | 'preTraining' | 'classification' | 'tokenClassification' | 'span';
+export type BertHeadKind = 'maskedLm' | 'preTraining' | 'classification' | 'regression' | 'tokenClassification' | 'span';
 
 /**
  * BertHead — what makes something of an encoder's channels. `batch` is what one training step needs: the inputs and labels.
@@ -44,7 +44,7 @@ export type BertWithHead<Out, Batch extends BertInputs> = LayeredModel<HeadedPar
   readonly config: BertConfig;
   readonly kind: BertHeadKind;
   apply(inputs: BertInputs, params: HeadedParams, options?: ApplyOptions): Out;
-  /** Mean cross-entropy in nats of the batch's labels. */
+  /** Mean cross-entropy in nats of the batch's labels, or the head's own loss. */
   loss(batch: Batch, params: HeadedParams, options?: ApplyOptions): Scalar;
 };
 

@@ -1,11 +1,11 @@
-import { add, div, reshape, split, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { checkInteger, ConfigError } from '@evenkeel/core-tensor';
+import { add, div, mean, reshape, split, square, sub, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
+import { checkDtype, checkInteger, ConfigError } from '@evenkeel/core-tensor';
 import { crossEntropy, linearLayer } from '@evenkeel/layers';
 import type { BertInputs } from './bert.ts';
 import type { BertConfig } from './bertConfig.ts';
 import { pooled, poolerLayers, type BertHead, type HeadContext } from './bertWithHead.ts';
 
-/** LabelledBatch — inputs and labels, int32: one per sequence, `b`, or one per token, shaped as `ids`, with −100 where none counts. */
+/** LabelledBatch — inputs and labels: one per sequence, `b`, or one per token, shaped as `ids`, with −100 where none counts; classes are int32, numbers to be told float32. */
 export type LabelledBatch = BertInputs & { readonly labels: Tensor };
 
 /** SpanBatch — inputs, and the first and last token of each answer, `b`, int32; −100 where a sequence has none. */
@@ -22,6 +22,23 @@ export function classificationHead({ numClasses }: { numClasses: number }): Bert
     layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, numClasses, 'hidden') }),
     apply,
     loss: (batch, encode, contextOf) => crossEntropy(apply(encode(batch), contextOf(batch)), batch.labels),
+  };
+}
+
+/**
+ * regressionHead — one number per sequence, from the pooled first token, `b`: how alike two sentences are (STS-B). The loss is the mean squared
+ * error of float32 labels `b`. The layers are those of `classificationHead` with one class, as in `transformers`.
+ */
+export function regressionHead(): BertHead<Tensor, LabelledBatch> {
+  const apply = (hidden: Tensor, context: HeadContext): Tensor => reshape(context.through('classifier', context.drop(pooled(hidden, context), 'pooled')), [-1]);
+  return {
+    kind: 'regression',
+    layers: (config) => ({ ...poolerLayers(config), classifier: classifier(config, 1, 'hidden') }),
+    apply,
+    loss: (batch, encode, contextOf) => {
+      checkDtype('regressionHead', 'labels', batch.labels, 'float32');
+      return mean(square(sub(apply(encode(batch), contextOf(batch)), batch.labels))) as Scalar;
+    },
   };
 }
 

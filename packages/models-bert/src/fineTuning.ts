@@ -16,6 +16,7 @@ export const GLUE_RECIPES = {
   sst2: { learningRate: 3e-5, weightDecay: 3e-6, epochs: 3, batchSize: 16, metric: 'accuracy' },
   cola: { learningRate: 5e-5, weightDecay: 5e-6, epochs: 10, batchSize: 32, metric: 'matthews' },
   rte: { learningRate: 1e-5, weightDecay: 1e-5, epochs: 3, batchSize: 16, metric: 'accuracy' },
+  stsb: { learningRate: 3e-5, weightDecay: 3e-6, epochs: 10, batchSize: 32, metric: 'spearman' },
   mrpc: { learningRate: 8e-5, weightDecay: 8e-6, epochs: 10, batchSize: 32, metric: 'accuracy and F1' },
 } as const satisfies Readonly<Record<string, FineTuningRecipe>>;
 

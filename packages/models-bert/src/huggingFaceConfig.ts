@@ -54,7 +54,7 @@ export function bertConfigFromHuggingFace(json: unknown): { config: BertConfig; 
 }
 
 const ARCHITECTURES: Readonly<Record<BertHeadKind, string>> = {
-  maskedLm: 'ForMaskedLM', preTraining: 'ForPreTraining', classification: 'ForSequenceClassification',
+  maskedLm: 'ForMaskedLM', preTraining: 'ForPreTraining', classification: 'ForSequenceClassification', regression: 'ForSequenceClassification',
   tokenClassification: 'ForTokenClassification', span: 'ForQuestionAnswering',
 };
 
@@ -86,6 +86,7 @@ export function bertConfigToHuggingFace(
     position_embedding_type: 'absolute',
     pad_token_id: family === 'roberta' ? config.positionOffset - 1 : 0,
     ...(labels.length > 0 && { id2label: Object.fromEntries(labels.entries()), label2id: Object.fromEntries(labels.map((label, i) => [label, i])) }),
+    ...(kind === 'regression' && { problem_type: 'regression' }),
     torch_dtype: 'float32',
   };
 }

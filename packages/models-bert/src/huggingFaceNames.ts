@@ -21,18 +21,23 @@ const OF_BLOCK: readonly Pair[] = [
 const POOLER: Pair = ['head.pooler', 'pooler.dense'];
 const MASKED_LM: readonly Pair[] = [['head.dense', 'cls.predictions.transform.dense'], ['head.norm', 'cls.predictions.transform.LayerNorm']];
 
+const BERT_CLASSIFIER = { layers: [POOLER, ['head.classifier', 'classifier']] as const };
+const ROBERTA_CLASSIFIER = { layers: [['head.pooler', 'classifier.dense'], ['head.classifier', 'classifier.out_proj']] as const };
+
 /** The layers of each head, with weight and bias; and the bias that stands alone. */
 const HEADS: Readonly<Record<BertFamily, Partial<Record<BertHeadKind, { layers: readonly Pair[]; bias?: string }>>>> = {
   bert: {
     maskedLm: { layers: MASKED_LM, bias: 'cls.predictions.bias' },
     preTraining: { layers: [...MASKED_LM, POOLER, ['head.nextSentence', 'cls.seq_relationship']], bias: 'cls.predictions.bias' },
-    classification: { layers: [POOLER, ['head.classifier', 'classifier']] },
+    classification: BERT_CLASSIFIER,
+    regression: BERT_CLASSIFIER,
     tokenClassification: { layers: [['head.classifier', 'classifier']] },
     span: { layers: [['head.classifier', 'qa_outputs']] },
   },
   roberta: {
     maskedLm: { layers: [['head.dense', 'lm_head.dense'], ['head.norm', 'lm_head.layer_norm']], bias: 'lm_head.bias' },
-    classification: { layers: [['head.pooler', 'classifier.dense'], ['head.classifier', 'classifier.out_proj']] },
+    classification: ROBERTA_CLASSIFIER,
+    regression: ROBERTA_CLASSIFIER,
     tokenClassification: { layers: [['head.classifier', 'classifier']] },
     span: { layers: [['head.classifier', 'qa_outputs']] },
   },

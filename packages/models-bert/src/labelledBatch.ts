@@ -6,19 +6,21 @@ import type { LabelledBatch } from './classificationHeads.ts';
 import { IGNORED } from './maskTokens.ts';
 import { bertInputs, padBatch, type TokenSequence } from './padBatch.ts';
 
-/** LabelledSequence — the tokens of a sequence, and its class, or one class per token (−100 where none counts). */
+/** LabelledSequence — the tokens of a sequence, and its class or number, or one class per token (−100 where none counts). */
 export type LabelledSequence = TokenSequence & { readonly label: number | ArrayLike<number> };
 
 /**
  * labelledBatch — sequences with classes as a padded batch of tensors, which are the caller's: for `classificationHead`, or, with a class per
- * token, for `tokenClassificationHead`.
+ * token, for `tokenClassificationHead`; or with numbers, for `regressionHead`.
+ *
+ * @param options  `padId` of the padding; `dtype` of the labels: `float32` for numbers, default `int32`.
  *
  * @throws ConfigError  if a sequence has not as many classes as tokens, or only some have one per token.
  */
-export function labelledBatch(sequences: readonly LabelledSequence[], options: { padId?: number } = {}): LabelledBatch {
+export function labelledBatch(sequences: readonly LabelledSequence[], { dtype = 'int32', ...options }: { padId?: number; dtype?: 'int32' | 'float32' } = {}): LabelledBatch {
   const batch = padBatch(sequences, options);
   const labels = sequences.map(({ label }) => label);
-  if (labels.every((label) => typeof label === 'number')) return { ...bertInputs(batch), labels: tensor1d(labels, 'int32') };
+  if (labels.every((label) => typeof label === 'number')) return { ...bertInputs(batch), labels: tensor1d(labels, dtype) };
   const padded = new Int32Array(batch.ids.length).fill(IGNORED);
   sequences.forEach(({ ids, label }, row) => {
     const found = typeof label === 'number' ? 'one for the sequence' : label.length;

@@ -43,7 +43,7 @@ export async function loadLora<Out, Batch extends BertInputs>(
   return readLora(directory, loraModelOf(model, family), { fn: 'loadLora', alpha });
 }
 
-const TASKS: Readonly<Record<string, string>> = { classification: 'SEQ_CLS', tokenClassification: 'TOKEN_CLS', span: 'QUESTION_ANS' };
+const TASKS: Readonly<Record<string, string>> = { classification: 'SEQ_CLS', regression: 'SEQ_CLS', tokenClassification: 'TOKEN_CLS', span: 'QUESTION_ANS' };
 
 const isHead = (path: string): boolean => path.startsWith('head.');
 

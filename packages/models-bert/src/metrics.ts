@@ -34,6 +34,36 @@ export function matthews(predictions: ArrayLike<number>, labels: ArrayLike<numbe
   return scale === 0 ? 0 : Math.max(-1, Math.min(1, (tp * tn - fp * fn) / scale)); // rounding may lead beyond
 }
 
+/** pearson — the linear correlation of predicted numbers with the labels, −1 to 1; 0 if either are all one number. */
+export function pearson(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  const pairs = paired('pearson', predictions, labels);
+  const meanOf = (at: 0 | 1): number => pairs.reduce((sum, pair) => sum + pair[at], 0) / pairs.length;
+  const [x, y] = [meanOf(0), meanOf(1)];
+  const sumOf = (term: (dx: number, dy: number) => number): number => pairs.reduce((sum, [prediction, label]) => sum + term(prediction - x, label - y), 0);
+  const scale = Math.sqrt(sumOf((dx) => dx * dx)) * Math.sqrt(sumOf((_, dy) => dy * dy));
+  return scale === 0 ? 0 : Math.max(-1, Math.min(1, sumOf((dx, dy) => dx * dy) / scale)); // rounding may lead beyond
+}
+
+/**
+ * spearman — the correlation of the ranks, equal numbers sharing the mean of theirs: how far the order is that of the labels. For STS-B.
+ *
+ * Source: Spearman 1904.
+ */
+export function spearman(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  paired('spearman', predictions, labels);
+  return pearson(ranks(predictions), ranks(labels));
+}
+
+function ranks(values: ArrayLike<number>): Float64Array {
+  const order = Array.from(values, (_, i) => i).sort((i, j) => (values[i] as number) - (values[j] as number));
+  const found = new Float64Array(order.length);
+  for (let first = 0, end = 0; first < order.length; first = end) {
+    while (end < order.length && values[order[end] as number] === values[order[first] as number]) end++;
+    for (const index of order.slice(first, end)) found[index] = (first + end - 1) / 2;
+  }
+  return found;
+}
+
 /** exactMatch — 1 if the answer is one of the references but for case, ASCII punctuation and English articles, as SQuAD's script has it. */
 export function exactMatch(answer: string, references: readonly string[]): number {
   return references.some((reference) => normalised(reference) === normalised(answer)) ? 1 : 0;

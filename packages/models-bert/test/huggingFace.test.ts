@@ -8,7 +8,7 @@ import { loadStateDict, writeSafetensors } from '@evenkeel/checkpoint';
 import { treeEntries, treePaths, valueAndGrad, type Tree } from '@evenkeel/core-tensor';
 import {
   bert, bertConfigFromHuggingFace, bertEntries, bertNames, bertWithHead, classificationHead, loadBert, maskedLmHead, mosaicBert, preTrainingHead, saveBert, spanHead,
-  tokenClassificationHead, type BertHead, type BertInputs, type HeadedParams,
+  regressionHead, tokenClassificationHead, type BertHead, type BertInputs, type HeadedParams,
 } from '@evenkeel/models-bert';
 import { expectClose, forEachBackend } from '@evenkeel/testing';
 
@@ -80,7 +80,7 @@ forEachBackend(() => {
 
 const sizes = { vocabSize: 29, depth: 2, dim: 8, numHeads: 2, hiddenDim: 12, contextLength: 16 };
 type AnyHead = BertHead<Tensor, BertInputs & { labels: Tensor }>;
-const HEADS = { maskedLm: maskedLmHead(), preTraining: preTrainingHead(), classification: classificationHead({ numClasses: 3 }), tokenClassification: tokenClassificationHead({ numClasses: 5 }), span: spanHead() };
+const HEADS = { maskedLm: maskedLmHead(), preTraining: preTrainingHead(), classification: classificationHead({ numClasses: 3 }), regression: regressionHead(), tokenClassification: tokenClassificationHead({ numClasses: 5 }), span: spanHead() };
 const FAMILIES = Object.keys(HEADS).flatMap((kind) => (kind === 'preTraining' ? [['bert', kind]] : [['bert', kind], ['roberta', kind]])) as ['bert' | 'roberta', keyof typeof HEADS][];
 const modelOf = (family: 'bert' | 'roberta', kind: keyof typeof HEADS) =>
   bertWithHead(bert({ ...sizes, ...(family === 'roberta' && { positionOffset: 2, normEps: 1e-5 }) }), HEADS[kind] as unknown as AnyHead);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { param } from '@evenkeel/core-tensor';
-import { accuracy, answerF1, bestSpan, confusionMatrix, exactMatch, f1Score, fineTuningOptimizer, GLUE_RECIPES, matthews } from '@evenkeel/models-bert';
+import { accuracy, answerF1, bestSpan, confusionMatrix, exactMatch, f1Score, fineTuningOptimizer, GLUE_RECIPES, matthews, pearson, spearman } from '@evenkeel/models-bert';
 import { dispose, tensor1d, tensor2d, zeros } from '@tensorflow/tfjs-core';
 import { applyUpdates } from '@evenkeel/optimizers';
 
@@ -21,6 +21,17 @@ describe('metrics', () => {
     expect(matthews(labels.map((label) => 1 - label), labels)).toBeCloseTo(-1, 12);
     expect(matthews(labels.map(() => 1), labels)).toBe(0);
     expect(f1Score(labels.map(() => 0), labels)).toBe(0);
+  });
+
+  it('pearson and spearman are those of a table worked out by hand, with ties, and what NumPy gives', () => {
+    expect(pearson([1, 2, 3, 4], [2, 4, 6, 8.5])).toBeCloseTo(10.75 / Math.sqrt(5 * 23.1875), 12);
+    expect(spearman([0.1, 5, 2, 100], [1, 3, 2, 4])).toBeCloseTo(1, 12);
+    expect(spearman([1, 2, 2, 3], [10, 8, 9, 1])).toBeCloseTo(-4.5 / Math.sqrt(4.5 * 5), 12); // ranks 0, 1.5, 1.5, 3 and 3, 1, 2, 0
+    const [said, wanted] = [[2.5, 0.25, 4, 4, 1.75, 3, 0, 5], [3, 0.5, 4.5, 3.5, 1, 3, 1, 4.5]];
+    expect(pearson(said, wanted)).toBeCloseTo(0.9433506046187583, 12); // numpy.corrcoef
+    expect(spearman(said, wanted)).toBeCloseTo(0.932996209912368, 12); // numpy.corrcoef of the mean ranks
+    expect([pearson([1, 1], [1, 2]), spearman([2, 1], [3, 3])]).toEqual([0, 0]);
+    expect(() => spearman([1], [1, 0])).toThrow('spearman: predictions must be as many as the 2 labels, got 1');
   });
 
   it('metrics name lists of different lengths, empty ones and classes out of range', () => {

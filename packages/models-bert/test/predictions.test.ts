@@ -1,6 +1,6 @@
 import { foldSeed, useDevice, type Params, type Tree } from '@evenkeel/core-tensor';
 import {
-  answerQuestions, answerWindows, bert, bertWithHead, classificationHead, fineTuningOptimizer, labelledBatch, predictClasses, spanBatch, spanHead, tokenClassificationHead, type HeadedParams,
+  answerQuestions, answerWindows, bert, bertWithHead, classificationHead, fineTuningOptimizer, labelledBatch, pearson, predictClasses, regressionHead, spanBatch, spanHead, tokenClassificationHead, type HeadedParams,
 } from '@evenkeel/models-bert';
 import { train } from '@evenkeel/training';
 import { dispose, memory, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
@@ -23,6 +23,28 @@ it('labelledBatch pads sequences and their classes, and a model learns them well
   });
   expect(Array.from(await predictClasses(model, params, sequences, { batchSize: 5 }))).toEqual(sequences.map(({ label }) => label));
   dispose(params as TensorContainer);
+  expect(memory().numTensors).toBe(before);
+});
+
+it('regressionHead learns numbers from float32 labels, and names labels that are classes', async () => {
+  const before = memory().numTensors;
+  const sequences = Array.from({ length: 32 }, (_, i) => ({ ids: [2, ...Array.from({ length: 3 }, (__, j) => 5 + ((7 * i + j) % 20)), 30 + (i % 4), 3], label: (i % 4) / 2 }));
+  const model = bertWithHead(encoder, regressionHead());
+  const params = model.init({ seed: 1 }) as Leaves;
+  const batchOf = (step: number) => labelledBatch(sequences.slice(8 * (step % 4), 8 * (step % 4) + 8), { dtype: 'float32' });
+  await train({
+    params, steps: 80, seed: 1, batches: batchOf,
+    loss: (p, batch, call) => model.loss(batch, p, call), optimizer: fineTuningOptimizer(model.specs, { learningRate: 1e-2, weightDecay: 0, steps: 80 }),
+  });
+  const batch = batchOf(0);
+  const [said, loss] = [model.apply(batch, params), model.loss(batch, params)];
+  const [values, labels, [value]] = [await said.data(), await batch.labels.data(), await loss.data()];
+  expect(said.shape).toEqual([8]);
+  expect(pearson(values, labels)).toBeGreaterThan(0.95);
+  expect(value).toBeCloseTo(values.reduce((sum, each, i) => sum + (each - (labels[i] as number)) ** 2, 0) / 8, 6);
+  const classes = labelledBatch(sequences.slice(0, 2));
+  expect(() => model.loss(classes, params)).toThrow('regressionHead: labels must have dtype float32, got int32');
+  dispose([params, batch, classes, said, loss] as unknown as TensorContainer);
   expect(memory().numTensors).toBe(before);
 });
 

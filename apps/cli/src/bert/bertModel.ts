@@ -1,5 +1,5 @@
 import {
-  bert, bertWithHead, classificationHead, maskedLmHead, mosaicBert, spanHead, tokenClassificationHead, type Bert, type BertHead, type BertHeadKind, type BertInputs, type BertSizes, type BertWithHead,
+  bert, bertWithHead, classificationHead, maskedLmHead, mosaicBert, regressionHead, spanHead, tokenClassificationHead, type Bert, type BertHead, type BertHeadKind, type BertInputs, type BertSizes, type BertWithHead,
 } from '@evenkeel/models-bert';
 import type { StackTechniques } from '@evenkeel/layers';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -30,6 +30,7 @@ export function bertOf(sizes: BertSizes, techniques: BertTechniques, more: Pick<
 /** headOf — a head by what is said of it. */
 export function headOf({ kind, numClasses = 2 }: HeadSays): AnyHead {
   if (kind === 'classification') return classificationHead({ numClasses });
+  if (kind === 'regression') return regressionHead();
   if (kind === 'tokenClassification') return tokenClassificationHead({ numClasses });
   return (kind === 'span' ? spanHead() : maskedLmHead()) as BertHead<Tensor, BertInputs>;
 }

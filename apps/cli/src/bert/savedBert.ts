@@ -104,7 +104,8 @@ const HEADS: Readonly<Record<string, BertHeadKind>> = {
 function saidHead(json: unknown): HeadSays | undefined {
   const { architectures, id2label, num_labels: count } = json as { architectures?: unknown; id2label?: object; num_labels?: number };
   const kind = Array.isArray(architectures) ? HEADS[/For\w+$/.exec(String(architectures[0]))?.[0] ?? ''] : undefined;
-  return kind && { kind, numClasses: id2label === undefined ? count ?? 2 : Object.keys(id2label).length };
+  const numClasses = id2label === undefined ? count ?? 2 : Object.keys(id2label).length;
+  return kind && (kind === 'classification' && numClasses === 1 ? { kind: 'regression' } : { kind, numClasses });
 }
 
 function classesOf({ id2label }: Fields, { kind, numClasses = 2 }: HeadSays): string[] | undefined {

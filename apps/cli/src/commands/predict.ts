@@ -1,5 +1,6 @@
 import { dispose } from '@tensorflow/tfjs-core';
-import { readSquad, type LabelledText } from '@evenkeel/data';
+import { ConfigError } from '@evenkeel/core-tensor';
+import { readSquad, type LabelledText, type SquadExample } from '@evenkeel/data';
 import { announceDevice, openDevice, type DeviceName } from '../devices.ts';
 import { UsageError } from '../errors.ts';
 import { flagOf } from '../flags.ts';
@@ -8,10 +9,11 @@ import { MEASURE_NAMES, inWords } from '../finetune/measures.ts';
 import { columnsOf, firstRowNotes, readTexts } from '../finetune/textExamples.ts';
 import type { Io } from '../output.ts';
 import { checkPredictor, openPredictor, type Predictor } from '../predict/openPredictor.ts';
-import { predictAnswers, predictTexts, type Predicted } from '../predict/predictTexts.ts';
+import { encoderOf, predictAnswers, predictTexts, type Predicted } from '../predict/predictTexts.ts';
 import { predictImages } from '../predict/predictImages.ts';
 import type { Likely, Prediction } from '../predict/prediction.ts';
-import { scoreOf } from '../predict/scoreOf.ts';
+import { answerScoreOf, numberScoreOf, scoreOf } from '../predict/scoreOf.ts';
+import { readTagged, tagSentences } from '../predict/tagTexts.ts';
 import { checkOut, writePredictions } from '../predict/writePredictions.ts';
 
 export type PredictOptions = {
@@ -37,10 +39,13 @@ export type PredictResult = {
   readonly count: number;
   /** Texts that were too long, and lost their ends. */
   readonly cut: number;
-  /** Of the classes of texts whose file has labels, beside them. */
+  /** Beside the labels of a file that has them. */
   readonly accuracy?: number;
   readonly f1?: number;
   readonly matthews?: number;
+  readonly exactMatch?: number;
+  readonly spearman?: number;
+  readonly pearson?: number;
   /** What was said of each input; absent where it stands in a file. */
   readonly predictions?: readonly Prediction[];
   readonly out?: string;
@@ -83,24 +88,39 @@ function checkInputs(options: PredictOptions, reads: Predictor['reads']): void {
   if ((options.question === undefined) !== (options.context === undefined)) throw new UsageError(`--question and --context must be given together, got ${options.question === undefined ? '--context' : '--question'} alone`);
 }
 
-type Answers = Predicted & { /** What was measured, where labels are known. */ readonly score?: Record<string, number> | undefined };
-
-async function predictionsOf(predictor: Predictor, options: PredictOptions): Promise<Answers> {
+async function predictionsOf(predictor: Predictor, options: PredictOptions): Promise<Predicted> {
   const { batchSize, top, data, question, context } = options;
-  if (predictor.reads === 'image') return { ...await predictImages(predictor, options), cut: 0 };
+  if (predictor.reads === 'image') return predictImages(predictor, options);
   if (predictor.kind === 'span') {
     if (data === undefined && question === undefined) throw new UsageError('predict needs --question and --context, or --data in the format of SQuAD, for a model that answers questions, got --text');
-    const questions = data === undefined ? [{ id: '', question: question as string, context: context as string }] : await readSquad(data, { unlabelled: true });
+    const { questions, notes } = data === undefined ? { questions: [{ id: '', question: question as string, context: context as string, answers: [] }], notes: [] } : await questionsIn(data);
     const empty = questions.find((each) => predictor.tokenizer.encode(each.context).length === 0);
     if (empty !== undefined) throw new UsageError(`predict needs a context for each question, got none for ${JSON.stringify(empty.question.slice(0, 60))}${data === undefined ? '' : ` (${empty.id}) in ${data}`}`);
-    return { predictions: await predictAnswers(predictor, questions, batchSize), cut: 0, notes: [] };
+    const predictions = await predictAnswers(predictor, questions, batchSize);
+    const { notes: ofScore, score } = answerScoreOf(predictions, questions.map(({ answers }) => answers.map(({ text }) => text)));
+    return { predictions, cut: 0, notes: [...notes, ...ofScore], ...(score && { score }) };
   }
-  if (question !== undefined) throw new UsageError(`--question must be asked of a model that answers questions, got one for ${predictor.kind === 'maskedLm' ? 'masked tokens' : 'classes'} in ${options.checkpoint}`);
+  if (question !== undefined) throw new UsageError(`--question must be asked of a model that answers questions, got one for ${predictor.kind === 'maskedLm' ? 'masked tokens' : predictor.kind === 'regression' ? 'a number' : 'classes'} in ${options.checkpoint}`);
+  const tagged = data !== undefined && predictor.kind === 'tokenClassification' ? await readTagged(data, predictor.classes ?? []) : undefined;
+  if (tagged !== undefined) return tagSentences(predictor, encoderOf(predictor), tagged, batchSize);
   const texts = await textsOf(options);
   const found = await predictTexts(predictor, { texts, batchSize, top });
   if (data === undefined) return found;
-  const score = predictor.kind === 'classification' ? scoreOf(found.predictions, texts.map(({ label }) => label), predictor.classes ?? []) : undefined;
-  return { ...found, notes: [...firstRowNotes(data, texts), ...found.notes], score };
+  const labels = texts.map(({ label }) => label);
+  const { notes, score } = predictor.kind === 'classification' ? scoreOf(found.predictions, labels, predictor.classes ?? [])
+    : predictor.kind === 'regression' ? numberScoreOf(found.predictions, labels) : { notes: [] };
+  return { ...found, notes: [...firstRowNotes(data, texts), ...found.notes, ...notes], ...(score && { score }) };
+}
+
+/** The questions of a file, with their answers where all have a list of them that stand where it says. */
+async function questionsIn(path: string): Promise<{ questions: readonly Pick<SquadExample, 'id' | 'question' | 'context' | 'answers'>[]; notes: string[] }> {
+  try {
+    return { questions: await readSquad(path), notes: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const questions = await readSquad(path, { unlabelled: true });
+    return { questions, notes: error.message.includes('must have answers') ? [] : [`nothing measured: ${error.message}`] };
+  }
 }
 
 async function textsOf({ text = [], textPair: pair, data, textColumn, textPairColumn, labelColumn }: PredictOptions): Promise<readonly LabelledText[]> {

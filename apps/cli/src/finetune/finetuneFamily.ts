@@ -18,7 +18,8 @@ import { imageClassificationTask } from './imageClassification.ts';
 import { questionAnsweringTask, withAnswers } from './questionAnswering.ts';
 import { recipeOf } from './recipes.ts';
 import { textClassificationTask } from './textClassification.ts';
-import { readClassExamples, split } from './textExamples.ts';
+import { readClassExamples, readScoredExamples, split } from './textExamples.ts';
+import { textRegressionTask } from './textRegression.ts';
 import { checkTags, tagsIn, tokenClassificationTask } from './tokenClassification.ts';
 import { tunedBert } from './tunedBert.ts';
 
@@ -87,6 +88,10 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
     if (valSentences !== undefined) checkTags(valSentences, classes, valData as string);
     const examples = split(sentences, valSentences, settings);
     return { count: examples.train.length, classes, task: async (all) => tokenClassificationTask(all, { tuned: await tunedBert(all, 'tokenClassification', classes), words, examples, classes }) };
+  }
+  if (kind === 'regression') {
+    const { notes, ...examples } = await readScoredExamples(settings);
+    return { count: examples.train.length, classes: [], task: async (all) => textRegressionTask(all, { tuned: await tunedBert(all, 'regression'), words, examples, notes }) };
   }
   const { classes, notes, ...examples } = await readClassExamples(settings);
   return {

@@ -1,7 +1,7 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type SquadExample } from '@evenkeel/data';
-import { answerF1, answerQuestions, answerWindows, exactMatch, spanBatch, type AnswerWindow } from '@evenkeel/models-bert';
+import { answerQuestions, answerWindows, spanBatch, type AnswerWindow } from '@evenkeel/models-bert';
 import { unknownNotes } from '../bert/encoding.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
@@ -10,6 +10,7 @@ import type { Task } from '../task.ts';
 import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
+import { answered, answerMeasures } from './measures.ts';
 import { windowsOf } from './questions.ts';
 import type { Words } from './textClassification.ts';
 import { longestOf } from './textClassification.ts';
@@ -40,12 +41,8 @@ export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words
   const measure = async (most: number) => {
     const chosen = spread(examples.val.length, most).map((i) => examples.val[i] as SquadExample);
     const found = await answerQuestions(model as never, params, chosen, { ...options, padId, batchSize: 2 * batchSize });
-    const judged = chosen.map((example, i) => {
-      const [said, references] = [found[i]?.text ?? '', example.answers.map(({ text }) => text)];
-      return { example, said, references, f1: answerF1(said, references), exact: exactMatch(said, references) };
-    });
-    const mean = (values: readonly number[]): number => values.reduce((sum, each) => sum + each, 0) / values.length;
-    return { judged, values: { f1: mean(judged.map(({ f1 }) => f1)), exactMatch: mean(judged.map(({ exact }) => exact)) }, loss: await lossOf(valWindows, most) };
+    const judged = chosen.map((example, i) => ({ example, ...answered(found[i]?.text ?? '', example.answers.map(({ text }) => text)) }));
+    return { judged, values: answerMeasures(judged), loss: await lossOf(valWindows, most) };
   };
   const lossOf = async (all: readonly AnswerWindow[], most: number): Promise<number> => {
     const chosen = spread(all.length, most).map((i) => all[i] as AnswerWindow);

@@ -26,9 +26,9 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 const CLASS_COUNTS: Readonly<Record<string, number>> = { mnli: 3, qnli: 2, rte: 2 };
-const PAIRED: readonly string[] = ['mnli', 'qqp', 'qnli', 'rte', 'mrpc'];
+const PAIRED: readonly string[] = ['mnli', 'qqp', 'qnli', 'rte', 'mrpc', 'stsb'];
 
-const METRICS: Readonly<Record<string, string>> = { matthews: 'matthews', 'accuracy and F1': 'f1', accuracy: 'accuracy' };
+const METRICS: Readonly<Record<string, string>> = { matthews: 'matthews', 'accuracy and F1': 'f1', accuracy: 'accuracy', spearman: 'spearman' };
 
 /** The width for which the learning rates of the recipes are, and the most that a narrower encoder gets. */
 const [RECIPE_DIM, MOST_RATE] = [768, 1e-3] as const;
@@ -40,12 +40,13 @@ export const rateFor = ({ learningRate }: Pick<Recipe, 'learningRate'>, dim: num
 export function recipeOf(task: TaskName, isLora = false): Recipe {
   const others: Readonly<Record<TaskKind, Recipe>> = {
     classification: { kind: 'classification', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'accuracy' },
+    regression: { kind: 'regression', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'spearman' },
     'token-classification': { kind: 'token-classification', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'f1' },
     qa: { kind: 'qa', learningRate: 5e-5, weightDecay: 5e-6, epochs: 3, batchSize: 16, metric: 'f1' },
     'image-classification': { kind: 'image-classification', learningRate: 1e-4, weightDecay: 1e-5, epochs: 5, batchSize: 32, metric: 'accuracy' },
   };
   const glue = (GLUE_RECIPES as Readonly<Record<string, FineTuningRecipe>>)[task];
   const recipe: Recipe = glue === undefined ? others[task as TaskKind]
-    : { kind: 'classification', ...glue, metric: METRICS[glue.metric] as string, ...(NAMES[task] && { classes: NAMES[task] }), ...(CLASS_COUNTS[task] && { numClasses: CLASS_COUNTS[task] }), isPaired: PAIRED.includes(task) };
+    : { kind: task === 'stsb' ? 'regression' : 'classification', ...glue, metric: METRICS[glue.metric] as string, ...(NAMES[task] && { classes: NAMES[task] }), ...(CLASS_COUNTS[task] && { numClasses: CLASS_COUNTS[task] }), isPaired: PAIRED.includes(task) };
   return isLora ? { ...recipe, learningRate: 10 * recipe.learningRate } : recipe;
 }

@@ -24,6 +24,12 @@ export function encodeWords(words: readonly string[], { tokenizer, specials: { c
   return { ids: Int32Array.from([...ids, sepId]), firsts };
 }
 
+/** tagsOf — the tag of each word by what `classifyWords` said of sentences with so many words; words that were cut, or are no tokens, are tagged O. */
+export function tagsOf(sentences: readonly Tagged[], counts: readonly number[], predicted: ArrayLike<number>, classes: readonly string[]): string[][] {
+  let next = 0;
+  return sentences.map(({ firsts }, i) => Array.from({ length: counts[i] as number }, (_, w) => ((firsts[w] ?? -1) < 0 ? 'O' : classes[predicted[next++] as number] as string)));
+}
+
 /** classifyWords — the classes that a model says of the words of sentences, one after another. */
 export async function classifyWords({ model, params, padId }: TextModel, sentences: readonly Tagged[], batchSize: number): Promise<Classified> {
   async function* logits(): AsyncGenerator<Tensor> {

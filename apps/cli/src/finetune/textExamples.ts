@@ -44,6 +44,35 @@ export const columnsOf = ({ textColumn, textPairColumn, labelColumn }: Columns):
   ...(textColumn !== null && { text: textColumn }), ...(textPairColumn !== null && { pair: textPairColumn }), ...(labelColumn !== null && { label: labelColumn }),
 });
 
+/** ScoredExample — a text with the number that is to be said of it. */
+export type ScoredExample = LabelledText & { readonly score: number };
+
+/**
+ * readScoredExamples — texts with numbers.
+ *
+ * @throws UsageError  naming file and line of a label that is no number or of a task's second text that is not there.
+ */
+export async function readScoredExamples(settings: Columns & Pick<FinetuneSettings, 'task' | 'data' | 'valData' | 'valFraction' | 'seed'>): Promise<Split<ScoredExample> & { readonly notes: readonly string[] }> {
+  const { data, valData } = settings;
+  const rowsOf = async (path: string, flag: string): Promise<ScoredExample[]> => (await rowsIn(path, settings)).map((row) => {
+    const score = Number(row.label);
+    if (row.label !== '' && Number.isFinite(score)) return { ...row, score };
+    throw new UsageError(`${flag} must have numbers as labels, got ${JSON.stringify(row.label?.slice(0, 40))} on line ${row.line} of ${path}`);
+  });
+  const [texts, valTexts] = [await rowsOf(data, '--data'), valData === null ? undefined : await rowsOf(valData, '--val-data')];
+  return { ...split(texts, valTexts, settings), notes: notesOf(settings, texts, valTexts) };
+}
+
+/** The rows of a file, with two texts where the task wants them. */
+async function rowsIn(path: string, settings: Columns & Pick<FinetuneSettings, 'task'>): Promise<LabelledText[]> {
+  const rows = await readTexts(path, columnsOf(settings));
+  if (recipeOf(settings.task).isPaired && rows[0]?.pair === undefined) throw new UsageError(`--task ${settings.task} must have two texts in each row, got one in ${path}; --text-column and --text-pair-column name them`);
+  return rows;
+}
+
+const notesOf = ({ data, valData }: Pick<FinetuneSettings, 'data' | 'valData'>, texts: readonly LabelledText[], valTexts: readonly LabelledText[] | undefined): string[] =>
+  [...firstRowNotes(data, texts), ...(valTexts === undefined ? [] : firstRowNotes(valData as string, valTexts))];
+
 /**
  * readClassExamples — texts with their classes, which are the different labels of the training file: numbers in their order, others in the
  * alphabet's. Those of tasks of GLUE are known.
@@ -54,12 +83,8 @@ export async function readClassExamples(
   settings: Columns & Pick<FinetuneSettings, 'task' | 'data' | 'valData' | 'valFraction' | 'seed'>,
 ): Promise<Split<ClassExample> & { readonly classes: readonly string[]; /** About the files, for people. */ readonly notes: readonly string[] }> {
   const { data, valData, task } = settings;
-  const { classes: names, numClasses, isPaired = false } = recipeOf(task);
-  const rowsOf = async (path: string): Promise<LabelledText[]> => {
-    const rows = await readTexts(path, columnsOf(settings));
-    if (isPaired && rows[0]?.pair === undefined) throw new UsageError(`--task ${task} must have two texts in each row, got one in ${path}; --text-column and --text-pair-column name them`);
-    return rows.map((row) => ({ ...row, label: plain(row.label as string) }));
-  };
+  const { classes: names, numClasses } = recipeOf(task);
+  const rowsOf = async (path: string): Promise<LabelledText[]> => (await rowsIn(path, settings)).map((row) => ({ ...row, label: plain(row.label as string) }));
   const [texts, valTexts] = [await rowsOf(data), valData === null ? undefined : await rowsOf(valData)];
   const labels = names === undefined ? labelsIn(texts, data) : names.map((_, i) => String(i));
   if (labels.length < 2) throw new UsageError(`--data must have two different labels or more, got ${labels.join()} alone in ${data}`);
@@ -73,7 +98,7 @@ export async function readClassExamples(
   });
   return {
     ...split(withIds(texts, data, '--data'), valTexts && withIds(valTexts, valData as string, '--val-data'), settings),
-    classes: names ?? labels, notes: [...firstRowNotes(data, texts), ...(valTexts === undefined ? [] : firstRowNotes(valData as string, valTexts))],
+    classes: names ?? labels, notes: notesOf(settings, texts, valTexts),
   };
 }
 
@@ -86,6 +111,6 @@ function labelsIn(texts: readonly LabelledText[], path: string): string[] {
   const labels = [...new Set(texts.map(({ label }) => label as string))];
   const areNumbers = labels.every((label) => label !== '' && Number.isFinite(Number(label)));
   const odd = areNumbers ? texts.find(({ label }) => !Number.isInteger(Number(label))) : undefined;
-  if (odd !== undefined) throw new UsageError(`--data must have classes as labels (there is no regression), got ${odd.label} on line ${odd.line} of ${path}`);
+  if (odd !== undefined) throw new UsageError(`--data must have classes as labels, got ${odd.label} on line ${odd.line} of ${path}; --task regression learns numbers`);
   return labels.sort((a, b) => (areNumbers ? Number(a) - Number(b) : a < b ? -1 : 1));
 }

@@ -11,9 +11,9 @@ import { spread } from '../statistics.ts';
 import type { Task } from '../task.ts';
 import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
-import { entityF1 } from './entityF1.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
-import { classifyWords, encodeWords, type Tagged } from './tagging.ts';
+import { tagMeasures } from './measures.ts';
+import { classifyWords, encodeWords, tagsOf, type Tagged } from './tagging.ts';
 import { cutNotes, longestOf, type Words } from './textClassification.ts';
 import type { Split } from './textExamples.ts';
 import type { TunedBert } from './tunedBert.ts';
@@ -32,8 +32,6 @@ export function checkTags(sentences: readonly TaggedSentence[], tags: readonly s
     if (at >= 0) throw new UsageError(`--val-data must have tags among ${tags.join(', ')}, got ${own[at]} on line ${line + at} of ${path}`);
   }
 }
-
-const shareAlike = (said: readonly string[], wanted: readonly string[]): number => said.filter((tag, i) => tag === wanted[i]).length / wanted.length;
 
 /** tokenClassificationTask — a tag for each word of a sentence; of a word in several tokens the first one counts, and words that were cut are measured as tagged O. */
 export function tokenClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes }: { tuned: TunedBert; words: Words; examples: Split<TaggedSentence>; classes: readonly string[] }): Task {
@@ -60,10 +58,9 @@ export function tokenClassificationTask(settings: FinetuneSettings, { tuned, wor
     const tagged = chosen.map((i) => val.sentences[i] as Tagged);
     const kept = chosen.map((i, place) => (tagged[place] as Tagged).firsts.flatMap((first, w) => (first < 0 ? [] : [examples.val[i]?.tags[w] as string])));
     const found = judged(await classifyWords({ model, params, padId }, tagged, 2 * batchSize), kept.flat().map((tag) => idOf.get(tag) as number));
-    let next = 0;
     const wanted = chosen.map((i) => (examples.val[i] as TaggedSentence).tags);
-    const said = wanted.map((tags, place) => tags.map((_, w) => (((tagged[place] as Tagged).firsts[w] ?? -1) < 0 ? 'O' : classes[found.predicted[next++] as number] as string)));
-    return { found, said, values: { f1: entityF1(said, wanted), accuracy: shareAlike(said.flat(), wanted.flat()) } };
+    const said = tagsOf(tagged, wanted.map(({ length }) => length), found.predicted, classes);
+    return { found, said, values: tagMeasures(said, wanted) };
   };
   const save = (directory: string): Promise<void> => tuned.save(directory, { tokenizer, classes });
   const hasVal = examples.val.length > 0;

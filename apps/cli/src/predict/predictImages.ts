@@ -5,28 +5,35 @@ import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
 import { classifyImages } from '../imageClasses.ts';
 import type { Predictor } from './openPredictor.ts';
-import { ofClasses, type Prediction } from './prediction.ts';
+import type { Predicted } from './predictTexts.ts';
+import { ofClasses } from './prediction.ts';
+import { scoreOf } from './scoreOf.ts';
 
 type ImagePredictor = Extract<Predictor, { reads: 'image' }>;
 
 export type Pictures = { readonly image?: readonly string[]; readonly data?: string; readonly batchSize: number; readonly top: number };
 
 /** predictImages — classes of image files, of those in a folder, or of labelled images in any form that can be trained on. */
-export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<{ predictions: Prediction[]; notes: string[] }> {
+export async function predictImages({ model, params, statistics, classes }: ImagePredictor, { image, data, batchSize, top }: Pictures): Promise<Predicted> {
   const { imageSize: size, channels } = model.config;
   const files = data === undefined ? image ?? [] : filesIn(data);
-  const { source, names } = data === undefined || files.length > 0 ? fromFiles(files, size) : await fromData(data, size);
+  const { source, names, labels = [] } = data === undefined || files.length > 0 ? fromFiles(files, size) : await fromData(data, size);
   const matched = withChannels(source, channels);
   const found = await classifyImages({ model, params, statistics }, matched, names.map((_, i) => i), batchSize);
-  return { predictions: ofClasses(found, names, classes, top), notes: files.length > 0 ? [] : channelNotes(source, channels) };
+  const predictions = ofClasses(found, names, classes, top);
+  const { notes, score } = scoreOf(predictions, labels, classes);
+  return { predictions, cut: 0, notes: [...(files.length > 0 ? [] : channelNotes(source, channels)), ...notes], ...(score && { score: { accuracy: score['accuracy'] as number } }) };
 }
 
-async function fromData(path: string, size: number): Promise<{ source: ImageSource; names: readonly string[] }> {
+/** Images, what people call them, and their classes where they are known. */
+type Found = { readonly source: ImageSource; readonly names: readonly string[]; readonly labels?: readonly string[] };
+
+async function fromData(path: string, size: number): Promise<Found> {
   const source = await openImages(path, { height: size, width: size });
-  return { source, names: Array.from(source.labels, (_, i) => source.nameOf(i)) };
+  return { source, names: Array.from(source.labels, (_, i) => source.nameOf(i)), labels: Array.from(source.labels, (label) => source.classes?.[label] ?? String(label)) };
 }
 
-function fromFiles(files: readonly string[], size: number): { source: ImageSource; names: readonly string[] } {
+function fromFiles(files: readonly string[], size: number): Found {
   if (files.length === 0) throw new UsageError('predict needs --image or --data for a model of images, got neither');
   const folder = files.find((file) => statSync(file, { throwIfNoEntry: false })?.isDirectory());
   if (folder !== undefined) throw new UsageError(`--image must be files, got the folder ${folder}; --data takes one`);

@@ -5,7 +5,7 @@ import { encodeTexts, unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { checkFinite, softmax } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
-import { classifyTexts } from '../finetune/textClasses.ts';
+import { classifyTexts, scoreTexts } from '../finetune/textClasses.ts';
 import type { Predictor } from './openPredictor.ts';
 import { likeliest, ofClasses, type Prediction } from './prediction.ts';
 import { tagTexts } from './tagTexts.ts';
@@ -20,18 +20,22 @@ export function encoderOf({ model: { config }, tokenizer, specials }: TextPredic
   return { tokenizer, specials, maxLength: config.positions === 'learned' ? config.contextLength : 512, hasSegments: config.typeVocabSize > 1 };
 }
 
-/** Predicted — predictions; how many of the texts were cut, and what else there is to say of them. */
-export type Predicted = { readonly predictions: Prediction[]; readonly cut: number; readonly notes: readonly string[] };
+/** Predicted — predictions; how many of the texts were cut, what else there is to say of them, and what was measured where labels are known. */
+export type Predicted = { readonly predictions: Prediction[]; readonly cut: number; readonly notes: readonly string[]; readonly score?: Readonly<Record<string, number>> };
 
-/** predictTexts — classes of texts, tags of their words, or what is masked in them. */
+/** predictTexts — classes of texts or numbers for them, tags of their words, or what is masked in them. */
 export async function predictTexts(predictor: TextPredictor, { texts, batchSize, top }: Rows): Promise<Predicted> {
   const { kind, model, params, specials: { padId }, classes = [] } = predictor;
   const encoder = encoderOf(predictor);
   const inputs = texts.map(({ text, pair }) => (pair === undefined ? text : `${text} — ${pair}`));
-  if (kind === 'tokenClassification') return tagTexts(predictor, encoder, texts.map(({ text }) => text), { batchSize });
+  if (kind === 'tokenClassification') return tagTexts(predictor, encoder, texts.map(({ text }) => text), batchSize);
   const { sequences, cut } = encodeTexts(texts, encoder);
   const notes = unknownNotes(sequences, encoder);
   if (kind === 'classification') return { predictions: ofClasses(await classifyTexts({ model, params, padId }, sequences, batchSize), inputs, classes, top), cut: cut.length, notes };
+  if (kind === 'regression') {
+    const scores = await scoreTexts({ model, params, padId }, sequences, batchSize);
+    return { predictions: inputs.map((input, i) => ({ input, label: (scores[i] as number).toFixed(4), value: scores[i] as number })), cut: cut.length, notes };
+  }
   const predictions: Prediction[] = [];
   for (const [i, { ids }] of sequences.entries()) predictions.push(await fill(predictor, { ids: Int32Array.from(ids), input: inputs[i] as string }, top));
   return { predictions, cut: cut.length, notes };

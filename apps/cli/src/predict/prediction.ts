@@ -13,6 +13,8 @@ export type Prediction = {
   readonly masks?: readonly (readonly Likely[])[];
   /** Words with their tags. */
   readonly words?: readonly (readonly [word: string, tag: string])[];
+  /** The number that a model with a head for one says; `label` is the same in words. */
+  readonly value?: number;
   readonly id?: string;
   /** Where an answer stands in its context. */
   readonly start?: number;
