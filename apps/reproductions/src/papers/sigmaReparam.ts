@@ -9,7 +9,7 @@ import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.
 import { trainArm, type ArmResult } from '../trainArm.ts';
 
 const sizesOf = (quick: boolean) => ({ depth: 6, dim: quick ? 32 : 64, numHeads: 4, contextLength: 64, batchSize: quick ? 8 : 16, steps: quick ? 60 : 200 });
-const RATES = [3e-4, 1e-3, 3e-3, 1e-2];
+const RATES = [1e-3, 3e-3, 1e-2, 3e-2];
 /** Of LARS, for the run without norms, warm-up, weight decay and Adam. */
 const BARE_RATES = [0.1, 0.3];
 /** A run counts as trained below this loss; characters drawn by frequency alone give about 3.3. */
