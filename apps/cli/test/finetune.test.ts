@@ -176,6 +176,24 @@ describe('evenkeel finetune for other tasks', () => {
     expect([code, stderr]).toEqual([2, `error: --image must be files, got the folder ${folders}; --data takes one\n`]);
   });
 
+  it.each([['a ViT', 'vit', [], 'vit.encoder.layer.0.attention.attention.query', ['--augment', 'deit']], ['a ViT of ours', 'own-vit', ['--dropout', '0.2'], 'vit.encoder.layer.0.attention.attention.value', []]] as const)(
+    "finetune --lora of %s leaves adapters in PEFT's layout, goes on after kill -9 bit for bit, and predict uses them", async (_, base, flags, module, augment) => {
+      const args = (out: string) => ['finetune', '--checkpoint', files.at(base), '--task', 'image-classification', '--data', files.at('colours'), '--lora', '4', ...CPU, '--learning-rate', '0.02', '--steps', '60', '--batch-size', '6', '--checkpoint-every', '5', '--eval-every', '20', ...flags, ...augment, '--out', files.at(out)];
+      const [whole, killed] = [`${base}-lora-whole`, `${base}-lora-killed`];
+      const { accuracy, params, trainableParams, ...expected } = await evenkeelJson(args(whole));
+      expect(trainableParams).toBeLessThan(params as number);
+      expect(await killAfter(args(killed), files.at(killed), 13)).toBe('SIGKILL');
+      const again = await evenkeelJson(['finetune', '--out', files.at(killed), '--resume']);
+      expect(metricsOf(files.at(killed))).toEqual(metricsOf(files.at(whole)));
+      for (const path of ['adapter_model.safetensors', 'best/adapter_model.safetensors', 'best/best.json']) expect(readFileSync(files.at(`${killed}/${path}`)).equals(readFileSync(files.at(`${whole}/${path}`)))).toBe(true);
+      expect([again['trainLoss'], again['valLoss']]).toEqual([expected['trainLoss'], expected['valLoss']]);
+      expect(jsonOf(`${whole}/adapter_config.json`)).toMatchObject({ peft_type: 'LORA', r: 4, base_model_name_or_path: files.at(base), modules_to_save: ['classifier'] });
+      const { tensors } = await readSafetensors(files.at(`${whole}/adapter_model.safetensors`));
+      expect(tensors[`base_model.model.${module}.lora_A.weight`]?.shape).toEqual([4, 16]);
+      expect([accuracy, existsSync(files.at(`${whole}/model.safetensors`))]).toEqual([1, false]);
+      expect(await predict(whole, '--image', `${files.at('colours')}/red/0.png`, `${files.at('colours')}/green/1.png`)).toMatchObject({ predictions: [{ label: 'red' }, { label: 'green' }] });
+    });
+
   it('predict fills in masked tokens', async () => {
     const { predictions } = await predict('base', '--text', 'the [MASK] sees the [MASK].', '--top', '3');
     expect((predictions as [{ masks: unknown[][] }])[0].masks.map((each) => each.length)).toEqual([3, 3]);

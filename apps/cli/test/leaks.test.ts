@@ -29,9 +29,12 @@ describe('a run in this process', () => {
     await openDevice('wasm');
   });
 
-  it('train vit with an average, techniques and evaluations leaves no tensor behind', async () => {
+  it('train vit with an average, techniques and evaluations, and fine-tuning it, leave no tensor behind', async () => {
     const data = files.write('images.bin', cifarBytes(20));
     expect(await left(vitFamily, { ...SIZES, data, batchSize: 3, steps: 5, patchSize: 8, augment: 'deit', ema: 0.9, layerScale: 0.1, sigmaReparam: 'one', monitor: 2, out: files.at('vit') })).toBe(0);
+    for (const lora of [0, 2]) {
+      expect(await left(finetuneFamily, { ...COMMON, checkpoint: files.at('vit'), task: 'image-classification', data, batchSize: 3, steps: 5, lora, out: files.at(`vit-tuned-${lora}`) })).toBe(0);
+    }
   });
 
   it.each(['bert', 'mosaic'] as const)('train bert --arch %s and fine-tuning it leave no tensor behind', async (arch) => {

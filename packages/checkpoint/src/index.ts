@@ -11,6 +11,7 @@ export { fromFloat32, toFloat32, toInt32, type FloatDtype } from './convert.ts';
 export { entriesFromTensors, tensorFromEntry, type EntriesOptions } from './tensors.ts';
 export { readJsonFile } from './readJsonFile.ts';
 export { entriesFromParams, paramsFromFile, type EntriesFromParamsOptions, type NamedWeight, type ParamsFromFileOptions } from './namedWeights.ts';
+export { paramsWithFresh, type ParamsWithFreshOptions } from './paramsWithFresh.ts';
 export { readCheckpoint } from './readCheckpoint.ts';
 export { makeDirectory } from './makeDirectory.ts';
 export { writeCheckpoint } from './writeCheckpoint.ts';

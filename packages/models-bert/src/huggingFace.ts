@@ -1,8 +1,8 @@
-import { dispose, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import {
-  checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type NamedWeight, type SafetensorsFile,
+  checkBlockCount, entriesFromParams, paramsWithFresh, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type NamedWeight, type SafetensorsFile,
 } from '@evenkeel/checkpoint';
-import { initParams, treeEntries, treeFromEntries, UnsupportedError, type Params, type ParamSpec, type Seed, type Tree } from '@evenkeel/core-tensor';
+import { UnsupportedError, type Params, type Seed, type Tree } from '@evenkeel/core-tensor';
 import { isAdapter, type StackTechniques } from '@evenkeel/layers';
 import { bert, type BertInputs } from './bert.ts';
 import { bertWithHead, type BertHead, type BertWithHead, type HeadedParams } from './bertWithHead.ts';
@@ -53,18 +53,10 @@ export async function bertFromFile<Out extends Tensor | { readonly [name: string
   const isFresh = (path: string): boolean => isAdapter(path) || fresh.includes(layerOf(path)); // adapters are in files of their own
   const wanted = new Set(weights.flatMap(({ name }) => name));
   const isUnused = (name: string): boolean => ofHead(name) && !wanted.has(name);
-  const specs = treeEntries<ParamSpec>(model.specs);
-  const loaded = await paramsFromFile<Record<string, Variable>>(Object.fromEntries(specs.filter(([path]) => !isFresh(path))), weights.filter(({ path }) => !isFresh(path)), file, {
-    where, layout: 'BERT', nameOf: (stored) => { const name = bertNameOf(stored); return name === undefined || isUnused(name) ? undefined : name; },
+  const params = await paramsWithFresh<HeadedParams>(model, weights, file, {
+    where, layout: 'BERT', isFresh, seed, nameOf: (stored) => { const name = bertNameOf(stored); return name === undefined || isUnused(name) ? undefined : name; },
   });
-  try {
-    const started = initParams(Object.fromEntries(specs.filter(([path]) => isFresh(path))), seed, model.initialiserOf) as Record<string, Variable>;
-    const params = treeFromEntries(model.specs, Object.entries({ ...loaded, ...started })) as Params & HeadedParams;
-    return { model, params, family, fresh, unused: [...names].filter((name) => name !== undefined && isUnused(name)) as string[] };
-  } catch (error) {
-    dispose(loaded as never);
-    throw error;
-  }
+  return { model, params, family, fresh, unused: [...names].filter((name) => name !== undefined && isUnused(name)) as string[] };
 }
 
 /** `head.pooler` of `head.pooler.weight`. */

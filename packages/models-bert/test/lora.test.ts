@@ -1,6 +1,7 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { dispose, tensor1d, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
@@ -15,6 +16,8 @@ const head = classificationHead({ numClasses: 3 });
 const everywhere = { rank: 2, alpha: 4, targets: ['qkv dim', 'dim heads', 'hidden dim', 'dim hidden'] };
 const inputs = { ids: tensor2d([[5, 7, 2], [9, 2, 0]], [2, 3], 'int32'), mask: tensor2d([[1, 1, 1], [1, 1, 0]], [2, 3], 'int32') };
 const batch = { ...inputs, labels: tensor1d([2, 0], 'int32') };
+/** A Python with PyTorch: the one in the path, or the system's. */
+const python = ['python3', '/usr/bin/python3'].find((path) => spawnSync(path, ['-c', 'import torch']).status === 0);
 let directory: string;
 beforeEach(() => { directory = mkdtempSync(join(tmpdir(), 'evenkeel-lora-')); });
 afterEach(() => { rmSync(directory, { recursive: true, force: true }); });
@@ -72,6 +75,15 @@ describe('LoRA on a published BERT', () => {
     await saveBert(directory, plain, folded);
     const loaded = await loadBert(directory, head, { strict: true });
     await expectClose(loaded.model.apply(inputs, loaded.params), model.apply(inputs, params), { rtol: 1e-4, atol: 1e-5 });
+  });
+
+  it.skipIf(python === undefined)('what saveLora writes has the names and shapes that PEFT gives the wrapped model, and merged in PyTorch our logits', async () => {
+    const { model, params } = await fineTuned();
+    await saveLora(directory, model, params, { alpha: 4, base: folder });
+    const [ids, mask] = [await inputs.ids.array(), await inputs.mask.array()];
+    writeFileSync(join(directory, 'inputs.json'), JSON.stringify({ ids, mask, tokenTypes: ids.map((row) => row.map(() => 0)) }));
+    const { classes } = JSON.parse(execFileSync(python as string, [resolve(import.meta.dirname, '../../../tools/golden/check_lora.py'), directory], { encoding: 'utf8' })) as { classes: { values: number[] } };
+    await expectClose(model.apply(inputs, params), Float64Array.from(classes.values), { rtol: 0, atol: 1e-5 });
   });
 
   it('saveLora and loadLora name a model without adapters, another rank or alpha, and files of something else', async () => {

@@ -1,14 +1,15 @@
-import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkOneOf, initParams, treeEntries, treeFromEntries, treePaths, UnsupportedError, type Params, type ParamSpec, type Tree } from '@evenkeel/core-tensor';
-import { checkBlockCount, entriesFromParams, paramsFromFile, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile } from '@evenkeel/checkpoint';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { checkOneOf, treePaths, UnsupportedError, type Params, type Tree } from '@evenkeel/core-tensor';
+import { checkBlockCount, entriesFromParams, paramsWithFresh, readCheckpoint, writeCheckpoint, type Entries, type FloatDtype, type SafetensorsFile } from '@evenkeel/checkpoint';
 import { isAdapter, layerScale } from '@evenkeel/layers';
 import { vit, type Vit, type VitParams, type VitTechniques } from './vit.ts';
+import type { VitConfig } from './vitConfig.ts';
 import { vitConfigFromJson, vitConfigToJson } from './vitCheckpointConfig.ts';
 import { headNames, VIT_LAYOUTS, vitFileName, vitNames, type VitLayout } from './vitNames.ts';
 
 export type LoadVitOptions = {
-  /** How to compute: any that keep ViT's parameters, such as another attention. */
-  techniques?: VitTechniques;
+  /** How to compute: any that keep ViT's parameters, such as another attention, or add adapters (`lora`); and `dropout` in place of the file's. */
+  techniques?: VitTechniques & Partial<Pick<VitConfig, 'dropout'>>;
   /** Fresh heads for so many classes in place of those of the checkpoint, to fine-tune; it may then have none. */
   numClasses?: number;
   /** From which fresh heads start. Default 0. */
@@ -37,16 +38,14 @@ export async function vitFromFile(
   checkBlockCount(where, { field: layout === 'timm' ? 'depth' : 'num_hidden_layers', depth: config.depth }, file.names, layout === 'timm' ? /^blocks\.(\d+)\./ : /^(?:vit\.|deit\.)?encoder\.layer\.(\d+)\./);
   const branch = techniques.branch ?? (init === undefined ? undefined : layerScale({ init }));
   const model = vit({ ...config, ...techniques, ...(branch && { branch }), ...(numClasses !== undefined && { numClasses }) });
-  const names = vitNames(layout, config, model.specs);
   const heads = headNames(layout, config);
   const isHead = (name: string): boolean => numClasses !== undefined && (heads.some((head) => name.startsWith(`${head.name}.`)) || /^(head|classifier)\./.test(name));
-  const isFresh = (path: string): boolean => isAdapter(path) || (numClasses !== undefined && heads.some((head) => path.startsWith(`${head.path}.`))); // adapters are in files of their own
-  const specs = treeEntries<ParamSpec>(model.specs);
-  const loaded = await paramsFromFile<Record<string, Variable>>(Object.fromEntries(specs.filter(([path]) => !isFresh(path))), names.filter(({ path }) => !isFresh(path)), file, {
-    where, layout: 'ViT', nameOf: (stored) => { const name = withoutPrefix(stored); return name.startsWith('pooler.') || isHead(name) ? undefined : name; },
+  const params = await paramsWithFresh<VitParams>(model, vitNames(layout, config, model.specs), file, {
+    where, layout: 'ViT', seed,
+    isFresh: (path) => isAdapter(path) || (numClasses !== undefined && heads.some((head) => path.startsWith(`${head.path}.`))), // adapters are in files of their own
+    nameOf: (stored) => { const name = withoutPrefix(stored); return name.startsWith('pooler.') || isHead(name) ? undefined : name; },
   });
-  const started = initParams(Object.fromEntries(specs.filter(([path]) => isFresh(path))), seed, model.initialiserOf) as Record<string, Variable>;
-  return { layout, model, params: treeFromEntries(model.specs, Object.entries({ ...loaded, ...started })) as Params & VitParams };
+  return { layout, model, params };
 }
 
 export type SaveVitOptions = {

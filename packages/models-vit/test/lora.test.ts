@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { dispose, tensor1d, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
@@ -11,6 +12,8 @@ import { adamw, applyUpdates } from '@evenkeel/optimizers';
 import { expectClose, randomTensor } from '@evenkeel/testing';
 
 const everywhere = { rank: 2, alpha: 4, targets: ['qkv dim', 'dim heads', 'hidden dim', 'dim hidden'] };
+/** A Python with PyTorch: the one in the path, or the system's. */
+const python = ['python3', '/usr/bin/python3'].find((path) => spawnSync(path, ['-c', 'import torch']).status === 0);
 let directory: string;
 beforeEach(() => { directory = mkdtempSync(join(tmpdir(), 'evenkeel-lora-')); });
 afterEach(() => { rmSync(directory, { recursive: true, force: true }); });
@@ -80,6 +83,20 @@ describe.each([['vit-hf', 'vit'], ['deit-hf', 'deit']])('LoRA on a published %s'
     await saveVit(directory, plain, folded);
     const loaded = await loadVit(directory);
     await expectClose(loaded.model.apply(images, loaded.params), model.apply(images, params), { rtol: 1e-4, atol: 1e-5 });
+  });
+
+  it.skipIf(python === undefined)('what saveVitLora writes has the names and shapes that PEFT gives the wrapped model, and merged in PyTorch our logits', async () => {
+    const { model, params, images } = await fineTuned(name);
+    await saveVitLora(directory, model, params, { alpha: 4, base: golden(name) });
+    writeFileSync(join(directory, 'inputs.json'), JSON.stringify({ shape: images.shape, values: Array.from(await images.data()) }));
+    const check = (): string => execFileSync(python as string, [resolve(import.meta.dirname, '../../../tools/golden/check_lora.py'), directory], { encoding: 'utf8', stdio: 'pipe' });
+    const theirs = JSON.parse(check()) as Record<'cls' | 'dist', { values: number[] }>;
+    const { cls, dist } = model.heads(images, params);
+    await expectClose(cls, Float64Array.from(theirs.cls.values), { rtol: 0, atol: 1e-5 });
+    if (dist) await expectClose(dist, Float64Array.from(theirs.dist.values), { rtol: 0, atol: 1e-5 });
+    const config = readFileSync(join(directory, 'adapter_config.json'), 'utf8');
+    writeFileSync(join(directory, 'adapter_config.json'), config.replace(/("target_modules": ".*)\|[^|"]*"/, '$1"'));
+    expect(check).toThrow(/check_lora: expected \[\], got \[.*output\.dense\.lora_A\.weight/);
   });
 });
 

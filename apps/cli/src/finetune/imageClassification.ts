@@ -18,8 +18,8 @@ import type { FinetuneSettings } from './finetuneSettings.ts';
 
 /** imageClassificationTask — classes of images, for a ViT or DeiT with a fresh head; images are scaled to the size that it was trained with. */
 export async function imageClassificationTask(settings: FinetuneSettings, { images, classes, channels }: { images: SplitImages; classes: readonly string[]; channels: number }): Promise<Task> {
-  const { checkpoint, seed, learningRate, weightDecay, steps, lora: rank } = settings;
-  const loaded = await loadVitModel(checkpoint, { numClasses: classes.length, seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }) });
+  const { checkpoint, seed, learningRate, weightDecay, steps, lora: rank, dropout } = settings;
+  const loaded = await loadVitModel(checkpoint, { numClasses: classes.length, seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }), ...(dropout !== null && { dropout }) });
   const { model, params, statistics, techniques, layout } = loaded;
   const part = trainedPart<VitParams>(model.specs, params, { rank, isHead: (path) => /^(head|distillationHead)\./.test(path) });
   const matched = { ...images, train: withChannels(images.train, channels), val: withChannels(images.val, channels) };

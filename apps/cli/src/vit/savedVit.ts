@@ -45,6 +45,7 @@ export type LoadVitModelOptions = {
   /** Fresh heads for so many classes. */
   readonly numClasses?: number;
   readonly seed?: number;
+  readonly dropout?: number;
   /** What the maps of its blocks are to be made with, such as `lora()`. */
   readonly linear?: VitTechniques['linear'];
 };
@@ -54,7 +55,7 @@ export type LoadVitModelOptions = {
  *
  * @throws ConfigError  if a file is missing or damaged, or `config.json` says what this release does not know.
  */
-export async function loadVitModel(directory: string, { numClasses, seed, linear }: LoadVitModelOptions = {}): Promise<SavedVit & { readonly techniques: VitModelTechniques; readonly layout?: LoadedVit['layout'] }> {
+export async function loadVitModel(directory: string, { numClasses, seed, linear, dropout }: LoadVitModelOptions = {}): Promise<SavedVit & { readonly techniques: VitModelTechniques; readonly layout?: LoadedVit['layout'] }> {
   const path = join(directory, 'config.json');
   const json = await readJsonFile(path);
   const statistics = await statisticsOf(directory, json);
@@ -62,10 +63,12 @@ export async function loadVitModel(directory: string, { numClasses, seed, linear
   if (isOwn) {
     const { model, params, techniques, extras } = await loadOwn(directory, json, OWN);
     if (numClasses === undefined) return { model, params: params as Params & VitParams, techniques, classes: classesOf(extras, model.config.numClasses), statistics };
-    const other = vitOf({ ...model.config, numClasses }, techniques, { ...(linear && { linear }) });
+    const other = vitOf({ ...model.config, numClasses, ...(dropout !== undefined && { dropout }) }, techniques, { ...(linear && { linear }) });
     return { model: other, params: withFreshParams(params, other, { seed: seed ?? 0, isKept: (name) => !/^(head|distillationHead)\./.test(name) }), techniques, classes: classesOf({}, numClasses), statistics };
   }
-  const { model, params, layout } = await loadVit(directory, { ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }), ...(linear && { techniques: { linear } }) });
+  const { model, params, layout } = await loadVit(directory, {
+    ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }), techniques: { ...(linear && { linear }), ...(dropout !== undefined && { dropout }) },
+  });
   const layerScale = model.departures.includes('branch') ? 1e-4 : 0;
   return { model, params, layout, techniques: { placement: 'pre', norm: 'layer', qkNorm: false, layerScale }, classes: classesOf(json, model.config.numClasses), statistics };
 }
