@@ -8,8 +8,8 @@ export function withChannels(source: ImageSource, channels: number): ImageSource
   const [height, width, own] = source.shape;
   if (own === channels) return source;
   const convert = own === 1
-    ? (bytes: Uint8Array): Uint8Array => Uint8Array.from({ length: bytes.length * channels }, (_, i) => bytes[Math.floor(i / channels)] as number)
-    : (bytes: Uint8Array): Uint8Array => Uint8Array.from({ length: bytes.length / own }, (_, i) => Math.round(GREY.reduce((sum, share, c) => sum + share * (bytes[i * own + c] as number), 0)));
+    ? (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.length * channels).map((_, i) => bytes[Math.floor(i / channels)] as number)
+    : (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.length / own).map((_, i) => Math.round(GREY.reduce((sum, share, c) => sum + share * (bytes[i * own + c] as number), 0)));
   return { ...source, shape: [height, width, channels], read: async (indices) => convert(await source.read(indices)) };
 }
 

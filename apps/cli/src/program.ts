@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { Command, CommanderError, Help } from 'commander';
 import { describeFailure, UsageError } from './errors.ts';
 import { finish } from './finish.ts';
@@ -16,6 +15,7 @@ import type { GenerateOptions } from './commands/generate.ts';
 import type { PredictOptions } from './commands/predict.ts';
 import type { ReproOptions } from './commands/repro.ts';
 import type { SweepOptions } from './commands/sweep.ts';
+import { version } from './version.ts';
 
 const SEED = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const ANY_SIZE = { min: 1, max: 2 ** 31 - 1 };
@@ -68,10 +68,6 @@ function program(): Command {
   finish<object>(root.command(SEED_COMMAND, { hidden: true }), async () => (await import('./commands/reproSeed.ts')).reproSeed);
   doctorFlags(root.command('doctor'));
   return root;
-}
-
-function version(): string {
-  return (createRequire(import.meta.url)('../package.json') as { version: string }).version;
 }
 
 function child(root: Command, name: string, description: string): Command {
@@ -146,7 +142,8 @@ function reproFlags(command: Command): void {
     .option('--jobs <n>', 'how many seeds at a time, each in a process of its own (default: as many as cores)', wholeNumber('--jobs', { min: 1, max: 256 }))
     .option('--quick', 'half a minute instead of minutes: looks at the direction only, does not test the claim')
     .option('--data <dir>', 'a folder with the data sets (default: EVENKEEL_DATA, else a cache of what was fetched)', nonEmpty('--data', 'a path'))
-    .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro');
+    .option('--out <dir>', 'where pages and records are written', nonEmpty('--out', 'a path'), 'runs/repro')
+    .option('--resume', 'keep the seeds that were measured into --out before, by this release');
   finish<ReproOptions>(deviceFlag(command), async () => (await import('./commands/repro.ts')).repro);
 }
 

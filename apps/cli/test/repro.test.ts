@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { evenkeel, evenkeelJson, launch, scratch } from './support/evenkeel.ts';
 
@@ -15,6 +15,14 @@ describe.skipIf(process.env['EVENKEEL_DATA'] === undefined)('evenkeel repro (nee
     expect(numbersOf(await evenkeelJson(quick('after', '--seeds', '2', '--jobs', '1')))).toEqual(numbersOf(beside));
     expect(JSON.parse(readFileSync(files.at('beside/layernorm-scaling.json'), 'utf8'))).toEqual(beside);
     expect(existsSync(files.at('beside/layernorm-scaling.html'))).toBe(true);
+    const { stderr, stdout } = await evenkeel(quick('beside', '--seeds', '1', '--resume', '--json'));
+    expect(stderr).not.toContain('seed 1:'); // nothing is measured again
+    const again = JSON.parse(stdout.trim().split('\n').at(-1) as string) as Record<string, unknown>;
+    expect(again).toMatchObject({ seeds: [1], seconds: expect.any(Number) as number });
+    writeFileSync(files.at('beside/seeds/layernorm-scaling-quick-1.bin'), 'damaged');
+    const measured = await evenkeel(quick('beside', '--seeds', '2', '--resume', '--jobs', '1', '--json'));
+    expect([measured.stderr.includes('seed 1:'), measured.stderr.includes('seed 2:')]).toEqual([true, false]);
+    expect(numbersOf(JSON.parse(measured.stdout.trim().split('\n').at(-1) as string) as Record<string, unknown>)).toEqual(numbersOf(beside));
   }, 240_000);
 
   it('a failure in such a process ends the command with its words', async () => {

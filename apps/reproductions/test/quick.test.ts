@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { useDevice } from '@evenkeel/core-tensor';
 import { dataset, type DatasetName } from '@evenkeel/data';
 import { measureSeed, REPRODUCTIONS, runReproduction } from '@evenkeel/reproductions';
-import { wasm } from '@evenkeel/wasm-kernels';
+import { wasm, wasmFeatures } from '@evenkeel/wasm-kernels';
 import { memory } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -22,7 +22,7 @@ const bytes = async (name: string, skip: (why: string) => never): Promise<Uint8A
 };
 
 describe('a quick run', () => {
-  beforeAll(async () => void await useDevice('wasm', [wasm()]));
+  beforeAll(async () => void await useDevice('wasm', [wasm({ simd: wasmFeatures().wideSimd ? 'wide' : 'auto' })]));
 
   it.for(Object.keys(REPRODUCTIONS))('of %s shows the direction that the paper says, and leaves nothing behind', { timeout: 240_000 }, async (slug, { skip }) => {
     const before = memory().numTensors;

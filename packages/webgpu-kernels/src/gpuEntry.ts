@@ -1,3 +1,4 @@
+import { dawnInstances } from './dawnInstances.ts';
 import { missingDriver } from './missingDriver.ts';
 import type { WebgpuOptions } from './options.ts';
 import { isNode } from './runtime.ts';
@@ -12,9 +13,6 @@ export type GpuEntry = { readonly gpu: GPU; readonly source: string; readonly da
 export type Missing = { readonly missing: string };
 
 type Dawn = { create(flags: string[]): GPU; readonly globals: object };
-
-/** Dawn's instances by their flags: one must outlive its devices, and `navigator.gpu` may hold one that we put there. */
-const dawnInstances = new Map<string, GPU>();
 
 /** gpuEntry — `navigator.gpu` where the platform has one, else Dawn through npm `webgpu`. */
 export async function gpuEntry(options: WebgpuOptions): Promise<GpuEntry | Missing> {

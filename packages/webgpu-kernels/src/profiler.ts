@@ -1,4 +1,5 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
+import { resting } from './resting.ts';
 
 /** ProgramTime — what the device spent in a program since the profile began: milliseconds, and how often it was launched. */
 export type ProgramTime = { readonly name: string; readonly ms: number; readonly launches: number };
@@ -81,7 +82,7 @@ export class Profiler {
   }
 
   async #read(names: readonly string[], staging: GPUBuffer): Promise<void> {
-    await staging.mapAsync(GPUMapMode.READ);
+    await resting(staging.mapAsync(GPUMapMode.READ));
     const stamps = new BigUint64Array(staging.getMappedRange()); // nanoseconds
     names.forEach((name, i) => {
       const ms = Number((stamps[2 * i + 1] as bigint) - (stamps[2 * i] as bigint)) / 1e6;

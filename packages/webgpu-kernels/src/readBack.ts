@@ -1,5 +1,6 @@
 import { util, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
 import type { BufferPool } from './bufferPool.ts';
+import { resting } from './resting.ts';
 import type { StockBackend } from './stockBackend.ts';
 
 /**
@@ -19,7 +20,7 @@ export async function readBack(backend: StockBackend & { readonly pool: BufferPo
   for (const buffer of [data.resource as GPUBuffer, staging]) backend.pool.use(buffer).lastBatch = backend.pool.batch;
   backend.submitQueue();
   try {
-    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    await resting(staging.mapAsync(GPUMapMode.READ, 0, bytes));
     const values = util.convertBackendValuesAndArrayBuffer(staging.getMappedRange(0, bytes).slice(0), data.dtype);
     staging.unmap();
     if (data.writes === writes) data.values = values;

@@ -1,4 +1,5 @@
 import { ConfigError, type GpuChoice } from '@evenkeel/core-tensor';
+import { resting } from './resting.ts';
 
 /** Tuning — `off`: rules of thumb alone; `auto`: what tuning found on this adapter; or a way by its name, per family. */
 export type Tuning = 'off' | 'auto' | Readonly<Record<string, string>>;
@@ -102,11 +103,11 @@ type Timed = { readonly queue: GPUQueue; flush(): void; kernelCall<R>(name: stri
 /** wallClock — ms of `repeats` runs of `f`, until the device says that it is done. */
 export async function wallClock(device: Timed, f: () => void, repeats: number): Promise<number> {
   device.flush();
-  await device.queue.onSubmittedWorkDone();
+  await resting(device.queue.onSubmittedWorkDone());
   const start = performance.now();
   for (let i = 0; i < repeats; i++) device.kernelCall('tune', f);
   device.flush();
-  await device.queue.onSubmittedWorkDone();
+  await resting(device.queue.onSubmittedWorkDone());
   device.during('tune', () => {}); // errors of the device are thrown
   return performance.now() - start;
 }

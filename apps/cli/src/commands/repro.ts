@@ -10,6 +10,7 @@ import { wrap } from '../format.ts';
 import type { Io } from '../output.ts';
 import { PROGRAM } from '../programName.ts';
 import { labOf, type LabOptions } from '../repro/lab.ts';
+import { keptSeeds, type KeptSeeds } from '../repro/keptSeeds.ts';
 import { measureInProcess } from '../repro/seedProcess.ts';
 
 export type ReproOptions = Partial<LabOptions> & {
@@ -18,6 +19,8 @@ export type ReproOptions = Partial<LabOptions> & {
   readonly firstSeed: number;
   /** How many seeds are measured at a time, each in a process with one thread; default: one for each core, on a GPU one. */
   readonly jobs?: number;
+  /** Do not measure what is in `out` from an earlier run, killed or not. */
+  readonly resume?: boolean;
   readonly out: string;
   readonly device: DeviceName;
 };
@@ -30,7 +33,7 @@ export type ListedPaper = { readonly slug: string; readonly title: string; reado
 
 /** repro — measures the claims of one paper, or of all, and writes a page and a record of each; or lists them. */
 export async function repro(options: ReproOptions, io: Io): Promise<ReproResult> {
-  const { slug, seeds, firstSeed, quick = false, out, device: name } = options;
+  const { slug, seeds, firstSeed, quick = false, out, device: name, resume = false } = options;
   if (slug === 'list') return await listPapers(io);
   const slugs = slug === 'all' ? Object.keys(REPRODUCTIONS) : [slug];
   if (slugs.some((each) => !Object.hasOwn(REPRODUCTIONS, each))) throw new UsageError(`repro takes list, all or one of ${Object.keys(REPRODUCTIONS).join(', ')}, got ${slug}`);
@@ -38,7 +41,8 @@ export async function repro(options: ReproOptions, io: Io): Promise<ReproResult>
   announceDevice(device, name, io.line);
   mkdirSync(out, { recursive: true });
   const { jobs = device.name === 'webgpu' ? 1 : availableParallelism() } = options;
-  const measure = measurer({ ...options, quick, jobs: Math.min(jobs, slugs.length * seeds) }, io);
+  const kept = keptSeeds(out, { quick, device: device.name });
+  const measure = measurer({ ...options, quick, jobs: Math.min(jobs, slugs.length * seeds), resume, kept }, io);
   const verdicts = slugs.map((each) => runReproduction(each, { quick, seeds, firstSeed, device: device.name, measure }));
   const written = verdicts.map(async (verdict, i) => await writeVerdict(slugs[i] as string, await verdict, out, io)); // as they come
   const results = await Promise.all(written);
@@ -46,14 +50,18 @@ export async function repro(options: ReproOptions, io: Io): Promise<ReproResult>
 }
 
 /** Measures in the order asked for, so many at a time: one here, with all threads of the device, several in processes of their own, which give the same numbers. */
-function measurer({ quick, data, device, jobs }: LabOptions & { readonly device: DeviceName; readonly jobs: number }, io: Io) {
+function measurer({ quick, data, device, jobs, resume, kept }: LabOptions & { readonly device: DeviceName; readonly jobs: number; readonly resume: boolean; readonly kept: KeptSeeds }, io: Io) {
   const limit = pLimit(jobs);
   let failure: unknown;
   return (slug: string, seed: number): Promise<MeasuredSeed> => limit(async () => {
     if (failure !== undefined) throw failure; // the others need not begin
+    const before = resume ? kept.read(slug, seed) : undefined;
+    if (before !== undefined) return before;
     const say = (what: string): void => io.note(`${slug}, seed ${seed}: ${what}`);
     try {
-      return jobs === 1 ? await measureSeed(slug, seed, labOf({ quick, data }, say)) : await measureInProcess({ slug, seed, quick, data, device }, say);
+      const measured = jobs === 1 ? await measureSeed(slug, seed, labOf({ quick, data }, say)) : await measureInProcess({ slug, seed, quick, data, device }, say);
+      await kept.write(slug, seed, measured);
+      return measured;
     } catch (error) {
       throw failure = error;
     }

@@ -17,7 +17,7 @@ const GROUPS = { numClasses: CLASSES, head: 3, tail: 3 };
 const BATCH = 32;
 /** Of the rarest class to the most frequent one: an imbalance of 50. */
 const RATIO = 0.02;
-const sizesOf = (quick: boolean) => ({ largest: quick ? 400 : 937, teacherSteps: quick ? 250 : 3000, steps: quick ? 240 : 4000, depth: 2, dim: quick ? 32 : 48, numHeads: 4 });
+const sizesOf = (quick: boolean) => ({ largest: quick ? 400 : 937, teacherSteps: quick ? 200 : 3000, steps: quick ? 180 : 4000, depth: 2, dim: quick ? 32 : 48, numHeads: 4 });
 /** How much images of one class overlap: the rarest class weighs 34 times as much as the most frequent one for the teacher, 6 times for the student. */
 const BETA = { teacher: 0.999, student: 0.99 };
 const RATES = { teacher: 2e-3, student: 3e-3 };

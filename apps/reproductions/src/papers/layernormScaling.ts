@@ -35,7 +35,7 @@ export const layernormScaling: Reproduction = {
     varianceGrowth: 'variance of the stream after the last block / of the embedding', deepAngle: 'mean angle between the stream before and behind a block of the last third, over π',
     deepDrop: 'mean rise of the loss (nats) when one block of the last third is removed', valLoss: 'validation loss (nats)',
   },
-  notes: ['Pre-norm grows only about linearly with depth in a run this short, not exponentially as in long training; the factor then makes what deep blocks add smaller, and the parts of the criterion about deep blocks hang on the seed.'],
+  notes: ['Pre-norm grows only about linearly with depth in a run this short, not exponentially as in long training; the factor then makes what deep blocks add smaller, and the parts of the criterion about deep blocks hang on the seed. Longer training does not turn it: 12 blocks of width 48, all maps started with N(0, 0.02²), after 2500 steps at 3e-3 (seed 101): angle 0.076 with pre-norm and 0.028 with the factor, rise of the loss 0.084 and 0.010 nats, loss 1.880 and 1.891.'],
   measure,
 };
 

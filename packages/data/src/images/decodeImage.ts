@@ -39,7 +39,7 @@ async function decodedByBrowser(bytes: Uint8Array | Blob, size: Size | undefined
   context.drawImage(bitmap, (width - wide) / 2, (height - tall) / 2, wide, tall);
   bitmap.close();
   const { data } = context.getImageData(0, 0, width, height); // h w 4
-  return { height, width, pixels: Uint8Array.from({ length: height * width * 3 }, (_, i) => data[Math.floor(i / 3) * 4 + (i % 3)] as number) };
+  return { height, width, pixels: new Uint8Array(height * width * 3).map((_, i) => data[Math.floor(i / 3) * 4 + (i % 3)] as number) };
 }
 
 /** What is used of `sharp`. */
@@ -58,7 +58,7 @@ async function decodedBySharp(bytes: Uint8Array | Blob, size: Size | undefined, 
     const upright = sharp(content).rotate(); // as its EXIF data say, which browsers do by themselves
     const scaled = size === undefined ? upright : upright.resize({ ...size, fit: 'cover' });
     const { data, info } = await scaled.removeAlpha().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
-    const pixels = info.channels === 3 ? new Uint8Array(data) : Uint8Array.from({ length: info.height * info.width * 3 }, (_, i) => data[Math.floor(i / 3) * info.channels] as number);
+    const pixels = info.channels === 3 ? new Uint8Array(data) : new Uint8Array(info.height * info.width * 3).map((_, i) => data[Math.floor(i / 3) * info.channels] as number);
     return { height: info.height, width: info.width, pixels };
   } catch (error) {
     throw unreadable(name, error);

@@ -22,7 +22,9 @@ export function imageBatch({ shape, images, labels }: LabelledImages, numClasses
   checkLabelled('imageBatch', { shape, images, labels }, numClasses);
   const targets = new Float32Array(shape[0] * numClasses);
   for (let i = 0; i < shape[0]; i++) targets[i * numClasses + (labels[i] as number)] = 1;
-  return { shape, images: Float32Array.from(images, (value) => value / 255), targets, numClasses };
+  const values = new Float32Array(images);
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) / 255; // Float32Array.from with a function takes ten times as long
+  return { shape, images: values, targets, numClasses };
 }
 
 /** checkLabelled — throws ConfigError unless there are as many values and labels as images, and each label is a class. */
