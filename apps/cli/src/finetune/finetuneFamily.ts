@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { readConll, readSquad, sourceStatistics } from '@evenkeel/data';
 import { specialsOf } from '../bert/encoding.ts';
 import { widthOf } from '../bert/savedBert.ts';
