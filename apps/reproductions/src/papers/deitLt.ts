@@ -17,7 +17,9 @@ const GROUPS = { numClasses: CLASSES, head: 3, tail: 3 };
 const BATCH = 32;
 /** Of the rarest class to the most frequent one: an imbalance of 50. */
 const RATIO = 0.02;
-const sizesOf = (quick: boolean) => ({ largest: quick ? 400 : 937, teacherSteps: quick ? 200 : 3000, steps: quick ? 180 : 4000, depth: 2, dim: quick ? 32 : 48, numHeads: 4 });
+const sizesOf = (quick: boolean) => (quick
+  ? { largest: 400, teacherSteps: 200, teacherWidths: [8, 16, 32], steps: 180, patchSize: 8, depth: 2, dim: 32, numHeads: 4 }
+  : { largest: 937, teacherSteps: 3000, teacherWidths: [16, 32, 64], steps: 4000, patchSize: 4, depth: 2, dim: 48, numHeads: 4 });
 /** How much images of one class overlap: the rarest class weighs 34 times as much as the most frequent one for the teacher, 6 times for the student. */
 const BETA = { teacher: 0.999, student: 0.99 };
 const RATES = { teacher: 2e-3, student: 3e-3 };
@@ -105,9 +107,9 @@ type Teacher = { readonly params: Params; readonly apply: (images: Tensor4D) => 
 
 /** A small CNN with a margin for rare classes, led to a flat minimum by SAM. */
 async function trainTeacher(lab: Lab, data: Data, seed: number): Promise<Teacher> {
-  const { teacherSteps: steps } = sizesOf(lab.quick);
+  const { teacherSteps: steps, teacherWidths: widths } = sizesOf(lab.quick);
   lab.say(`teacher: ${steps} steps`);
-  const model = smallCnn({ imageSize: 32, numClasses: CLASSES, widths: [16, 32, 64], head: cosineLayer() });
+  const model = smallCnn({ imageSize: 32, numClasses: CLASSES, widths, head: cosineLayer() });
   const weak = weakBatches(data, foldSeed(seed, 'teacher') as number);
   const weightsOf = deferredReweighting({ counts: data.counts, start: Math.round(LATE.teacher * steps), beta: BETA.teacher });
   const margins = tensor1d(ldamMargins(data.counts));
@@ -134,10 +136,10 @@ const tensorsOf = (batch: ImageBatch): { images: Tensor4D; targets: Tensor2D } =
 type Arm = { readonly kind: Kind; readonly both: GroupAccuracies; readonly cls?: GroupAccuracies; readonly dist?: GroupAccuracies; readonly cosines: readonly (readonly [number, number])[] };
 
 async function student(lab: Lab, data: Data, seed: number, kind: Kind, teach: Teacher['apply']): Promise<Arm> {
-  const { steps, depth, dim, numHeads } = sizesOf(lab.quick);
+  const { steps, patchSize, depth, dim, numHeads } = sizesOf(lab.quick);
   lab.say(`${kind}: ${steps} steps`);
   const distilled = kind !== 'plain ViT';
-  const model = vit({ imageSize: 32, patchSize: 4, numClasses: CLASSES, depth, dim, numHeads, distilled, ...SMALL_VIT });
+  const model = vit({ imageSize: 32, patchSize, numClasses: CLASSES, depth, dim, numHeads, distilled, ...SMALL_VIT });
   const cosines: [number, number][] = [];
   const { params } = await trainedOnImages({
     model, steps, seed, learningRate: RATES.student, batches: studentBatches(data, { seed, kind, steps, teach }),

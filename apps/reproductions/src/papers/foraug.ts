@@ -19,7 +19,9 @@ const DIGIT = 14;
 /** What is left of the light of a photograph. */
 const LIGHT = 0.5;
 const BATCH = 32;
-const sizesOf = (quick: boolean) => ({ digits: quick ? 300 : 600, testDigits: quick ? 500 : 1000, steps: quick ? 250 : 3000, depth: 2, dim: 48, numHeads: 4 });
+const sizesOf = (quick: boolean) => (quick
+  ? { digits: 300, testDigits: 500, placedDigits: 100, steps: 250, depth: 2, dim: 32, numHeads: 4 }
+  : { digits: 600, testDigits: 1000, placedDigits: 1000, steps: 3000, depth: 2, dim: 48, numHeads: 4 });
 const RATE = 3e-3;
 /** A cell of the grid is a third as wide: with four times the area digits in it are 9 pixels high, still to be read. */
 const NONANT = { sizeFactor: 4, size: 'mean', jitter: 0 } as const;
@@ -60,11 +62,11 @@ export const foraug: Reproduction = {
 };
 
 async function measure(lab: Lab, seed: number): Promise<Measurement> {
-  const { digits, testDigits } = sizesOf(lab.quick);
+  const { digits, testDigits, placedDigits } = sizesOf(lab.quick);
   const all = imagesFromIdx(await readIdx(await lab.bytes('mnist-t10k-images')), await readIdx(await lab.bytes('mnist-t10k-labels')));
   lab.say(`${digits + testDigits} digits on photographs, cut out again`);
   const training = scenesOf(all, { first: 0, count: digits }, photographs(await cifar10(lab, 'train-10k')), foldSeed(seed, 'scenes') as number);
-  const tests = testSets(scenesOf(all, { first: 9000, count: testDigits }, photographs(await cifar10(lab, 'test-2k')), foldSeed(seed, 'test') as number), foldSeed(seed, 'tests') as number);
+  const tests = testSets(scenesOf(all, { first: 9000, count: testDigits }, photographs(await cifar10(lab, 'test-2k')), foldSeed(seed, 'test') as number), { seed: foldSeed(seed, 'tests') as number, placed: placedDigits });
   const plain = await arm(lab, seed, training, tests, false);
   const ours = await arm(lab, seed, training, tests, true);
   const named = [['images as they are', plain], ['recombined images', ours]] as const;
@@ -123,17 +125,18 @@ function photographs({ images, labels }: Cifar10): Pixels[][] {
 type TestSet = { readonly images: LabelledImages; readonly masks: readonly Uint8Array[] };
 type TestSets = { readonly original: TestSet; readonly all: TestSet; readonly same: TestSet; readonly places: readonly TestSet[]; readonly sizes: readonly (TestSet & { readonly sizeFactor: number })[] };
 
-function testSets({ originals, foregrounds, backgrounds }: Scenes, seed: number): TestSets {
-  const setOf = (options: Partial<ForAugOptions>): TestSet => {
+/** Of all scenes; of the first `placed` ones at each place and in each size. */
+function testSets({ originals, foregrounds, backgrounds }: Scenes, { seed, placed }: { seed: number; placed: number }): TestSets {
+  const setOf = (options: Partial<ForAugOptions>, count = foregrounds.length): TestSet => {
     const made = forAug({ foregrounds, backgrounds, edgeSigma: EDGE, ...options });
-    const samples = foregrounds.map((_, i) => made.sample(i, { epoch: 0, seed }) as Recombined);
+    const samples = foregrounds.slice(0, count).map((_, i) => made.sample(i, { epoch: 0, seed }) as Recombined);
     return { images: together(samples), masks: samples.map(({ mask }) => mask) };
   };
   return {
     original: { images: together(originals.map((original, i) => ({ ...original, label: (foregrounds[i] as Foreground).label }))), masks: [] },
     all: setOf({}), same: setOf({ background: 'same' }),
-    places: Array.from({ length: 9 }, (_, nonant) => setOf({ nonant, ...NONANT })),
-    sizes: SIZE_FACTORS.map((sizeFactor) => ({ sizeFactor, ...setOf({ sizeFactor, bates: 0 }) })),
+    places: Array.from({ length: 9 }, (_, nonant) => setOf({ nonant, ...NONANT }, placed)),
+    sizes: SIZE_FACTORS.map((sizeFactor) => ({ sizeFactor, ...setOf({ sizeFactor, bates: 0 }, placed) })),
   };
 }
 
