@@ -158,8 +158,15 @@ describe('evenkeel finetune for other tasks', () => {
     const unscored = await predict('qa', '--data', asked(context));
     expect(unscored).toMatchObject({ predictions: [{ id: 'q7', input: 'who lives in rome' }] });
     expect(unscored).not.toHaveProperty('f1');
-    const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('qa'), ...CPU, '--data', asked(' ')]);
-    expect([code, stderr]).toEqual([2, `error: predict needs a context for each question, got none for "who lives in rome" (q7) in ${files.at('asked.json')}\n`]);
+    const gaps = files.write('gaps.json', JSON.stringify({ data: [{ paragraphs: [{ context, qas: [...qas, { id: 'q8', question: ' ', answers: qas[0]?.answers }, { id: 'q9', question: 'who' , answers: [] }] }, { context: ' ', qas: [{ id: 'q7', question: 'who lives in rome', answers: [{ text: ' ', answer_start: 0 }] }] }] }] }));
+    const told = await evenkeel(['predict', '--checkpoint', files.at('qa'), ...CPU, '--data', gaps, '--json']);
+    expect(told.stderr).toContain(`2 questions without words, or with a context without any, answered by nothing, the first with the id "q8" in ${gaps}`);
+    expect(told.stderr).toContain('measured on the 4 questions with answers, of 5');
+    expect((JSON.parse(told.stdout.trim()) as { predictions: { id: string; label: string }[] }).predictions.map(({ id, label }) => [id, label === ''])).toEqual([['q0', false], ['q1', false], ['q8', true], ['q9', false], ['q7', true]]);
+    const tuned = await evenkeel(['finetune', '--checkpoint', files.at('base'), '--task', 'qa', '--data', gaps, '--val-data', gaps, ...CPU, '--batch-size', '2', '--steps', '1', '--out', files.at('qa-gaps')]);
+    expect([tuned.code, tuned.stdout.replace(/\s+/g, ' ')]).toEqual([0, expect.stringContaining(`1 question without an answer left out in ${gaps} 2 questions without words, or with a context without any, left out, the first with the id "q8" in ${gaps}`)]);
+    const { code, stderr } = await evenkeel(['predict', '--checkpoint', files.at('qa'), ...CPU, '--question', 'who', '--context', ' ']);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('error: --question and --context must have words, got "who" and " "\n')]);
     expect(context).toContain((predictions as [{ label: string }])[0].label);
   });
 
@@ -263,6 +270,8 @@ describe('finetune and predict with what they cannot use', () => {
     await refused(tuneOn(data, '--val-data', files.write('val.tsv', 'a\t1\nb\t2\n')), /--val-data must have labels among 0, 1, got "2" on line 2 of .*val\.tsv/);
     await refused(tuneOn(files.write('odd.tsv', 'a\t1\nb\t0\nc\t7\n'), '--task', 'sst2'), /--data must have labels among 0, 1, got "7" on line 3 of .*odd\.tsv/);
     await refused(tuneOn(files.write('empty.csv', 'text,label\na,1\nb,\n')), /empty\.csv must have a label in each row, got none on line 3/);
+    const ids = files.write('ids.csv', `id,text,label\n${Array.from({ length: 40 }, (_, i) => `${i},a cat,${i % 2}\n`).join('')}`);
+    await refused(tuneOn(ids, '--text-column', 'text', '--label-column', 'id'), /--label-column must be classes that several rows share, got 40 different values in the 40 rows of the column id of .*ids\.csv; --label-column names another column$/m);
     await refused(tuneOn(files.write('same.tsv', 'a\t1\nb\t1\n')), /--data must have two different labels or more, got 1 alone/);
   });
 

@@ -1,19 +1,20 @@
+import type * as Crypto from 'node:crypto';
 import type * as Fs from 'node:fs';
 import type * as Os from 'node:os';
 import type * as Path from 'node:path';
 import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 
-type Modules = { readonly fs: typeof Fs; readonly os: typeof Os; readonly path: typeof Path };
+type Modules = { readonly crypto: typeof Crypto; readonly fs: typeof Fs; readonly os: typeof Os; readonly path: typeof Path };
 
 /**
- * nodeModules — Node's file system, asked for when it is needed, so that this package also loads in a browser.
+ * nodeModules — Node's file system and hashes, asked for when it is needed, so that this package also loads in a browser.
  *
  * @throws UnsupportedError  where there is none.
  */
 export function nodeModules(fn: string): Modules {
   const load = globalThis.process?.getBuiltinModule;
   if (load === undefined) throw new UnsupportedError(`${fn}: needs Node's file system, got a browser. Pass the text or JSON itself.`);
-  return { fs: load('node:fs'), os: load('node:os'), path: load('node:path') };
+  return { crypto: load('node:crypto'), fs: load('node:fs'), os: load('node:os'), path: load('node:path') };
 }
 
 /** onFile — runs a file operation; a failure becomes one line that names the path and the reason. */

@@ -3,6 +3,7 @@ import { bestSpan } from './bestSpan.ts';
 import { IGNORED } from './maskTokens.ts';
 import { joinPair, type SentenceSpecials } from './nextSentencePairs.ts';
 import type { TokenSequence } from './padBatch.ts';
+import { splitWords } from './splitWords.ts';
 
 /** Question — what is asked of which text. */
 export type Question = {
@@ -88,21 +89,17 @@ export function bestAnswer(
   return answers.reduce((best, answer) => (answer.score > best.score ? answer : best));
 }
 
-/** Runs of letters, digits and marks, and everything else but spaces by itself. */
-const WORD = /[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu;
-
 /** The tokens of a text, and of each the word it belongs to. A word is encoded with the space before it, which some tokenizers keep. */
 function tokensOf(context: string, encode: AnswerWindowOptions['encode']): { ids: number[]; words: (readonly [number, number])[] } {
   const ids: number[] = [];
   const words: (readonly [number, number])[] = [];
   let before = 0;
-  for (const { 0: word, index } of context.matchAll(WORD)) {
-    const end = index + word.length;
-    for (const id of Array.from(encode(context.slice(before, end)))) {
+  for (const word of splitWords(context)) {
+    for (const id of Array.from(encode(context.slice(before, word[1])))) {
       ids.push(id);
-      words.push([index, end]);
+      words.push(word);
     }
-    before = end;
+    before = word[1];
   }
   return { ids, words };
 }

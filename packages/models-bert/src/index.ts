@@ -17,5 +17,6 @@ export { bertNameOf, bertNames } from './huggingFaceNames.ts';
 export { accuracy, answerF1, confusionMatrix, exactMatch, f1Score, matthews, pearson, spearman } from './metrics.ts';
 export { bestSpan, type BestSpanOptions } from './bestSpan.ts';
 export { answerWindows, bestAnswer, type AnswerWindow, type AnswerWindowOptions, type Question } from './answerWindows.ts';
+export { splitWords } from './splitWords.ts';
 export { fineTuningOptimizer, fineTuningSchedule, GLUE_RECIPES, type FineTuningRecipe } from './fineTuning.ts';
 export { loadLora, saveLora, type LoraAdapterOptions } from './loraAdapters.ts';

@@ -15,6 +15,9 @@ export function specialsOf({ tokenToId }: Tokenizer, directory: string): Special
   return { clsId, sepId, padId, ...(maskId !== undefined && { maskId }) };
 }
 
+/** LONGEST — tokens of the longest sequence of a model without positions of its own. */
+export const LONGEST = 512;
+
 /** Encoder — how texts become sequences of a model. */
 export type Encoder = {
   readonly tokenizer: Tokenizer;

@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts';
 import { flagOf } from '../flags.ts';
 import { counted, printable, wrap } from '../format.ts';
 import { MEASURE_NAMES, inWords } from '../finetune/measures.ts';
+import { withoutEmpty } from '../finetune/questions.ts';
 import { columnsOf, firstRowNotes, readTexts } from '../finetune/textExamples.ts';
 import type { Io } from '../output.ts';
 import { checkPredictor, openPredictor, type Predictor } from '../predict/openPredictor.ts';
@@ -94,11 +95,12 @@ async function predictionsOf(predictor: Predictor, options: PredictOptions): Pro
   if (predictor.kind === 'span') {
     if (data === undefined && question === undefined) throw new UsageError('predict needs --question and --context, or --data in the format of SQuAD, for a model that answers questions, got --text');
     const { questions, notes } = data === undefined ? { questions: [{ id: '', question: question as string, context: context as string, answers: [] }], notes: [] } : await questionsIn(data);
-    const empty = questions.find((each) => predictor.tokenizer.encode(each.context).length === 0);
-    if (empty !== undefined) throw new UsageError(`predict needs a context for each question, got none for ${JSON.stringify(empty.question.slice(0, 60))}${data === undefined ? '' : ` (${empty.id}) in ${data}`}`);
-    const predictions = await predictAnswers(predictor, questions, batchSize);
+    const { asked, empty, notes: ofEmpty } = withoutEmpty(questions, predictor.tokenizer, data ?? 'the command line');
+    if (data === undefined && empty.length > 0) throw new UsageError(`--question and --context must have words, got ${JSON.stringify(question?.slice(0, 60))} and ${JSON.stringify(context?.slice(0, 60))}`);
+    const found = await predictAnswers(predictor, asked, batchSize);
+    const predictions = questions.map((each) => (empty.includes(each) ? { input: each.question, label: '', id: each.id } : found.shift() as Prediction));
     const { notes: ofScore, score } = answerScoreOf(predictions, questions.map(({ answers }) => answers.map(({ text }) => text)));
-    return { predictions, cut: 0, notes: [...notes, ...ofScore], ...(score && { score }) };
+    return { predictions, cut: 0, notes: [...notes, ...ofEmpty.map((note) => note.replace('left out', 'answered by nothing')), ...ofScore], ...(score && { score }) };
   }
   if (question !== undefined) throw new UsageError(`--question must be asked of a model that answers questions, got one for ${predictor.kind === 'maskedLm' ? 'masked tokens' : predictor.kind === 'regression' ? 'a number' : 'classes'} in ${options.checkpoint}`);
   const tagged = data !== undefined && predictor.kind === 'tokenClassification' ? await readTagged(data, predictor.classes ?? []) : undefined;

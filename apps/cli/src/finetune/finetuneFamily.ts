@@ -39,6 +39,7 @@ export const finetuneFamily: Family<FinetuneSettings, Flagged> = {
     checkCheckpointDirectory(flags.checkpoint, 'BERT, RoBERTa, ViT or DeiT');
     await checkTask(flags);
     const found = await examplesOf({ ...provisional(flags) });
+    await found.check?.();
     const dim = recipeOf(flags.task).kind === 'image-classification' ? undefined : await widthOf(flags.checkpoint);
     const settings = newFinetuneSettings(flags, found.count, augmentationSettings(flags, found.channels ?? 3), dim);
     checkAugmentation(settings, flags.given);
@@ -67,7 +68,7 @@ async function fingerprint({ data, valData, checkpoint }: FinetuneSettings, { fi
 }
 
 /** Examples — how many there are to train on, their classes, and what becomes of them with all settings. */
-type Examples = { readonly count: number; readonly classes: readonly string[]; readonly fingerprint?: string; /** Of the images as they are. */ readonly channels?: number; readonly task: (settings: FinetuneSettings) => Promise<Task> };
+type Examples = { readonly count: number; readonly classes: readonly string[]; readonly fingerprint?: string; /** Of the images as they are. */ readonly channels?: number; /** What a new run finds out before its first step, and one that goes on has found out. */ readonly check?: () => Promise<unknown>; readonly task: (settings: FinetuneSettings) => Promise<Task> };
 
 async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const { task, checkpoint, data, valData } = settings;
@@ -76,8 +77,10 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const tokenizer = await loadTokenizerOf(checkpoint, 'finetune');
   const words = { tokenizer, specials: specialsOf(tokenizer, checkpoint) };
   if (kind === 'qa') {
-    const examples = split(withAnswers(await readSquad(data), data), valData === null ? undefined : withAnswers(await readSquad(valData), valData), settings);
-    return { count: examples.train.length, classes: [], task: async (all) => questionAnsweringTask(all, { tuned: await tunedBert(all, 'span'), words, examples }) };
+    const [all, val] = [withAnswers(await readSquad(data), tokenizer, data), valData === null ? undefined : withAnswers(await readSquad(valData), tokenizer, valData)];
+    const examples = split(all.examples, val?.examples, settings);
+    const notes = [...all.notes, ...val?.notes ?? []];
+    return { count: examples.train.length, classes: [], task: async (given) => questionAnsweringTask(given, { tuned: await tunedBert(given, 'span'), words, examples, notes }) };
   }
   if (kind === 'token-classification') {
     const [sentences, valSentences] = [await readConll(data), valData === null ? undefined : await readConll(valData)];
@@ -102,8 +105,8 @@ async function imagesOf(settings: FinetuneSettings): Promise<Examples> {
   const { size, channels } = await sizesOf(settings.checkpoint);
   const images = await openSplit({ ...settings, size });
   const { classes, train } = images;
-  await Promise.all([train, images.val].map(sourceStatistics)); // reads each image once: what cannot be decoded is found now
-  return { count: train.labels.length, classes, fingerprint: images.fingerprint, channels: train.shape[2], task: (all) => imageClassificationTask(all, { images, classes, channels }) };
+  const check = (): Promise<unknown> => Promise.all([train, images.val].map(sourceStatistics)); // reads each image once: what cannot be decoded is found now
+  return { count: train.labels.length, classes, fingerprint: images.fingerprint, channels: train.shape[2], check, task: (all) => imageClassificationTask(all, { images, classes, channels }) };
 }
 
 /** That the model reads what the task is about. */

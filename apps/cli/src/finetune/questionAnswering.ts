@@ -1,6 +1,6 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import { foldSeed } from '@evenkeel/core-tensor';
-import { oneEpochSampler, type SquadExample } from '@evenkeel/data';
+import { oneEpochSampler, type SquadExample, type Tokenizer } from '@evenkeel/data';
 import { answerQuestions, answerWindows, spanBatch, type AnswerWindow } from '@evenkeel/models-bert';
 import { unknownNotes } from '../bert/encoding.ts';
 import { UsageError } from '../errors.ts';
@@ -11,7 +11,7 @@ import { keepingBest } from './bestModel.ts';
 import { concludeTuning } from './concludeTuning.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 import { answered, answerMeasures } from './measures.ts';
-import { windowsOf } from './questions.ts';
+import { windowsOf, withoutEmpty } from './questions.ts';
 import type { Words } from './textClassification.ts';
 import { longestOf } from './textClassification.ts';
 import type { Split } from './textExamples.ts';
@@ -20,15 +20,21 @@ import type { TunedBert } from './tunedBert.ts';
 /** Questions of an evaluation during training, and of a page. */
 const [EVAL_QUESTIONS, SHOWN] = [200, 24] as const;
 
-/** withAnswers — questions that have an answer; SQuAD 2.0 has others, which this head cannot learn. */
-export function withAnswers(examples: readonly SquadExample[], path: string): SquadExample[] {
-  const answered = examples.filter(({ answers }) => answers.length > 0);
-  if (answered.length === 0) throw new UsageError(`--data must have questions with answers, got ${examples.length} without in ${path}`);
-  return answered;
+/**
+ * withAnswers — the questions of a file that can be learned; what is left out is counted, as the field's tools do: questions without an answer
+ * (SQuAD 2.0 has some, which this head cannot learn), and those of which the question or the context is empty.
+ */
+export function withAnswers(all: readonly SquadExample[], tokenizer: Pick<Tokenizer, 'encode'>, path: string): { readonly examples: SquadExample[]; readonly notes: string[] } {
+  const answerable = all.filter(({ answers }) => answers.length > 0);
+  if (answerable.length === 0) throw new UsageError(`--data must have questions with answers, got ${all.length} without in ${path}`);
+  const { asked: examples, empty, notes } = withoutEmpty(answerable, tokenizer, path);
+  if (examples.length === 0) throw new UsageError(`--data must have questions and contexts with words, got ${empty.length} without in ${path}`);
+  const unanswered = all.length - answerable.length;
+  return { examples, notes: [...(unanswered === 0 ? [] : [`${counted(unanswered, 'question')} without an answer left out in ${path}`]), ...notes] };
 }
 
 /** questionAnsweringTask — the part of a text that answers a question. */
-export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words, examples }: { tuned: TunedBert; words: Words; examples: Split<SquadExample> }): Task {
+export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words, examples, notes }: { tuned: TunedBert; words: Words; examples: Split<SquadExample>; notes: readonly string[] }): Task {
   const { model, params, parts } = tuned;
   const { batchSize, seed, data } = settings;
   const { tokenizer, specials, specials: { padId } } = words;
@@ -72,7 +78,7 @@ export function questionAnsweringTask(settings: FinetuneSettings, { tuned, words
     facts: {},
     about: [
       ['data', data], ['', `${formatCount(examples.train.length)} questions in ${formatCount(windows.length)} windows of at most ${options.maxLength} tokens to train, ${formatCount(examples.val.length)} questions to validate`],
-      ...unknownNotes([...windows, ...valWindows], words).map((note) => ['', note] as const), ...tuned.about,
+      ...[...notes, ...unknownNotes([...windows, ...valWindows], words)].map((note) => ['', note] as const), ...tuned.about,
     ],
     conclude: async (io, directory) => {
       if (!hasVal) return concludeTuning(directory, {});

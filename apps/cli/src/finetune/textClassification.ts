@@ -1,7 +1,7 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type Tokenizer } from '@evenkeel/data';
 import { labelledBatch, type TokenSequence } from '@evenkeel/models-bert';
-import { encodeTexts, unknownNotes, type Encoded, type Specials } from '../bert/encoding.ts';
+import { encodeTexts, LONGEST, unknownNotes, type Encoded, type Specials } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
@@ -73,9 +73,6 @@ export function longestOf({ maxLength }: Pick<FinetuneSettings, 'maxLength'>, { 
   if (maxLength !== null && maxLength > contextLength) throw new UsageError(`--max-length must be at most the ${contextLength} positions of the checkpoint, got ${maxLength}`);
   return maxLength ?? Math.min(contextLength, LONGEST);
 }
-
-/** Of a model without positions of its own. */
-const LONGEST = 512;
 
 /** oneClassNotes — says that a model has learned nothing but one class, and what to try. */
 function oneClassNotes({ predicted, labels }: Judged, classes: readonly string[], learningRate: number): string[] {

@@ -1,5 +1,6 @@
-import { ConfigError, foldSeed } from '@evenkeel/core-tensor';
-import { oneEpochSampler, readLabelledTexts, type LabelledText, type LabelledTextOptions } from '@evenkeel/data';
+import { ConfigError } from '@evenkeel/core-tensor';
+import { readLabelledTexts, type LabelledText, type LabelledTextOptions } from '@evenkeel/data';
+import { drawnSplit } from '../drawnSplit.ts';
 import { UsageError } from '../errors.ts';
 import type { FinetuneSettings } from './finetuneSettings.ts';
 import { recipeOf } from './recipes.ts';
@@ -8,14 +9,11 @@ import { recipeOf } from './recipes.ts';
 export type Split<T> = { readonly train: readonly T[]; readonly val: readonly T[] };
 
 /** split — a share of the examples, drawn at random, for validation; or those of a file of their own. */
-export function split<T>(all: readonly T[], val: readonly T[] | undefined, { valFraction, seed }: Pick<FinetuneSettings, 'valFraction' | 'seed'>): Split<T> {
+export function split<T>(all: readonly T[], val: readonly T[] | undefined, settings: Pick<FinetuneSettings, 'valFraction' | 'seed'>): Split<T> {
   if (val !== undefined) return { train: all, val };
-  const count = all.length;
-  const kept = Math.round(count * valFraction);
-  if (valFraction > 0 && (kept === 0 || kept === count)) throw new UsageError(`--val-fraction must leave examples to train on and to validate with, or be 0, got ${valFraction} of ${count}`);
-  const order = [...oneEpochSampler({ count, batchSize: count, seed: foldSeed(seed, 'split') }).indices(0)];
-  const at = (indices: readonly number[]): T[] => indices.map((index) => all[index] as T);
-  return { train: at(order.slice(kept)), val: at(order.slice(0, kept)) };
+  const drawn = drawnSplit(all.length, 'examples', settings);
+  const at = (indices: Uint32Array): T[] => Array.from(indices, (index) => all[index] as T);
+  return { train: at(drawn.train), val: at(drawn.val) };
 }
 
 /** ClassExample — a text with its class. */
@@ -86,7 +84,7 @@ export async function readClassExamples(
   const { classes: names, numClasses } = recipeOf(task);
   const rowsOf = async (path: string): Promise<LabelledText[]> => (await rowsIn(path, settings)).map((row) => ({ ...row, label: plain(row.label as string) }));
   const [texts, valTexts] = [await rowsOf(data), valData === null ? undefined : await rowsOf(valData)];
-  const labels = names === undefined ? labelsIn(texts, data) : names.map((_, i) => String(i));
+  const labels = names === undefined ? labelsIn(texts, settings) : names.map((_, i) => String(i));
   if (labels.length < 2) throw new UsageError(`--data must have two different labels or more, got ${labels.join()} alone in ${data}`);
   if (numClasses !== undefined && labels.length !== numClasses) throw new UsageError(`--task ${task} must have ${numClasses} different labels, got ${labels.length} in ${data}: ${shortList(labels)}`);
   const known = new Map(labels.map((label, id) => [label, id]));
@@ -107,8 +105,14 @@ const shortList = (labels: readonly string[]): string => (labels.length <= 12 ? 
 /** Whole numbers that were written as 1.0 are 1, as tables say where some are missing. */
 const plain = (label: string): string => label.replace(/^(-?\d+)\.0+$/, '$1');
 
-function labelsIn(texts: readonly LabelledText[], path: string): string[] {
+/** As many classes as stay believable where most of them have one example alone; a column of ids has as many as rows. */
+const MOST_RARE_CLASSES = 20;
+
+function labelsIn(texts: readonly LabelledText[], { data: path, labelColumn }: Pick<FinetuneSettings, 'data' | 'labelColumn'>): string[] {
   const labels = [...new Set(texts.map(({ label }) => label as string))];
+  if (labels.length > MOST_RARE_CLASSES && labels.length > texts.length / 2) {
+    throw new UsageError(`${labelColumn === null ? 'the labels' : '--label-column'} must be classes that several rows share, got ${labels.length} different values in the ${texts.length} rows of ${labelColumn === null ? '' : `the column ${labelColumn} of `}${path}; --label-column names another column`);
+  }
   const areNumbers = labels.every((label) => label !== '' && Number.isFinite(Number(label)));
   const odd = areNumbers ? texts.find(({ label }) => !Number.isInteger(Number(label))) : undefined;
   if (odd !== undefined) throw new UsageError(`--data must have classes as labels, got ${odd.label} on line ${odd.line} of ${path}; --task regression learns numbers`);

@@ -1,7 +1,7 @@
 import { dispose, type Tensor } from '@tensorflow/tfjs-core';
 import type { LabelledText, SquadExample } from '@evenkeel/data';
 import { answerQuestions, bertInputs, padBatch } from '@evenkeel/models-bert';
-import { encodeTexts, unknownNotes, type Encoder } from '../bert/encoding.ts';
+import { encodeTexts, LONGEST, unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { checkFinite, softmax } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
@@ -17,7 +17,7 @@ export type Rows = { readonly texts: readonly LabelledText[]; readonly batchSize
 
 /** encoderOf — how texts become sequences of a model. */
 export function encoderOf({ model: { config }, tokenizer, specials }: TextPredictor): Encoder {
-  return { tokenizer, specials, maxLength: config.positions === 'learned' ? config.contextLength : 512, hasSegments: config.typeVocabSize > 1 };
+  return { tokenizer, specials, maxLength: config.positions === 'learned' ? config.contextLength : LONGEST, hasSegments: config.typeVocabSize > 1 };
 }
 
 /** Predicted — predictions; how many of the texts were cut, what else there is to say of them, and what was measured where labels are known. */

@@ -1,5 +1,5 @@
 import { readConll, readText, type TaggedSentence } from '@evenkeel/data';
-import type { HeadedParams } from '@evenkeel/models-bert';
+import { splitWords, type HeadedParams } from '@evenkeel/models-bert';
 import type { AnyBert } from '../bert/bertModel.ts';
 import { unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { tagMeasures } from '../finetune/measures.ts';
@@ -10,12 +10,9 @@ import type { Predicted } from './predictTexts.ts';
 /** Tagger — a model that tags words. */
 export type Tagger = { readonly model: AnyBert; readonly params: HeadedParams; readonly specials: { readonly padId: number }; readonly classes?: readonly string[] };
 
-/** Runs of letters, digits and marks, and everything else but spaces by itself. */
-const WORD = /[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu;
-
 /** tagTexts — the words of texts with their tags; and how many texts were cut. */
 export async function tagTexts(tagger: Tagger, encoder: Encoder, texts: readonly string[], batchSize: number): Promise<Predicted> {
-  const { said: _, ...predicted } = await tagWords(tagger, encoder, texts.map((text) => text.match(WORD) ?? []), { batchSize, inputs: texts });
+  const { said: _, ...predicted } = await tagWords(tagger, encoder, texts.map((text) => splitWords(text).map(([start, end]) => text.slice(start, end))), { batchSize, inputs: texts });
   return predicted;
 }
 

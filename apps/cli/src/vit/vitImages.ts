@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { foldSeed } from '@evenkeel/core-tensor';
-import { dataset, oneEpochSampler, openImages, selectImages, type ImageSource, type OpenedImages } from '@evenkeel/data';
+import { dataset, openImages, selectImages, type ImageSource, type OpenedImages } from '@evenkeel/data';
+import { drawnSplit } from '../drawnSplit.ts';
 import { UsageError } from '../errors.ts';
 import type { VitSettings } from './vitSettings.ts';
 
@@ -43,11 +43,8 @@ export async function openSplit({ data, valData, valFraction, seed, size }: Imag
     if (String(val.shape) !== String(all.shape)) throw new UsageError(`--val-data must have images of ${shapeOf(all)} like ${path}, got ${shapeOf(val)} in ${valPath}`);
     return { name, train: all, val, classes, fingerprint: `${all.fingerprint} ${other.fingerprint}` };
   }
-  const count = all.labels.length;
-  const kept = Math.round(count * valFraction);
-  if (valFraction > 0 && kept === 0) throw new UsageError(`--val-fraction must leave an image for validation, or be 0, got ${valFraction} of ${count} images`);
-  const order = oneEpochSampler({ count, batchSize: count, seed: foldSeed(seed, 'split') }).indices(0);
-  return { name, train: selectImages(all, order.subarray(kept)), val: selectImages(all, order.subarray(0, kept)), classes, fingerprint: all.fingerprint };
+  const drawn = drawnSplit(all.labels.length, 'images', { valFraction, seed });
+  return { name, train: selectImages(all, drawn.train), val: selectImages(all, drawn.val), classes, fingerprint: all.fingerprint };
 }
 
 /** checkSame — throws UsageError unless images are those with which a run was begun. */

@@ -46,7 +46,7 @@ async function fromFolder(path: string, size: { height: number; width: number } 
   const { fs } = nodeModules('openImages');
   const source = await imageFolder(path, size);
   const listed = source.files.map((file) => `${file.slice(path.length)} ${fs.statSync(file).size}`);
-  return { ...source, kind: 'folder', nameOf: (index) => source.files[index] as string, fingerprint: await digest([new TextEncoder().encode(listed.join('\n'))]) };
+  return { ...source, kind: 'folder', nameOf: (index) => source.files[index] as string, fingerprint: digest([new TextEncoder().encode(listed.join('\n'))]) };
 }
 
 async function fromCifar(files: readonly string[]): Promise<OpenedImages> {
@@ -58,7 +58,7 @@ async function fromCifar(files: readonly string[]): Promise<OpenedImages> {
     const at = counts.findIndex((count) => left < count || (left -= count, false));
     return `image ${left} of ${files[at]}`;
   };
-  return { ...imageSource({ shape: [labels.length, 32, 32, 3], images, labels, classes: CIFAR10_CLASSES }), kind: 'cifar', nameOf, fingerprint: await digest([images, labels]) };
+  return { ...imageSource({ shape: [labels.length, 32, 32, 3], images, labels, classes: CIFAR10_CLASSES }), kind: 'cifar', nameOf, fingerprint: digest([images, labels]) };
 }
 
 async function fromIdx(path: string): Promise<OpenedImages> {
@@ -70,7 +70,7 @@ async function fromIdx(path: string): Promise<OpenedImages> {
   if (labelFile === undefined) throw new ConfigError(`openImages: ${path} must have a file of labels beside it, such as ${alike[0] === path ? 'train-labels-idx1-ubyte beside train-images-idx3-ubyte' : alike[0]}, got none`);
   const [images, labels] = [await readIdx(path), await readIdx(labelFile)];
   const both = imagesFromIdx(images, labels);
-  return { ...imageSource(both), kind: 'idx', nameOf: (index) => `image ${index} of ${path}`, fingerprint: await digest([both.images, labels.values as Uint8Array]) };
+  return { ...imageSource(both), kind: 'idx', nameOf: (index) => `image ${index} of ${path}`, fingerprint: digest([both.images, labels.values as Uint8Array]) };
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
@@ -83,7 +83,9 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-async function digest(parts: readonly Uint8Array[]): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', joined(parts) as Uint8Array<ArrayBuffer>));
-  return Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** A fingerprint of some bytes one after another. */
+function digest(parts: readonly Uint8Array[]): string {
+  const hash = nodeModules('openImages').crypto.createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex').slice(0, 32);
 }
