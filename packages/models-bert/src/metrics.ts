@@ -57,7 +57,7 @@ export function spearman(predictions: ArrayLike<number>, labels: ArrayLike<numbe
 function ranks(values: ArrayLike<number>): Float64Array {
   const order = Array.from(values, (_, i) => i).sort((i, j) => (values[i] as number) - (values[j] as number));
   const found = new Float64Array(order.length);
-  for (let first = 0, end = 0; first < order.length; first = end) {
+  for (let first = 0, end = 1; first < order.length; first = end++) {
     while (end < order.length && values[order[end] as number] === values[order[first] as number]) end++;
     for (const index of order.slice(first, end)) found[index] = (first + end - 1) / 2;
   }

@@ -84,4 +84,8 @@ describe('fineTuningOptimizer', () => {
   it('GLUE_RECIPES decays a tenth of the learning rate in all tasks but RTE', () => {
     for (const [task, { learningRate, weightDecay }] of Object.entries(GLUE_RECIPES)) expect(weightDecay / learningRate).toBeCloseTo(task === 'rte' ? 1 : 0.1, 12);
   });
+
+  it('spearman of numbers that are none is none, and ends', () => {
+    expect(spearman([NaN, 1, NaN], [1, 2, 3])).toBeTypeOf('number');
+  });
 });
