@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '@evenkeel/checkpoint';
-import { maskedBatch } from '../src/bert/maskedBatches.ts';
 import { evenkeel, evenkeelJson, metricsOf, scratch, sentences } from './support/evenkeel.ts';
 import { killAfter, TINY_BERT } from './support/texts.ts';
 
@@ -66,11 +65,6 @@ describe('evenkeel train bert', () => {
     expect([alone.code, alone.stderr]).toEqual([2, `error: --data must hold text besides special tokens, got none in ${files.at('specials.txt')}\n`]);
     const mixed = await evenkeel(args(files.write('mixed.txt', '[PAD]\nthe [CLS] cat [SEP]\n'.repeat(20)), 'mixed'));
     expect([mixed.code, mixed.stdout]).toEqual([0, expect.stringMatching(/18 lines of 4 tokens on average to train, 2 to validate/)]);
-  });
-
-  it('maskedBatch refuses sequences in which nothing can be masked', () => {
-    const options = { specials: { clsId: 1, sepId: 2, padId: 0, maskId: 3 }, vocabSize: 9, prob: 0.15, seed: 1, form: 'unpadded' } as const;
-    expect(() => maskedBatch([Int32Array.of(1, 0, 2)], options)).toThrow('--data must hold tokens that can be masked in each batch, got special tokens alone');
   });
 
   it('train bert says what it needs of text, tokenizer and sizes', async () => {

@@ -1,36 +1,30 @@
-import { dispose, tensor1d, type TensorContainer } from '@tensorflow/tfjs-core';
+import { dispose, type TensorContainer } from '@tensorflow/tfjs-core';
 import { foldSeed, type GradientTransform, type Params } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type Tokenizer } from '@evenkeel/data';
-import { bertInputs, bertWithHead, maskedLmHead, maskTokens, padBatch, unpadBatch, type Bert, type HeadedParams, type MaskedLmBatch } from '@evenkeel/models-bert';
+import { bertWithHead, maskedBatch, maskedLmHead, specialTokens, type Bert, type HeadedParams, type MaskedLmBatch } from '@evenkeel/models-bert';
 import { adamw, decayMask, linearDecay } from '@evenkeel/optimizers';
 import { train } from '@evenkeel/training';
 
 /** BertLeaves — the parameters of an encoder with a head, as variables. */
 export type BertLeaves = Params & HeadedParams;
 
-/** specialsOf — the ids of a WordPiece tokenizer's special tokens. */
-export function specialsOf(tokenizer: Tokenizer) {
-  const [padId, unkId, clsId, sepId, maskId] = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].map((token) => tokenizer.tokenToId(token) as number) as [number, number, number, number, number];
-  return { padId, unkId, clsId, sepId, maskId };
-}
-
 /** sequenceOf — `[CLS] text [SEP]`, cut off at `length` tokens. */
 export function sequenceOf(tokenizer: Tokenizer, text: string, length: number): Int32Array {
-  const { clsId, sepId } = specialsOf(tokenizer);
+  const { clsId, sepId } = specialTokens(tokenizer);
   return Int32Array.of(clsId, ...tokenizer.encode(text).subarray(0, length - 2), sepId);
 }
 
 /** sequencesOf — each line as `[CLS] line [SEP]`, long ones in pieces of `length` tokens. */
 export function sequencesOf(tokenizer: Tokenizer, lines: readonly string[], length: number): Int32Array[] {
-  const { clsId, sepId } = specialsOf(tokenizer);
+  const { clsId, sepId } = specialTokens(tokenizer);
   return lines.flatMap((line) => {
     const ids = tokenizer.encode(line);
     return Array.from({ length: Math.ceil(ids.length / (length - 2)) }, (_, i) => Int32Array.of(clsId, ...ids.subarray(i * (length - 2), (i + 1) * (length - 2)), sepId));
   });
 }
 
-/** MaskedBatchOptions — how sequences become a batch of masked tokens. */
-export type MaskedBatchOptions = {
+/** MaskingOptions — how sequences become a batch of masked tokens. */
+export type MaskingOptions = {
   readonly tokenizer: Tokenizer;
   /** Share of the tokens that are masked. */
   readonly prob: number;
@@ -39,17 +33,16 @@ export type MaskedBatchOptions = {
   readonly seed: number;
 };
 
-/** maskedBatch — sequences with some tokens masked, as tensors, which are the caller's. The last block and the head compute the masked tokens alone. */
-export function maskedBatch(sequences: readonly Int32Array[], { tokenizer, prob, length, seed }: MaskedBatchOptions): MaskedLmBatch {
-  const { maskId, ...others } = specialsOf(tokenizer);
-  const padded = padBatch(sequences.map((ids) => ({ ids })), { padId: others.padId, ...(length !== undefined && { length }) });
-  const { tokenTypes: _, ...batch } = length === undefined ? unpadBatch(padded) : padded;
-  const masked = maskTokens(batch.ids, { prob, maskId, vocabSize: tokenizer.vocabSize, specials: [maskId, ...Object.values(others)], seed });
-  return { ...bertInputs({ ...batch, ids: masked.ids }), rows: tensor1d(masked.rows, 'int32'), labels: tensor1d(masked.rows.map((row) => masked.labels[row] as number), 'int32') };
+/** maskedTexts — sequences with some tokens masked, none of them special, as tensors, which are the caller's. The last block and the head compute the masked tokens alone. */
+export function maskedTexts(sequences: readonly Int32Array[], { tokenizer, prob, length, seed }: MaskingOptions): MaskedLmBatch {
+  const specials = specialTokens(tokenizer);
+  return maskedBatch(sequences, {
+    prob, seed, vocabSize: tokenizer.vocabSize, padId: specials.padId, maskId: specials.maskId as number, specials: Object.values(specials), ...(length === undefined ? { unpadded: true } : { length }),
+  }).batch;
 }
 
 /** PretrainOptions — a run of masked language modelling. */
-export type PretrainOptions = Omit<MaskedBatchOptions, 'seed'> & {
+export type PretrainOptions = Omit<MaskingOptions, 'seed'> & {
   readonly encoder: Bert;
   readonly sequences: readonly Int32Array[];
   readonly batchSize: number;
@@ -79,7 +72,7 @@ export async function pretrain({ encoder, sequences, batchSize, steps, learningR
   await train({
     params, steps, seed, capture: false,
     batches: (step) => {
-      const batch = maskedBatch(Array.from(sampler.indices(step), (i) => sequences[i] as Int32Array), { ...options, seed: foldSeed(seed, 'mask', step) });
+      const batch = maskedTexts(Array.from(sampler.indices(step), (i) => sequences[i] as Int32Array), { ...options, seed: foldSeed(seed, 'mask', step) });
       positions.push(batch.ids.size);
       return batch;
     },
@@ -106,11 +99,11 @@ function processorMs(): number {
 }
 
 /** maskedLoss — mean loss of the masked tokens of some sequences; the same are masked at every call with the same seed. */
-export async function maskedLoss(encoder: Bert, params: BertLeaves, sequences: readonly Int32Array[], { batchSize = 64, seed, ...options }: MaskedBatchOptions & { batchSize?: number }): Promise<number> {
+export async function maskedLoss(encoder: Bert, params: BertLeaves, sequences: readonly Int32Array[], { batchSize = 64, seed, ...options }: MaskingOptions & { batchSize?: number }): Promise<number> {
   const model = bertWithHead(encoder, maskedLmHead());
   let [sum, count] = [0, 0];
   for (let first = 0; first < sequences.length; first += batchSize) {
-    const batch = maskedBatch(sequences.slice(first, first + batchSize), { ...options, seed: foldSeed(seed, first) });
+    const batch = maskedTexts(sequences.slice(first, first + batchSize), { ...options, seed: foldSeed(seed, first) });
     const loss = model.loss(batch, params);
     sum += batch.labels.size * ((await loss.data())[0] as number);
     count += batch.labels.size;

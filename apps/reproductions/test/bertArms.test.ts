@@ -5,7 +5,7 @@ import { useDevice } from '@evenkeel/core-tensor';
 import { wasm } from '@evenkeel/wasm-kernels';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fineTuneArm, fineTuneClasses } from '../src/fineTuneArm.ts';
-import { maskedBatch, maskedLoss, pretrain, sequenceOf, sequencesOf } from '../src/maskedText.ts';
+import { maskedTexts, maskedLoss, pretrain, sequenceOf, sequencesOf } from '../src/maskedText.ts';
 
 beforeAll(async () => void await useDevice('wasm', [wasm({ threads: 1 })]));
 
@@ -25,9 +25,9 @@ describe('arms of BERT', () => {
     expect(pieces.flatMap((piece) => Array.from(piece.subarray(1, -1)))).toEqual([...ids, ...tokenizer.encode(lines[1]!)]);
   });
 
-  it('maskedBatch has as many positions as tokens, or as the padding makes of them, and masks no special token', async () => {
+  it('maskedTexts has as many positions as tokens, or as the padding makes of them, and masks no special token', async () => {
     const some = sequences.slice(0, 4);
-    const [padded, unpadded] = [maskedBatch(some, { tokenizer, prob: 1, length: 12, seed: 1 }), maskedBatch(some, { tokenizer, prob: 1, seed: 1 })];
+    const [padded, unpadded] = [maskedTexts(some, { tokenizer, prob: 1, length: 12, seed: 1 }), maskedTexts(some, { tokenizer, prob: 1, seed: 1 })];
     const tokens = some.reduce((sum, { length }) => sum + length, 0);
     expect([padded.ids.shape, unpadded.ids.shape, padded.labels.size, unpadded.labels.size]).toEqual([[4, 12], [tokens], tokens - 8, tokens - 8]);
     expect(Array.from(await unpadded.labels.data())).toEqual(some.flatMap((ids) => Array.from(ids.subarray(1, -1))));

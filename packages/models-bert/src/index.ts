@@ -4,6 +4,8 @@ export { bertConfig, type BertActivation, type BertConfig, type BertPositions, t
 export { bertWithHead, type BertHead, type BertWithHead, type HeadContext, type HeadEncoder, type HeadedParams } from './bertWithHead.ts';
 export { maskedLmHead, preTrainingHead, type MaskedLmBatch, type PreTrainingBatch } from './maskedLmHead.ts';
 export { classificationHead, regressionHead, spanHead, tokenClassificationHead, type LabelledBatch, type SpanBatch } from './classificationHeads.ts';
+export { maskedBatch, type MaskedBatch, type MaskedBatchOptions } from './maskedBatch.ts';
+export { specialTokens, type SpecialTokens } from './specialTokens.ts';
 export { maskTokens, type MaskedTokens, type MaskTokensOptions } from './maskTokens.ts';
 export { joinPair, nextSentencePairs, type NextSentenceOptions, type SentencePair, type SentenceSpecials } from './nextSentencePairs.ts';
 export { padInput, unpadBatch, unpadInput, unpadIndices, type PaddedBatch, type UnpaddedBatch } from './unpad.ts';

@@ -41,7 +41,7 @@ it('regressionHead learns numbers from float32 labels, and names labels that are
   const [values, labels, [value]] = [await said.data(), await batch.labels.data(), await loss.data()];
   expect(said.shape).toEqual([8]);
   expect(pearson(values, labels)).toBeGreaterThan(0.95);
-  expect(value).toBeCloseTo(values.reduce((sum, each, i) => sum + (each - (labels[i] as number)) ** 2, 0) / 8, 6);
+  expect(value).toBeCloseTo(Array.from(values).reduce((sum, each, i) => sum + (each - (labels[i] as number)) ** 2, 0) / 8, 6);
   const classes = labelledBatch(sequences.slice(0, 2));
   expect(() => model.loss(classes, params)).toThrow('regressionHead: labels must have dtype float32, got int32');
   dispose([params, batch, classes, said, loss] as unknown as TensorContainer);

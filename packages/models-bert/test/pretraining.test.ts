@@ -1,5 +1,6 @@
+import { dispose, type Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import { joinPair, maskTokens, nextSentencePairs } from '@evenkeel/models-bert';
+import { joinPair, maskedBatch, maskTokens, nextSentencePairs, specialTokens } from '@evenkeel/models-bert';
 
 const options = { maskId: 4, vocabSize: 1000, specials: [0, 2, 3], seed: 1 };
 /** Ten thousand sequences of ten: [CLS], seven words, [SEP], [PAD]. */
@@ -80,4 +81,43 @@ describe('nextSentencePairs', () => {
     expect(() => nextSentencePairs([[[5]]], { ...specials, maxLength: 8, seed: 1 })).toThrow('documents must be at least 2, got 1');
     expect(() => nextSentencePairs([[[5]], []], { ...specials, maxLength: 8, seed: 1 })).toThrow('documents must have sentences, got none in document 1');
   });
+});
+
+describe('maskedBatch', () => {
+  const sequences = [Int32Array.of(2, 11, 12, 13, 3), Int32Array.of(2, 14, 3)];
+  const all = { ...options, padId: 0, prob: 1, maskId: 4 };
+
+  it('has the rows of what is masked and their labels, with padding, to a length, and without', async () => {
+    for (const [form, shape] of [[{}, [2, 5]], [{ length: 8 }, [2, 8]], [{ unpadded: true }, [8]]] as const) {
+      const { batch, rows, labels } = maskedBatch(sequences, { ...all, ...form });
+      expect([batch.ids.shape, rows.length, labels.length]).toEqual([shape, 4, batch.ids.size]);
+      expect(Array.from(await batch.labels.data())).toEqual([11, 12, 13, 14]);
+      expect(Array.from(await (batch.rows as Tensor).data())).toEqual(Array.from(rows));
+      dispose(batch as unknown as TensorContainer);
+    }
+  });
+
+  it('has with everyLabel a label for each position, so that all batches of one length have one shape', async () => {
+    const { batch } = maskedBatch(sequences, { ...all, length: 6, everyLabel: true });
+    expect([batch.labels.shape, batch.rows]).toEqual([[2, 6], undefined]);
+    expect(await batch.labels.array()).toEqual([[-100, 11, 12, 13, -100, -100], [-100, 14, -100, -100, -100, -100]]);
+    dispose(batch as unknown as TensorContainer);
+  });
+
+  it('masks at least one token, the same ones for one seed, and refuses sequences in which nothing can be masked', () => {
+    const rowsOf = (seed: number): number[] => {
+      const { batch, rows } = maskedBatch(sequences, { ...all, prob: 0.01, seed });
+      dispose(batch as unknown as TensorContainer);
+      return Array.from(rows);
+    };
+    for (let seed = 0; seed < 20; seed++) expect([rowsOf(seed).length > 0, rowsOf(seed)]).toEqual([true, rowsOf(seed)]);
+    expect(() => maskedBatch([Int32Array.of(2, 0, 3)], all)).toThrow('maskedBatch: sequences must hold tokens that can be masked, got special tokens alone');
+  });
+});
+
+it("specialTokens knows BERT's and RoBERTa's, and says where it does not find them", () => {
+  const of = (...names: string[]) => ({ tokenToId: (name: string) => (names.includes(name) ? names.indexOf(name) : undefined) });
+  expect(specialTokens(of('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'))).toEqual({ padId: 0, unkId: 1, clsId: 2, sepId: 3, maskId: 4 });
+  expect(specialTokens(of('<s>', '<pad>', '</s>'))).toEqual({ clsId: 0, padId: 1, sepId: 2 });
+  expect(() => specialTokens(of('[CLS]'), 'a.json')).toThrow('the tokenizer must have [CLS], [SEP] and [PAD], or <s>, </s> and <pad>, got not all of them in a.json');
 });

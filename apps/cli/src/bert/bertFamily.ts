@@ -1,7 +1,7 @@
 import { dispose } from '@tensorflow/tfjs-core';
 import { canCapture, foldSeed, type Params } from '@evenkeel/core-tensor';
 import { oneEpochSampler } from '@evenkeel/data';
-import { bertWithHead, maskedLmHead, type HeadedParams, type MaskedLmBatch } from '@evenkeel/models-bert';
+import { bertWithHead, maskedBatch, maskedLmHead, type HeadedParams, type MaskedBatchOptions, type MaskedLmBatch } from '@evenkeel/models-bert';
 import { following } from '../average.ts';
 import { isCount } from '../fields.ts';
 import { formatCount } from '../format.ts';
@@ -15,7 +15,6 @@ import type { TrainFlags } from '../trainModel.ts';
 import { bertOf } from './bertModel.ts';
 import { BERT_PLAIN, BERT_TESTS, checkBertSettings, newBertSettings, type BertSettings, type TrainBertFlags } from './bertSettings.ts';
 import { filledSection } from './filledSection.ts';
-import { maskedBatch, type MaskOptions } from './maskedBatches.ts';
 import { saveBertModel } from './savedBert.ts';
 import { openSequences, prepareSequences, type SequenceData } from './sequences.ts';
 
@@ -52,16 +51,18 @@ function bertTask(settings: BertSettings, data: SequenceData): Task {
   const { optimizer, schedule } = optimizerFor(settings, model.specs);
   const order = oneEpochSampler({ count: data.train.length, batchSize, seed: foldSeed(seed, 'data'), allowRepeat: true });
   const unpads = arch === 'mosaic';
-  const masking = (at: number, form: MaskOptions['form']): MaskOptions => ({ specials: data.specials, vocabSize, prob, seed: at, form });
-  const formOfStep = unpads ? 'unpadded' : canCapture() ? context : 'padded';
+  const { clsId, sepId, padId, maskId } = data.specials;
+  type Form = Pick<MaskedBatchOptions, 'length' | 'unpadded' | 'everyLabel'>;
+  const masking = (at: number, form: Form = {}): MaskedBatchOptions => ({ padId, maskId, specials: [clsId, sepId, padId], vocabSize, prob, seed: at, ...form });
+  const formOfStep: Form = unpads ? { unpadded: true } : canCapture() ? { length: context, everyLabel: true } : {};
   const validate = async (most: number): Promise<number> => {
     const chosen = spread(data.val.length, most).map((i) => data.val[i] as Int32Array);
     let [sum, count] = [0, 0];
     for (let start = 0; start < chosen.length; start += batchSize) {
-      const masked = maskedBatch(chosen.slice(start, start + batchSize), masking(foldSeed(seed, 'val', start), unpads ? 'unpadded' : 'padded'));
+      const masked = maskedBatch(chosen.slice(start, start + batchSize), masking(foldSeed(seed, 'val', start), { unpadded: unpads }));
       const loss = model.loss(masked.batch, params, { state: follows.layers });
-      sum += masked.count * ((await loss.data())[0] as number);
-      count += masked.count;
+      sum += masked.rows.length * ((await loss.data())[0] as number);
+      count += masked.rows.length;
       dispose([loss, masked.batch] as never);
     }
     return sum / count;
@@ -82,7 +83,7 @@ function bertTask(settings: BertSettings, data: SequenceData): Task {
       if (data.val.length === 0) return { fields: {}, measured: [], next };
       io.line('evaluating on the validation text …');
       const valLoss = await validate(FINAL_SEQUENCES);
-      const sections = await filledSection(model, { params, state: follows.layers }, data, masking(foldSeed(seed, 'shown'), 'padded'));
+      const sections = await filledSection(model, { params, state: follows.layers }, data, masking(foldSeed(seed, 'shown')));
       const count = Math.min(FINAL_SEQUENCES, data.val.length);
       return { valLoss, fields: {}, measured: [['validation loss', `${valLoss.toFixed(4)} of masked tokens in ${formatCount(count)} sequence${count === 1 ? '' : 's'}`]], sections, next };
     },

@@ -1,19 +1,5 @@
 import type { LabelledText, Tokenizer } from '@evenkeel/data';
-import { joinPair, type TokenSequence } from '@evenkeel/models-bert';
-import { UsageError } from '../errors.ts';
-
-/** Specials — the ids of the special tokens that an encoder needs. */
-export type Specials = { readonly clsId: number; readonly sepId: number; readonly padId: number; readonly maskId?: number };
-
-/** specialsOf — BERT's or RoBERTa's special tokens of a tokenizer. */
-export function specialsOf({ tokenToId }: Tokenizer, directory: string): Specials {
-  const idOf = (...names: string[]): number | undefined => names.map((name) => tokenToId(name)).find((id) => id !== undefined);
-  const [clsId, sepId, padId, maskId] = [idOf('[CLS]', '<s>'), idOf('[SEP]', '</s>'), idOf('[PAD]', '<pad>'), idOf('[MASK]', '<mask>')];
-  if (clsId === undefined || sepId === undefined || padId === undefined) {
-    throw new UsageError(`the tokenizer must have [CLS], [SEP] and [PAD], or <s>, </s> and <pad>, got none of them in ${directory}`);
-  }
-  return { clsId, sepId, padId, ...(maskId !== undefined && { maskId }) };
-}
+import { joinPair, type SpecialTokens, type TokenSequence } from '@evenkeel/models-bert';
 
 /** LONGEST — tokens of the longest sequence of a model without positions of its own. */
 export const LONGEST = 512;
@@ -21,7 +7,7 @@ export const LONGEST = 512;
 /** Encoder — how texts become sequences of a model. */
 export type Encoder = {
   readonly tokenizer: Tokenizer;
-  readonly specials: Specials;
+  readonly specials: SpecialTokens;
   /** Longest sequence. */
   readonly maxLength: number;
   /** Whether the model tells segments apart; RoBERTa does not, and has two separators between a pair. */

@@ -2,20 +2,19 @@ import { dispose, tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import type { ApplyOptions } from '@evenkeel/core-tensor';
 import type { Tokenizer } from '@evenkeel/data';
 import type { PageSection } from '@evenkeel/training';
-import type { HeadedParams } from '@evenkeel/models-bert';
+import { maskedBatch, type HeadedParams, type MaskedBatchOptions } from '@evenkeel/models-bert';
 import { classified, judged, worstFirst } from '../classified.ts';
 import { percent, printable } from '../format.ts';
 import type { AnyBert } from './bertModel.ts';
-import { maskedBatch, type MaskOptions } from './maskedBatches.ts';
 import type { SequenceData } from './sequences.ts';
 
 /** Sequences and masked tokens that a page shows, and how much of the text around one. */
 const [SEQUENCES, SHOWN, AROUND] = [8, 16, 8] as const;
 
 /** filledSection — masked tokens of the validation text in their surroundings, and what a model says that they are; mistakes first. */
-export async function filledSection(model: AnyBert, { params, state }: { params: HeadedParams; state: ApplyOptions['state'] }, { val, tokenizer, specials }: SequenceData, options: MaskOptions): Promise<PageSection[]> {
+export async function filledSection(model: AnyBert, { params, state }: { params: HeadedParams; state: ApplyOptions['state'] }, { val, tokenizer, specials }: SequenceData, options: MaskedBatchOptions): Promise<PageSection[]> {
   const sequences = [...val].sort((a, b) => b.length - a.length).slice(0, SEQUENCES);
-  const { batch, rows, labels } = maskedBatch(sequences, { ...options, form: 'padded' });
+  const { batch, rows, labels } = maskedBatch(sequences, options);
   const [ids, logits] = [await batch.ids.data(), model.apply({ ids: batch.ids, mask: batch.mask }, params, { ...(state && { state }) }) as Tensor];
   const [width, vocab] = [batch.ids.shape[1] as number, logits.shape.at(-1) as number];
   async function* chosen(): AsyncGenerator<Tensor> {

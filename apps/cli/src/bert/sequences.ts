@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { loadTokenizer, openTokens, textPieces, trainWordPiece, writeTokens, type Tokenizer } from '@evenkeel/data';
+import { specialTokens, type SpecialTokens } from '@evenkeel/models-bert';
 import { DEFAULT_CORPUS, defaultCorpus } from '../gpt/defaultCorpus.ts';
 import { UsageError } from '../errors.ts';
 import { TOKENS } from '../runDirectory.ts';
 import { saveTokenizer } from '../tokenizerFiles.ts';
-import { specialsOf, type Specials } from './encoding.ts';
 import type { BertSettings } from './bertSettings.ts';
 
 /** SequenceData — the text of a run as sequences with special tokens, split. */
@@ -12,7 +12,7 @@ export type SequenceData = {
   /** Where the text came from, for people. */
   readonly name: string;
   readonly tokenizer: Tokenizer;
-  readonly specials: Specials & { readonly maskId: number };
+  readonly specials: SpecialTokens & { readonly maskId: number };
   readonly train: readonly Int32Array[];
   readonly val: readonly Int32Array[];
 };
@@ -63,8 +63,8 @@ export async function openSequences({ data, valFraction, batchSize }: Pick<BertS
   }
 }
 
-function maskedSpecials(tokenizer: Tokenizer, where: string): Specials & { readonly maskId: number } {
-  const specials = specialsOf(tokenizer, where);
+function maskedSpecials(tokenizer: Tokenizer, where: string): SpecialTokens & { readonly maskId: number } {
+  const specials = specialTokens(tokenizer, where);
   if (specials.maskId === undefined) throw new UsageError(`the tokenizer must have [MASK] or <mask>, got neither in ${where}`);
   return { ...specials, maskId: specials.maskId };
 }

@@ -1,5 +1,5 @@
 import { readConll, readSquad, sourceStatistics } from '@evenkeel/data';
-import { specialsOf } from '../bert/encoding.ts';
+import { specialTokens } from '@evenkeel/models-bert';
 import { widthOf } from '../bert/savedBert.ts';
 import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
 import { UsageError } from '../errors.ts';
@@ -75,7 +75,7 @@ async function examplesOf(settings: FinetuneSettings): Promise<Examples> {
   const { kind } = recipeOf(task);
   if (kind === 'image-classification') return imagesOf(settings);
   const tokenizer = await loadTokenizerOf(checkpoint, 'finetune');
-  const words = { tokenizer, specials: specialsOf(tokenizer, checkpoint) };
+  const words = { tokenizer, specials: specialTokens(tokenizer, checkpoint) };
   if (kind === 'qa') {
     const [all, val] = [withAnswers(await readSquad(data), tokenizer, data), valData === null ? undefined : withAnswers(await readSquad(valData), tokenizer, valData)];
     const examples = split(all.examples, val?.examples, settings);

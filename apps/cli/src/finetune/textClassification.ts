@@ -1,7 +1,7 @@
 import { foldSeed } from '@evenkeel/core-tensor';
 import { oneEpochSampler, type Tokenizer } from '@evenkeel/data';
-import { labelledBatch, type TokenSequence } from '@evenkeel/models-bert';
-import { encodeTexts, LONGEST, unknownNotes, type Encoded, type Specials } from '../bert/encoding.ts';
+import { labelledBatch, type SpecialTokens, type TokenSequence } from '@evenkeel/models-bert';
+import { encodeTexts, LONGEST, unknownNotes, type Encoded } from '../bert/encoding.ts';
 import { judged, type Judged } from '../classified.ts';
 import { UsageError } from '../errors.ts';
 import { counted, formatCount } from '../format.ts';
@@ -21,7 +21,7 @@ import type { TunedBert } from './tunedBert.ts';
 const EVAL_ROWS = 1000;
 
 /** Words of the tokenizer that belongs to a model. */
-export type Words = { readonly tokenizer: Tokenizer; readonly specials: Specials };
+export type Words = { readonly tokenizer: Tokenizer; readonly specials: SpecialTokens };
 
 /** textClassificationTask — classes of texts or pairs of them. */
 export function textClassificationTask(settings: FinetuneSettings, { tuned, words, examples, classes, notes: says }: {

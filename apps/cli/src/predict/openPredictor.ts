@@ -1,7 +1,6 @@
 import { lora } from '@evenkeel/layers';
-import { loadLora, type BertHeadKind } from '@evenkeel/models-bert';
+import { loadLora, specialTokens, type BertHeadKind } from '@evenkeel/models-bert';
 import { loadVitLora } from '@evenkeel/models-vit';
-import { specialsOf } from '../bert/encoding.ts';
 import type { HeadSays } from '../bert/bertModel.ts';
 import { loadBertModel, type SavedBert } from '../bert/savedBert.ts';
 import { checkCheckpointDirectory, checkpointKind, loadTokenizerOf } from '../checkpointDirectory.ts';
@@ -25,7 +24,7 @@ export async function openPredictor(directory: string): Promise<Predictor> {
   if (await checkPredictor(directory) === 'image') return { reads: 'image', ...(adapters === undefined ? await loadVitModel(directory) : await adaptedVit(directory, adapters)) };
   const saved = adapters === undefined ? await loadBertModel(directory) : await adaptedBert(directory, adapters);
   const tokenizer = await loadTokenizerOf(directory, 'predict');
-  return { reads: 'text', kind: saved.model.kind, ...saved, tokenizer, specials: specialsOf(tokenizer, directory) };
+  return { reads: 'text', kind: saved.model.kind, ...saved, tokenizer, specials: specialTokens(tokenizer, directory) };
 }
 
 async function adaptedBert(directory: string, { base, rank, head, classes }: AdapterInfo): Promise<SavedBert> {

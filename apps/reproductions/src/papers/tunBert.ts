@@ -1,10 +1,10 @@
 import { dispose, type Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
 import { foldSeed } from '@evenkeel/core-tensor';
 import { ARABIC_CLEANING, oneEpochSampler, readSquad, trainWordPiece, type SquadExample, type Tokenizer } from '@evenkeel/data';
-import { answerF1, answerQuestions, answerWindows, bert, exactMatch, spanBatch, spanHead, type Bert, type BertWithHead, type SpanBatch } from '@evenkeel/models-bert';
+import { answerF1, answerQuestions, answerWindows, bert, exactMatch, spanBatch, spanHead, specialTokens, type Bert, type BertWithHead, type SpanBatch } from '@evenkeel/models-bert';
 import { fineTuneArm, fineTuneClasses, type FineTuned } from '../fineTuneArm.ts';
 import type { Lab } from '../lab.ts';
-import { maskedLoss, pretrain, sequenceOf, specialsOf, type BertLeaves } from '../maskedText.ts';
+import { maskedLoss, pretrain, sequenceOf, type BertLeaves } from '../maskedText.ts';
 import { meanOf, numbered } from '../numbers.ts';
 import type { Chart, Measurement, Numbers, Reproduction } from '../reproduction.ts';
 
@@ -134,7 +134,7 @@ function labelled(positive: ReadonlySet<string>, negative: ReadonlySet<string>, 
 
 /** How many tokens texts have for each of their letters, as the tokenizer cleans them, and what share of them is unknown. */
 function vocabularyOf(tokenizer: Tokenizer, texts: readonly Labelled[]): Comments['vocabulary'] {
-  const { unkId } = specialsOf(tokenizer);
+  const { unkId } = specialTokens(tokenizer);
   const all = texts.map(({ text }) => tokenizer.encode(text));
   const count = (f: (ids: Int32Array) => number): number => all.reduce((sum, ids) => sum + f(ids), 0);
   const tokens = count((ids) => ids.length);
@@ -143,7 +143,7 @@ function vocabularyOf(tokenizer: Tokenizer, texts: readonly Labelled[]): Comment
 
 /** Of tokens drawn as often as they occur, in nats: the loss of a model that knows their frequencies alone. */
 function entropyOf(sequences: readonly Int32Array[], tokenizer: Tokenizer): number {
-  const specials = new Set(Object.values(specialsOf(tokenizer)));
+  const specials = new Set(Object.values(specialTokens(tokenizer)));
   const counts = new Float64Array(tokenizer.vocabSize);
   for (const ids of sequences) for (const id of ids) if (!specials.has(id)) counts[id] = (counts[id] as number) + 1;
   const all = counts.reduce((sum, count) => sum + count, 0);
@@ -164,7 +164,7 @@ async function sentimentOf({ labels, subsets, fineTuneSteps: steps }: Sizes, { t
 /** Reading comprehension: fine-tuned on the training part, measured on the test part. */
 async function answersOf(lab: Lab, { questionSteps, questions }: Sizes, tokenizer: Tokenizer, encoder: Bert, { from }: Start, seed: number): Promise<Answers> {
   const [train, test] = [await questionsOf(lab, 'trcd-train'), (await questionsOf(lab, 'trcd-test')).slice(0, questions)];
-  const { clsId, sepId } = specialsOf(tokenizer);
+  const { clsId, sepId } = specialTokens(tokenizer);
   const options = { ...WINDOWS, clsId, sepId, encode: (text: string) => tokenizer.encode(text) };
   const windows = train.flatMap(({ question, context, answers: [answer] }) => answerWindows({ question, context, ...(answer && { answer }) }, options)).filter(({ start }) => start >= 0);
   const all: { readonly exact: number; readonly f1: number }[] = []; // training and test part in turns
