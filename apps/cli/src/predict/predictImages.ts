@@ -5,8 +5,7 @@ import { channelNotes, withChannels } from '../channels.ts';
 import { UsageError } from '../errors.ts';
 import { classifyImages } from '../imageClasses.ts';
 import type { Predictor } from './openPredictor.ts';
-import type { Predicted } from './predictTexts.ts';
-import { ofClasses } from './prediction.ts';
+import { ofClasses, type Predicted } from './prediction.ts';
 import { scoreOf } from './scoreOf.ts';
 
 type ImagePredictor = Extract<Predictor, { reads: 'image' }>;

@@ -7,7 +7,7 @@ import { UsageError } from '../errors.ts';
 import { windowsOf } from '../finetune/questions.ts';
 import { classifyTexts, scoreTexts } from '../finetune/textClasses.ts';
 import type { Predictor } from './openPredictor.ts';
-import { likeliest, ofClasses, type Prediction } from './prediction.ts';
+import { likeliest, ofClasses, type Predicted, type Prediction } from './prediction.ts';
 import { tagTexts } from './tagTexts.ts';
 
 export type TextPredictor = Extract<Predictor, { reads: 'text' }>;
@@ -19,9 +19,6 @@ export type Rows = { readonly texts: readonly LabelledText[]; readonly batchSize
 export function encoderOf({ model: { config }, tokenizer, specials }: TextPredictor): Encoder {
   return { tokenizer, specials, maxLength: config.positions === 'learned' ? config.contextLength : LONGEST, hasSegments: config.typeVocabSize > 1 };
 }
-
-/** Predicted — predictions; how many of the texts were cut, what else there is to say of them, and what was measured where labels are known. */
-export type Predicted = { readonly predictions: Prediction[]; readonly cut: number; readonly notes: readonly string[]; readonly score?: Readonly<Record<string, number>> };
 
 /** predictTexts — classes of texts or numbers for them, tags of their words, or what is masked in them. */
 export async function predictTexts(predictor: TextPredictor, { texts, batchSize, top }: Rows): Promise<Predicted> {

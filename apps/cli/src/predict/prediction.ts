@@ -20,6 +20,9 @@ export type Prediction = {
   readonly start?: number;
 };
 
+/** Predicted — predictions; how many of the texts were cut, what else there is to say of them, and what was measured where labels are known. */
+export type Predicted = { readonly predictions: Prediction[]; readonly cut: number; readonly notes: readonly string[]; readonly score?: Readonly<Record<string, number>> };
+
 /** likeliest — the `count` likeliest of some probabilities. */
 export function likeliest(probabilities: ArrayLike<number>, nameOf: (id: number) => string, count: number): Likely[] {
   const order = Array.from(probabilities, (_, id) => id).sort((a, b) => (probabilities[b] as number) - (probabilities[a] as number));

@@ -1,6 +1,5 @@
 import { answered, answerMeasures, measuresOf, numberMeasures } from '../finetune/measures.ts';
-import type { Prediction } from './prediction.ts';
-import type { Predicted } from './predictTexts.ts';
+import type { Predicted, Prediction } from './prediction.ts';
 
 /** Scored — what was measured beside the labels of a file; or, for people, why nothing was. */
 type Scored = Pick<Predicted, 'score' | 'notes'>;

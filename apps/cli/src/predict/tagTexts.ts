@@ -4,8 +4,7 @@ import type { AnyBert } from '../bert/bertModel.ts';
 import { unknownNotes, type Encoder } from '../bert/encoding.ts';
 import { tagMeasures } from '../finetune/measures.ts';
 import { classifyWords, encodeWords, tagsOf } from '../finetune/tagging.ts';
-import type { Prediction } from './prediction.ts';
-import type { Predicted } from './predictTexts.ts';
+import type { Predicted, Prediction } from './prediction.ts';
 
 /** Tagger — a model that tags words. */
 export type Tagger = { readonly model: AnyBert; readonly params: HeadedParams; readonly specials: { readonly padId: number }; readonly classes?: readonly string[] };
