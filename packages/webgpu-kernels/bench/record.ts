@@ -1,18 +1,28 @@
 /**
- * record — CPU time to record one launch, in µs: 2000 launches of each kernel without waiting for the device.
+ * record — what the main thread spends to record one launch, in µs, without waiting for the device:
  *
  *     node --conditions=@evenkeel/source packages/webgpu-kernels/bench/record.ts
  *
- * `kernel` is the kernel function alone, `op` the tfjs operation around it (engine, tape, tensors). Counted is the time that this
- * thread computed: what the device's own threads, or other programs, take is not in it.
+ * `dispatch` is one call of it, `kernel` the kernel function around it, `op` the tfjs operation around that (engine, tape, tensors), all
+ * with their share of handing commands over. `step` is the training step of a perceptron, by its launches: eager with its tape, and replayed
+ * as a captured step. `wall` is the median round by the clock, `CPU` the mean of what this thread computed, which the clock of some
+ * machines knows only to 4 ms; neither counts what the device's own threads do, but by the clock they can be in the way.
+ *
+ * What tfjs' own backend and jax-js need for an `op add`: `pnpm bench:peers --device webgpu --only record`.
  */
-import { gpuProgram, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, gpuProgram, valueAndGrad, type GpuBackend } from '@evenkeel/core-tensor';
 import { webgpu } from '@evenkeel/webgpu-kernels';
-import { add, backend, engine, getKernel, setBackend, sum, tensor, transpose, type NamedTensorMap, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
+import {
+  add, backend, engine, getKernel, matMul, mean, mul, setBackend, square, sub, sum, tanh, tensor, transpose, variable,
+  type NamedTensorMap, type Tensor, type Tensor2D, type TensorInfo, type Variable,
+} from '@tensorflow/tfjs-core';
 
-const LAUNCHES = 2000;
-const ROUNDS = 15;
-const WARM_UP = 3;
+const LAUNCHES = 1000;
+const ROUNDS = 40;
+const WARM_UP = 5;
+const STEPS = 10;
+/** Layers of the perceptron. */
+const DEPTH = 16;
 
 const provider = webgpu();
 await provider.create();
@@ -25,17 +35,23 @@ const onGpu = (x: Tensor): Tensor => add(x, 0);
 const vector = onGpu(tensor(new Float32Array(256).fill(1)));
 const matrix = onGpu(tensor(new Float32Array(256).fill(1), [16, 16]));
 
-/** Mean over the rounds, but for the first ones, per launch. */
-async function time(name: string, f: () => void, launches = LAUNCHES): Promise<void> {
-  let total = 0;
+/** Calls `f` `calls` times per round, each of which makes `launches`, and prints what a launch took. */
+async function time(name: string, f: () => void, calls = LAUNCHES, launches = 1): Promise<void> {
+  const walls: number[] = [];
+  let cpu = 0;
   for (let round = -WARM_UP; round < ROUNDS; round++) {
-    const start = process.threadCpuUsage();
-    for (let i = 0; i < launches; i++) f();
-    const { user, system } = process.threadCpuUsage(start);
-    if (round >= 0) total += user + system;
+    const [begin, start] = [process.threadCpuUsage(), performance.now()];
+    for (let i = 0; i < calls; i++) f();
+    const wall = performance.now() - start;
+    const { user, system } = process.threadCpuUsage(begin);
     await gpu.read(vector.dataId);
+    if (round < 0) continue;
+    walls.push(wall);
+    cpu += user + system;
   }
-  console.log(`${name.padEnd(34)} ${(total / (ROUNDS * launches)).toFixed(2)} µs`);
+  const median = walls.sort((a, b) => a - b)[ROUNDS >> 1] as number;
+  const count = calls * launches;
+  console.log(`${name.padEnd(40)} ${((1000 * median) / count).toFixed(2).padStart(7)} ${(cpu / (ROUNDS * count)).toFixed(2).padStart(7)}`);
 }
 
 /** The kernel function of a registered kernel; its results are freed. */
@@ -52,6 +68,7 @@ const copy = gpuProgram({
 });
 const target = onGpu(vector);
 
+console.log(`${'µs per launch'.padEnd(43)} wall     CPU`);
 await time('dispatch', () => gpu.dispatch(copy, { tensors: { x: vector, y: target }, uniforms: { count: 256 }, groups: [1] }));
 await time('allocate and free', () => gpu.disposeData(gpu.allocate([256]).dataId));
 await time('kernel Add, equal shapes', kernel('Add', { a: vector, b: vector }));
@@ -68,5 +85,25 @@ await time('kernel evenkeel/globalNorm, 50', kernel('evenkeel/globalNorm', small
 await time('op add', () => add(vector, vector).dispose());
 await time('op sum', () => sum(matrix, 1).dispose());
 await time('op transpose', () => transpose(matrix).dispose());
+
+const layers = Array.from({ length: DEPTH }, (_, i) => variable(onGpu(tensor(new Float32Array(256).fill(0.01 * i), [16, 16])) as Tensor2D));
+const perceptron = ({ x }: { x: Tensor2D }): Tensor => {
+  const { value, grads } = valueAndGrad((weights: Variable[]) => {
+    const y = weights.reduce((h, w) => tanh(matMul(h, w as Tensor as Tensor2D)), x);
+    return mean(square(sub(y, x)));
+  }, layers);
+  layers.forEach((w, i) => w.assign(sub(w, mul(grads[i] as Tensor, 0.1)) as never));
+  return value;
+};
+const step = captureStep(perceptron);
+const x = matrix as Tensor2D;
+for (let i = 0; i < 4; i++) step({ x }).dispose();
+const status = step.status();
+if (status.state !== 'captured') throw new Error(`record: the step must be captured, got ${JSON.stringify(status)}`);
+const { launches } = status;
+// Without the copies of assigned variables, of which an eager step has none.
+await time(`step of ${launches - DEPTH} launches, eager`, () => engine().tidy(() => void perceptron({ x })), STEPS, launches - DEPTH);
+await time(`step of ${launches} launches, replayed`, () => step({ x }).dispose(), STEPS, launches);
+step.dispose();
 engine().disposeVariables();
 process.exit(0);

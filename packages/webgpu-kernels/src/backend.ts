@@ -1,10 +1,10 @@
 import {
-  ConfigError, describeShape, GPU_BACKEND, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
+  ConfigError, describeShape, GPU_BACKEND, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
   type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { engine, env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
-import { BindGroups } from './bindGroups.ts';
+import { BindGroups, type Bound } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
 import { launchOf, swapBuffers } from './capture/host.ts';
 import { StepCapture } from './capture/stepCapture.ts';
@@ -14,14 +14,14 @@ import type { DeviceWatch } from './deviceWatch.ts';
 import { castProgram } from './kernels/cast.ts';
 import { overVectors } from './kernels/elementwise.ts';
 import { checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
-import { Pipelines, type BindLayout } from './pipelines.ts';
+import { Pipelines } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
 import { readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
 import { createTuner, wallClock, type Tuner, type TunerParts } from './tuner.ts';
-import { bindGroupOf, UniformArena } from './uniformArena.ts';
+import { writeUniforms } from './uniforms.ts';
 import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
@@ -60,10 +60,11 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly precision: GpuPrecision;
   readonly tuner: Tuner;
   readonly #watch: DeviceWatch;
-  readonly #uniforms: UniformArena;
   readonly #constants = new Constants();
-  readonly #bindGroups = new BindGroups();
-  readonly #offset = [0];
+  readonly #bindGroups: BindGroups;
+  /** Uniforms of the launch that is being recorded. */
+  readonly #integers = new Int32Array(UNIFORM_BYTES / 4);
+  readonly #floats = new Float32Array(this.#integers.buffer);
   #launches = 0;
   /** What the kernel that is running has made. */
   #call: { readonly name: string; readonly made: TensorInfo[]; readonly temporaries: TensorInfo[] } | undefined;
@@ -79,9 +80,9 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       ...(device.features.has('shader-f16') ? ['f16' as const] : []), ...(device.features.has('subgroups') ? ['subgroups' as const] : []),
     ]);
     this.subgroupSize = this.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMaxSize : undefined;
-    this.#uniforms = new UniformArena(device);
     this.pipelines = new Pipelines(device, watch);
-    this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.clear());
+    this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.forget());
+    this.#bindGroups = new BindGroups(device, this.pool);
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
   }
@@ -108,17 +109,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.during(name, () => {
       if (this.trace !== undefined) return this.trace.add(launchOf(this.pipelines, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
       const { pipeline, layout } = this.pipelines.get(program);
-      if (!this.#uniforms.hasRoomFor(4 * program.uniforms.length)) this.flush();
-      const group = this.#bindGroup(layout, buffers);
-      const pass = this.#pass(name);
-      pass.setPipeline(pipeline);
-      if (layout.hasUniforms) {
-        this.#offset[0] = this.#uniforms.write(program, uniforms);
-        pass.setBindGroup(0, group, this.#offset);
-      } else pass.setBindGroup(0, group);
-      if (z === 1 && y === 1) pass.dispatchWorkgroups(x);
-      else pass.dispatchWorkgroups(x, y, z);
-      this.#launched();
+      writeUniforms(program, uniforms, this.#floats, this.#integers, 0);
+      this.#launch(name, pipeline, { layout, buffers, uniforms: this.#integers, words: program.uniforms.length }, [x, y, z]);
     });
     this.#watch.check();
   }
@@ -210,7 +202,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override submitQueue(): void {
-    this.#uniforms.upload();
+    this.#bindGroups.upload();
     super.submitQueue();
     this.#launches = 0;
     this.pool.batch += 1;
@@ -275,22 +267,17 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const bound = (tensor: TensorInfo, access: 'read' | 'write') => ({ buffer: this.#bufferOf(tensor, access), size: Math.max(4, 4 * util.sizeFromShape(tensor.shape)) });
     const tensors = [bound(output, 'write'), ...inputs.map((input) => bound(input, 'read'))];
     const bytes = stockUniforms(program, inputs, output, own);
+    const [name, pipeline] = [programName(program), program.pipeline as GPUComputePipeline];
+    const layout = this.pipelines.layoutOf(pipeline);
     if (this.trace !== undefined) {
       return this.trace.add({
-        name: programName(program), pipeline: program.pipeline as GPUComputePipeline, bound: tensors, writes: [(tensors[0] as GPUBufferBinding).buffer],
+        name, pipeline, layout, bound: tensors, writes: [(tensors[0] as GPUBufferBinding).buffer],
         uniforms: bytes, live: [], groups: program.dispatch, gate: this.trace.gateNow,
       });
     }
-    if (!this.#uniforms.hasRoomFor(bytes.length)) this.flush();
-    for (const { buffer } of tensors) this.pool.use(buffer).lastBatch = this.pool.batch;
-    const resources: GPUBufferBinding[] = [...tensors, { buffer: this.#uniforms.buffer, offset: this.#uniforms.writeBytes(bytes), size: bytes.length }];
-    const pipeline = program.pipeline as GPUComputePipeline;
-    const pass = this.#pass(programName(program));
-    pass.setPipeline(pipeline);
-    const entries = resources.map((resource, binding) => ({ binding, resource }));
-    pass.setBindGroup(0, this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-    pass.dispatchWorkgroups(...program.dispatch);
-    this.#launched();
+    const uniforms = new Int32Array(bytes.buffer);
+    const buffers = tensors.map(({ buffer }) => buffer);
+    this.#launch(name, pipeline, { layout, buffers, sizes: tensors.map(({ size }) => size), uniforms, words: uniforms.length }, program.dispatch);
   }
 
   override async read(dataId: DataId): Promise<BackendValues> {
@@ -370,11 +357,22 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     return tensor;
   }
 
-  /** The bind group of these buffers, which the launch that is about to be recorded uses. */
-  #bindGroup(layout: BindLayout, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    const uses = buffers.map((buffer) => this.pool.use(buffer));
-    for (const use of uses) use.lastBatch = this.pool.batch; // after every flush that uploads and uniforms may have caused
-    return this.#bindGroups.get(layout.id, uses, () => bindGroupOf(this.device, layout, buffers.map((buffer) => ({ buffer })), this.#uniforms.buffer));
+  #launch(name: string, pipeline: GPUComputePipeline, bound: Bound, [x, y, z]: readonly [number, number, number]): void {
+    let group = this.#bindGroups.get(bound);
+    if (group === undefined) {
+      this.flush();
+      this.#bindGroups.reset();
+      group = this.#bindGroups.get(bound) as GPUBindGroup;
+    }
+    for (const buffer of bound.buffers) this.pool.use(buffer).lastBatch = this.pool.batch; // after every flush that uploads and bind groups may have caused
+    const pass = this.#pass(name);
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    if (z === 1 && y === 1) pass.dispatchWorkgroups(x);
+    else pass.dispatchWorkgroups(x, y, z);
+    this.#launches += 1;
+    this.profiler?.launched();
+    if (this.#launches >= BATCH_SIZE) this.flush();
   }
 
   /** The compute pass that all launches share; while a profile is on, one of its own for each. */
@@ -385,11 +383,5 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       return this.computePassEncoder = (this.commandEncoder as GPUCommandEncoder).beginComputePass(this.profiler.pass(name));
     }
     return this.computePassEncoder ??= (this.commandEncoder as GPUCommandEncoder).beginComputePass();
-  }
-
-  #launched(): void {
-    this.#launches += 1;
-    this.profiler?.launched();
-    if (this.#launches >= BATCH_SIZE) this.flush();
   }
 }

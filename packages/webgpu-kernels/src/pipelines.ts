@@ -5,7 +5,7 @@ import { isNode } from './runtime.ts';
 /** Pipeline — a compiled program and the layout of its tensors; equal layouts are one object. */
 export type Pipeline = { readonly pipeline: GPUComputePipeline; readonly layout: BindLayout };
 
-/** BindLayout — of the tensors and, where the program has some, of the uniforms behind them, which are found by an offset. */
+/** BindLayout — of the tensors and, where the program has some, of the uniforms behind them. */
 export type BindLayout = { readonly id: number; readonly layout: GPUBindGroupLayout; readonly hasUniforms: boolean };
 
 /** Pipelines — compiles each program once, known by its text. */
@@ -15,6 +15,8 @@ export class Pipelines {
   readonly #byProgram = new WeakMap<GpuProgram, Pipeline>();
   readonly #byCode = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, BindLayout>();
+  readonly #byPipeline = new WeakMap<GPUComputePipeline, BindLayout>();
+  #nextLayout = 0;
 
   constructor(device: GPUDevice, watch: DeviceWatch) {
     this.#device = device;
@@ -26,6 +28,13 @@ export class Pipelines {
     if (pipeline === undefined) this.#byCode.set(program.code, pipeline = this.#compile(program));
     this.#byProgram.set(program, pipeline);
     return pipeline;
+  }
+
+  /** layoutOf — of a pipeline of tfjs', whose uniforms always stand behind the tensors. */
+  layoutOf(pipeline: GPUComputePipeline): BindLayout {
+    let layout = this.#byPipeline.get(pipeline);
+    if (layout === undefined) this.#byPipeline.set(pipeline, layout = { id: this.#nextLayout++, layout: pipeline.getBindGroupLayout(0), hasUniforms: true });
+    return layout;
   }
 
   #compile({ name, code, bindings, uniforms }: GpuProgram): Pipeline {
@@ -55,8 +64,8 @@ export class Pipelines {
     let layout = this.#layouts.get(key);
     if (layout === undefined) {
       const entries = accesses.map((access, binding): GPUBindGroupLayoutEntry => (
-        { binding, visibility: GPUShaderStage.COMPUTE, buffer: access === 'uniform' ? { type: access, hasDynamicOffset: true } : { type: access === 'read' ? 'read-only-storage' : 'storage' } }));
-      this.#layouts.set(key, layout = { id: this.#layouts.size, layout: this.#device.createBindGroupLayout({ label: key, entries }), hasUniforms: accesses.includes('uniform') });
+        { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: ({ read: 'read-only-storage', write: 'storage', uniform: 'uniform' } as const)[access] } }));
+      this.#layouts.set(key, layout = { id: this.#nextLayout++, layout: this.#device.createBindGroupLayout({ label: key, entries }), hasUniforms: accesses.includes('uniform') });
     }
     return layout;
   }

@@ -3,7 +3,7 @@ import { backend, getBackend } from '@tensorflow/tfjs-core';
 import type { EvenkeelWebgpuBackend } from './backend.ts';
 import type { GemmActivation } from './gemm/activations.ts';
 import { seeProduct } from './gemm/gemm.ts';
-import type { TunedClass } from './tuner.ts';
+import type { TunedClass, TuneOptions } from './tuner.ts';
 
 /** Product — a matrix product to be tuned: `batch` (default 1) times m × k by k × n, and what it ends with (default nothing). */
 export type Product = {
@@ -27,11 +27,12 @@ export type Product = {
  * one step, tune, and then train or capture steps.
  *
  * @param products  products to be tuned besides those seen (default none), such as those of a model yet to be run.
+ * @param options   `onTuned`, called with each class once it is timed and the number of classes left: all may take minutes.
  * @returns         what was found, per class that was timed; empty if all were known.
  * @throws UnsupportedError  if the active backend is not `evenkeel-webgpu`.
  * @throws ConfigError       unless the device's `tuning` is `auto`, or if a size is not a positive integer.
  */
-export async function tune(products: readonly Product[] = []): Promise<readonly TunedClass[]> {
+export async function tune(products: readonly Product[] = [], options: TuneOptions = {}): Promise<readonly TunedClass[]> {
   if (getBackend() !== GPU_BACKEND) throw new UnsupportedError(`tune: the active backend must be ${GPU_BACKEND}, got ${getBackend()}`);
   const gpu = backend() as unknown as EvenkeelWebgpuBackend;
   for (const { m, n, k, batch = 1, transposeA = false, transposeB = false, bias = false, activation = 'linear', residual = false } of products) {
@@ -43,5 +44,5 @@ export async function tune(products: readonly Product[] = []): Promise<readonly 
       epilogue: { activation, bias, before: keepsInput, residual },
     });
   }
-  return gpu.tuner.tune();
+  return gpu.tuner.tune(options);
 }

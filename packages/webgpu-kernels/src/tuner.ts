@@ -7,6 +7,9 @@ export type Tuning = 'off' | 'auto' | Readonly<Record<string, string>>;
 /** TunedClass — what tuning found for a class of calls: the fastest way, and the milliseconds of one call of each that was timed. */
 export type TunedClass = { readonly class: string; readonly winner: string; readonly milliseconds: Readonly<Record<string, number>> };
 
+/** TuneOptions — `onTuned` is told of each class as it is found, and how many are left. */
+export type TuneOptions = { readonly onTuned?: (tuned: TunedClass, left: number) => void };
+
 export type TunerParts = {
   readonly tuning: Tuning;
   /** Winners by class, from earlier processes. */
@@ -21,7 +24,7 @@ export type TunerParts = {
 export type Tuner = {
   readonly choose: (choice: GpuChoice) => string;
   /** Times the ways of every class seen since the last time, and takes the winners from then on. */
-  readonly tune: () => Promise<readonly TunedClass[]>;
+  readonly tune: (options?: TuneOptions) => Promise<readonly TunedClass[]>;
 };
 
 /** Each candidate is timed in this many rounds of about this many milliseconds, and the shortest counts. */
@@ -58,7 +61,7 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
     return candidates.find((name) => name === fixed.get(id)) ?? first;
   };
 
-  const tune = async (): Promise<readonly TunedClass[]> => {
+  const tune = async ({ onTuned }: TuneOptions = {}): Promise<readonly TunedClass[]> => {
     if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}`);
     const tuned: TunedClass[] = [];
     for (const [id, { candidates, trial }] of [...seen]) {
@@ -66,7 +69,9 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
       const milliseconds = await timeAll(candidates, trial, time);
       const winner = candidates.reduce((best, name) => ((milliseconds[name] as number) < (milliseconds[best] as number) ? name : best));
       fixed.set(id, winner);
-      tuned.push({ class: id, winner, milliseconds });
+      const found = { class: id, winner, milliseconds };
+      tuned.push(found);
+      onTuned?.(found, seen.size);
     }
     if (tuned.length > 0) await save(Object.fromEntries(tuned.map(({ class: id, winner }) => [id, winner])));
     return tuned;

@@ -1,5 +1,5 @@
 import { forEachBackend } from '@evenkeel/testing';
-import { matMul, mul, ones, tidy, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, matMul, mul, ones, tidy, type Tensor2D } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 
 /** Turns of the event loop until `promise` is settled, and the milliseconds. */
@@ -25,15 +25,39 @@ const slow = (): Tensor2D => tidy(() => {
 });
 
 forEachBackend(['evenkeel-webgpu'], () => {
-  it('the event loop rests while a reading is awaited, in turns of up to half a millisecond', async () => {
+  it('the event loop rests in a long wait, for half a millisecond in each turn', async () => {
     const warm = slow();
     await warm.data();
     const y = slow();
     const { turns, ms } = await turnsUntil(y.data());
-    // Without rests there are dozens in a millisecond. Before the first rest some 100 go by, and then 100 more that grow.
-    expect(turns).toBeLessThan(300 + 3 * ms);
+    expect(ms).toBeGreaterThan(40); // or the products must be made slower
+    // Without rests there are dozens of turns in a millisecond; so are they in the first 8.
+    expect(turns).toBeLessThan(8 * 150 + 3 * ms);
     expect((await y.data())[0]).toBeCloseTo(1);
-    warm.dispose();
-    y.dispose();
+    dispose([warm, y]);
+  });
+
+  it('there is one rest per turn, however many short readings came before', async () => {
+    const y = ones([4]);
+    for (let i = 0; i < 300; i++) {
+      const z = mul(y, 2);
+      await z.data();
+      z.dispose();
+    }
+    const after = slow();
+    const { setImmediate: original } = globalThis;
+    let rests = 0;
+    globalThis.setImmediate = ((f: () => void) => {
+      if (f.name === 'rest') rests += 1;
+      return original(f);
+    }) as typeof setImmediate;
+    try {
+      const { turns } = await turnsUntil(after.data());
+      expect(rests).toBeGreaterThan(0);
+      expect(rests).toBeLessThan(turns + 5);
+    } finally {
+      globalThis.setImmediate = original;
+    }
+    dispose([y, after]);
   });
 });

@@ -40,8 +40,10 @@ forEachBackend([GPU_BACKEND], () => {
   it('tune() finds the faster of two ways on the device, and later devices remember it; with tuning off none does', async () => {
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
     expect(spinBy()).toBe('slow');
-    const [tuned, ...rest] = await tune();
+    const told: unknown[] = [];
+    const [tuned, ...rest] = await tune([], { onTuned: (...each) => told.push(each) });
     expect(rest).toEqual([]);
+    expect(told).toEqual([[tuned, 0]]);
     expect(tuned).toMatchObject({ class: 'spin@1 all', winner: 'quick' });
     expect(tuned?.milliseconds['slow']).toBeGreaterThan(tuned?.milliseconds['quick'] as number);
     expect(spinBy()).toBe('quick');

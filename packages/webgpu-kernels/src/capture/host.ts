@@ -2,7 +2,8 @@
 import { StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
 import { engine, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
 import type { Pipelines } from '../pipelines.ts';
-import { writeUniforms } from '../uniformArena.ts';
+import type { TensorData } from '../stockBackend.ts';
+import { writeUniforms } from '../uniforms.ts';
 import { wordsOf } from '../words.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { copyAll, type Copy } from './replay.ts';
@@ -52,9 +53,12 @@ export function swapBuffers({ tensorMap }: HostBackend, a: DataId, b: DataId): [
   return before;
 }
 
+/** dataOf — what the backend knows of a tensor, a disposed one's being nowhere. */
+export const dataOf = ({ tensorMap }: HostBackend, dataId: DataId): TensorData => (
+  tensorMap.has(dataId) ? tensorMap.get(dataId) : { values: null, dtype: 'float32', shape: [], refCount: 0, resource: null });
+
 /** forgetValues — what was read of a tensor is no longer so. */
-export function forgetValues({ tensorMap }: HostBackend, dataId: DataId): void {
-  const data = tensorMap.get(dataId);
+export function forgetValues(data: TensorData): void {
   data.values = null;
   data.writes = (data.writes ?? 0) + 1;
 }

@@ -1,7 +1,6 @@
-import { UNIFORM_BYTES } from '@evenkeel/core-tensor';
 import type { Pipelines } from '../pipelines.ts';
 import type { Profiler } from '../profiler.ts';
-import { bindGroupOf } from '../uniformArena.ts';
+import { bindGroupOf, uniformRoom } from '../uniforms.ts';
 import { gateProgram } from './gate.ts';
 import type { Gate, Launch, LiveWord, Trace } from './trace.ts';
 
@@ -14,8 +13,6 @@ type Ready = {
   readonly name: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  /** Where its uniforms stand, for our programs that have some. */
-  readonly offset: readonly [number] | undefined;
   readonly x: number; readonly y: number; readonly z: number;
   readonly indirect: { readonly buffer: GPUBuffer; readonly offset: number } | undefined;
 };
@@ -31,19 +28,16 @@ export class Replay {
   readonly #floats: Float32Array<ArrayBuffer>;
   readonly #integers: Int32Array<ArrayBuffer>;
   readonly #live: readonly LiveWord[];
+  readonly #liveBytes: number;
   readonly #uniforms: GPUBuffer;
   readonly #own: GPUBuffer[] = [];
 
   constructor(device: GPUDevice, pipelines: Pipelines, trace: Trace) {
     this.#device = device;
     this.#trace = trace;
-    const offsets: number[] = [];
-    let bytes = 0;
-    for (const { uniforms } of trace.launches) {
-      offsets.push(bytes);
-      bytes += Math.ceil(uniforms.length / UNIFORM_BYTES) * UNIFORM_BYTES;
-    }
-    this.#words = new ArrayBuffer(Math.max(bytes, UNIFORM_BYTES));
+    const { offsets, bytes, liveBytes } = laidOut(trace.launches);
+    this.#liveBytes = liveBytes;
+    this.#words = new ArrayBuffer(uniformRoom(bytes));
     this.#floats = new Float32Array(this.#words);
     this.#integers = new Int32Array(this.#words);
     trace.launches.forEach(({ uniforms }, i) => new Uint8Array(this.#words, offsets[i]).set(uniforms));
@@ -63,7 +57,7 @@ export class Replay {
       else action.renew();
     }
     for (const { word, type, number } of this.#live) (type === 'f32' ? this.#floats : this.#integers)[word] = number.read();
-    if (this.#live.length > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#words);
+    if (this.#liveBytes > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, this.#liveBytes);
   }
 
   /** run — all launches, between copies into the step's inputs and copies of its results; `profiler` gets a pass for each launch. */
@@ -82,7 +76,7 @@ export class Replay {
           pass?.end();
           pass = encoder.beginComputePass(profiler.pass(ready.name));
         }
-        launch(pass as GPUComputePassEncoder, ready);
+        launch(pass as GPUComputePassEncoder, ready, profiler === undefined && i > start ? launches[i - 1]?.pipeline : undefined);
       }
       pass?.end();
       if (end === launches.length) copyAll(encoder, after);
@@ -97,8 +91,9 @@ export class Replay {
   #ready(pipelines: Pipelines, offsets: readonly number[]): Ready[] {
     const gates = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
     return this.#trace.launches.flatMap((launch, i) => {
-      const { pipeline, groups: [x, y, z], layout, gate } = launch;
-      const ready = { name: launch.name, pipeline, group: this.#bindGroup(launch, offsets[i] as number), offset: layout?.hasUniforms === true ? [offsets[i] as number] as const : undefined, x, y, z };
+      const { name, pipeline, layout, bound, uniforms, groups: [x, y, z], gate } = launch;
+      const group = bindGroupOf(this.#device, layout, bound, { buffer: this.#uniforms, offset: offsets[i] as number, bytes: uniforms.length });
+      const ready = { name, pipeline, group, x, y, z };
       if (gate === undefined) return [{ ...ready, indirect: undefined }];
       const opened = gates.get(gate);
       if (opened !== undefined) {
@@ -117,14 +112,8 @@ export class Replay {
     const given = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, counts);
     const sizes = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT);
     const { pipeline, layout } = pipelines.get(gateProgram(gate.values.length));
-    const group = bindGroupOf(this.#device, layout, [...gate.values, given, sizes].map((buffer) => ({ buffer })), this.#uniforms);
-    return [{ name: 'gate', pipeline, group, offset: undefined, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
-  }
-
-  #bindGroup({ pipeline, layout, bound, uniforms }: Launch, offset: number): GPUBindGroup {
-    if (layout !== undefined) return bindGroupOf(this.#device, layout, bound, this.#uniforms);
-    const entries = [...bound, { buffer: this.#uniforms, offset, size: uniforms.length }].map((resource, binding) => ({ binding, resource }));
-    return this.#device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+    const group = bindGroupOf(this.#device, layout, [...gate.values, given, sizes].map((buffer) => ({ buffer })), { buffer: this.#uniforms, offset: 0, bytes: 0 });
+    return [{ name: 'gate', pipeline, group, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
   }
 
   #make(size: number, usage: number, words?: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer {
@@ -140,10 +129,26 @@ export function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[]): vo
   for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
 }
 
-function launch(pass: GPUComputePassEncoder, { pipeline, group, offset, x, y, z, indirect }: Ready): void {
-  pass.setPipeline(pipeline);
-  if (offset === undefined) pass.setBindGroup(0, group);
-  else pass.setBindGroup(0, group, offset);
+/** Where each launch's uniforms stand: those with numbers that change first, so that these are written anew in one piece. */
+function laidOut(launches: readonly Launch[]): { offsets: readonly number[]; bytes: number; liveBytes: number } {
+  const offsets: number[] = [];
+  let bytes = 0;
+  const place = (isLive: boolean): number => {
+    launches.forEach(({ live, uniforms }, i) => {
+      if (live.length > 0 !== isLive) return;
+      offsets[i] = bytes;
+      bytes += uniformRoom(uniforms.length);
+    });
+    return bytes;
+  };
+  const liveBytes = place(true);
+  return { offsets, bytes: place(false), liveBytes };
+}
+
+/** `current` is the pipeline that the pass has already. */
+function launch(pass: GPUComputePassEncoder, { pipeline, group, x, y, z, indirect }: Ready, current: GPUComputePipeline | undefined): void {
+  if (pipeline !== current) pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
   if (indirect !== undefined) pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
   else if (y === 1 && z === 1) pass.dispatchWorkgroups(x);
   else pass.dispatchWorkgroups(x, y, z);

@@ -2,13 +2,20 @@ import { recordStep, UnsupportedError, type StepCaptureCore, type StepStatus } f
 // eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
 import { add, clone, engine, keep, logicalOr, mul, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
+import type { TensorData } from '../stockBackend.ts';
 import { copyProgram } from './gate.ts';
-import { bufferAt, copyNow, copyOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
+import { bufferAt, copyNow, copyOf, dataOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace, variablesNow } from './trace.ts';
 
 type StepFunction = (inputs: Tensor[]) => Tensor[];
+
+/**
+ * Outside — a tensor that was there before the step, where its values were, and how many tensors may share them: of what replays
+ * write over, one more would see its values change.
+ */
+type Outside = { readonly dataId: DataId; readonly data: TensorData; readonly buffer: GPUBuffer; readonly sharers: number };
 
 /** Plan — what is known of the step for inputs of certain shapes. */
 type Plan = {
@@ -20,8 +27,7 @@ type Plan = {
   outputs: TensorInfo[];
   /** Variables that the step reads or writes, and where their values were. */
   variables: Map<Variable, DataId>;
-  /** What replays write over, and how many tensors share it: one more would see its values change. */
-  sharers: Map<DataId, number>;
+  outside: readonly Outside[];
   replays: number;
   nextCheck: number;
   held: DataId[];
@@ -94,16 +100,16 @@ export class StepCapture implements StepCaptureCore {
       this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId));
       return keep(engine().makeTensorFromTensorInfo(info));
     };
-    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), sharers: new Map(), held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
+    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), outside: [], held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
     this.#plans.set(key, plan);
     return plan;
   }
 
   /** Whether everything outside that the replay reads or writes is where it was, and nothing else shares what it writes. */
-  #isValid({ trace, variables, sharers }: Plan): boolean {
-    for (const [dataId, buffer] of (trace as Trace).outside) if (bufferAt(this.#backend, dataId) !== buffer) return false;
+  #isValid({ outside, variables }: Plan): boolean {
+    const { held } = this.#backend;
+    for (const { dataId, data, buffer, sharers } of outside) if (data.resource !== buffer || data.refCount - (held.get(dataId) ?? 0) > sharers) return false;
     for (const [variable, dataId] of variables) if (variable.dataId !== dataId) return false;
-    for (const [dataId, count] of sharers) if (this.#backend.refCount(dataId) > count) return false;
     return true;
   }
 
@@ -166,7 +172,8 @@ export class StepCapture implements StepCaptureCore {
     plan.trace = trace;
     plan.outputs = results.map(({ dataId, shape, dtype }) => ({ dataId, shape, dtype }));
     const written = new Set(trace.launches.flatMap(({ writes }) => writes));
-    plan.sharers = new Map([...trace.outside].filter(([, buffer]) => written.has(buffer)).map(([dataId]) => [dataId, backend.refCount(dataId)]));
+    plan.outside = [...trace.outside].map(([dataId, buffer]): Outside => (
+      { dataId, data: dataOf(backend, dataId), buffer, sharers: written.has(buffer) ? backend.refCount(dataId) : Infinity }));
     plan.variables = new Map([...before.keys()].filter(({ dataId }) => trace.outside.has(dataId)).map((variable) => [variable, variable.dataId]));
     plan.traces += 1;
     const outputs = this.#carryOut(plan, []);
@@ -201,7 +208,7 @@ export class StepCapture implements StepCaptureCore {
       return { info, copy: { from: bufferAt(backend, dataId) as GPUBuffer, to: bufferAt(backend, info.dataId) as GPUBuffer, bytes: bytesOf(shape) } };
     });
     backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy), backend.profiler));
-    for (const dataId of (plan.trace as Trace).outside.keys()) forgetValues(backend, dataId);
+    for (const { data } of plan.outside) forgetValues(data);
     return outputs.map(({ info }) => engine().makeTensorFromTensorInfo(info));
   }
 

@@ -7,8 +7,7 @@ import type { BindLayout } from '../pipelines.ts';
 export type Launch = {
   readonly name: string;
   readonly pipeline: GPUComputePipeline;
-  /** The layout of our programs; tfjs' have their uniforms beside the tensors and one layout per pipeline. */
-  readonly layout?: BindLayout;
+  readonly layout: BindLayout;
   readonly bound: readonly GPUBufferBinding[];
   readonly writes: readonly GPUBuffer[];
   readonly uniforms: Uint8Array;
