@@ -82,7 +82,8 @@ export function finetuneFlags(command: Command): void {
 }
 
 function runs<S extends RunSettings, F extends TrainFlags>(command: Command, load: () => Promise<Family<S, F>>): void {
-  finish<F>(deviceFlag(command), async () => {
+  deviceFlag(command).option('--tune', 'time the kernels of the webgpu device after the first step, and take the fastest');
+  finish<F>(command, async () => {
     const [{ trainModel }, family] = await Promise.all([import('./trainModel.ts'), load()]);
     return (flags: F, io: Io) => trainModel(family, flags, io);
   });

@@ -31,6 +31,7 @@ describe('a wrong command line', () => {
     ['evenkeel eval --data --tokens', ['eval', '--checkpoint', 'x', '--data', 'a', '--tokens', 'b'], /eval needs one of --data and --tokens/],
     ['evenkeel train --steps 1.5', ['train', '--steps', '1.5'], /--steps must be a whole number ≥ 1 .*got 1\.5/],
     ['evenkeel train --device gpu', ['train', '--device', 'gpu'], /--device must be one of auto, wasm, webgpu, cpu, got gpu/],
+    ['evenkeel train --tune on wasm', train('--data', data, '--device', 'wasm', '--tune'), /--tune must be used with the webgpu device, got wasm/],
     ['evenkeel train --dim 10', train('--data', data, '--dim', '10', '--num-heads', '4'), /--dim must be divisible by --num-heads, got 10 and 4/],
   ])('%s is one line and exit code 2', async (_, args, message) => {
     await expectFailure(args, message);
