@@ -52,7 +52,7 @@ export const mosaicBert: Reproduction = {
     'A sample is a line of WikiText-2, long ones in pieces of 64 tokens, or a training sentence of SST-2 or CoLA without its label; BERT pads it to 64. BERT, too, computes its last block and its head for masked tokens alone, which its own code does not. Both have as many parameters but for the positions, and each the best of three learning rates.',
     'At width 64 some of a step’s time hangs on other things than positions: the head, which scores masked tokens alone, and the optimizer. So without padding a step is not quite as much shorter as the share of padding is large.',
     `The tasks need a wider encoder and more pre-training than the budgets: width ${TUNED.dim}, ${TUNED.steps} steps, the tasks’ sentences ${TUNED.repeats} times as often as the rest. In CoLA the sentences that are not acceptable are repeated until there are as many as of the others; else a model of this size says the larger class always. Fine-tuning takes ${TUNED.fineTuneSteps} steps, from scratch and from the checkpoint each at the better of two learning rates.`,
-    'With seed 101 no gain was found after 600 to 4000 steps of pre-training, from WikiText-2 alone, with 400 steps of fine-tuning, or from 200 or 500 labelled sentences in place of all: text this small teaches little more than the labels do.',
+    'With seed 101 no gain was found after 600 to 4000 steps of pre-training, from WikiText-2 alone, with 400 steps of fine-tuning, or from 200 or 500 labelled sentences in place of all: text this small (0.7 million tokens) teaches little more than the labels do, and of grammar, which CoLA asks for, nothing that shows.',
   ],
   measure,
 };
