@@ -2,7 +2,7 @@
 import { randomBits, vjp } from '@evenkeel/core-tensor';
 import { attention64, type AttentionSizes64 } from '@evenkeel/testing/numbers';
 import {
-  add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, greater, less, logSumExp, matMul, mean, mul, notEqual, onesLike, range, relu, relu6, reshape, scalar, scatterND, sigmoid, slice, split, sqrt, stack, square, sub, sum,
+  add, addN, clipByValue, concat, div, equal, erf, exp, expandDims, fill, gather, greater, less, logSumExp, matMul, mean, mul, notEqual, onesLike, range, relu, relu6, reshape, scalar, scatterND, sigmoid, slice, split, squeeze, sqrt, stack, square, sub, sum,
   tanh, tensor, transpose, where, zeros, zerosLike, type Tensor,
 } from '@tensorflow/tfjs-core';
 
@@ -193,6 +193,23 @@ export function attentionGrad(inputs: Inputs, attrs: Attrs): Tensor[] {
   }
   return [dq, dk, dv].map((grad, i) => tensor(Float32Array.from(grad), [inputs.q, inputs.k, inputs.v][i]?.shape as number[]));
 }
+
+/** What lies one after another, `n h d` and lse `h n`, as the two sequences that it is: `1 t h d` and `1 h t` each. */
+function sequencesOf({ cuSeqlensQ, cuSeqlensK: _, lse, ...rows }: Inputs): Inputs[] {
+  const [, middle, end] = read(cuSeqlensQ) as unknown as [number, number, number];
+  return [[0, middle], [middle, end]].map(([from, to]): Inputs => {
+    const count = (to as number) - (from as number);
+    const own = Object.entries(rows).map(([name, x]) => [name, expandDims(slice(x as Tensor, from as number, count), 0)] as const);
+    return { ...Object.fromEntries(own), ...(lse && { lse: expandDims(slice(lse, [0, from as number], [-1, count]), 0) }) };
+  });
+}
+
+const joinedOn = (axes: readonly number[], parts: readonly (readonly Tensor[])[]): Tensor[] => axes.map((axis, i) => concat(parts.map((part) => squeeze(part[i] as Tensor, [0])), axis));
+
+/** attentionVarlen — [out, lse] of two sequences, each by itself. */
+export const attentionVarlen: Reference = (inputs, attrs) => joinedOn([0, 1], sequencesOf(inputs).map((own) => attention(own, attrs) as Tensor[]));
+
+export const attentionVarlenGrad: Reference = (inputs, attrs) => joinedOn([0, 0, 0], sequencesOf(inputs).map((own) => attentionGrad(own, attrs)));
 
 type Packed = Attrs & { numHeads: number; numKvHeads: number };
 

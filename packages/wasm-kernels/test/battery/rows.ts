@@ -137,6 +137,28 @@ const attention: Row[] = ([
   ];
 });
 
+/** Two sequences one after another. */
+const boundaries = (n: number): Values => ({ shape: [3], dtype: 'int32', data: Int32Array.of(0, n >> 1, n) });
+const sequences = (draw: Draw, n: number) => ({ q: draw.floats(n, 4, 8), k: draw.floats(n, 2, 8), v: draw.floats(n, 2, 8), cuSeqlensQ: boundaries(n), cuSeqlensK: boundaries(n) });
+const VARLEN = (n: number) => ({ ...ATTENTION, dropout: 0, maxSeqlenQ: n, maxSeqlenK: n });
+const varlen: Row[] = [
+  { kernel: 'evenkeel/attentionVarlen', attrs: VARLEN, large: 400, tolerance: { rtol: 1e-5, atol: 3e-6 }, inputs: sequences, reference: reference.attentionVarlen, specials: 'spread', slowDenormals: true },
+  {
+    kernel: 'evenkeel/attentionVarlenGrad', attrs: VARLEN, large: 400, tolerance: { rtol: 1e-5, atol: 1e-5 }, reference: reference.attentionVarlenGrad, specials: 'spread', slowDenormals: true,
+    inputs: (draw, n) => {
+      const given = sequences(draw, n);
+      const out = new Float32Array(n * 32), lse = new Float32Array(4 * n);
+      for (const [from, to] of [[0, n >> 1], [n >> 1, n]] as const) {
+        const [q, k, v] = [given.q, given.k, given.v].map(({ data, shape }) => data.slice(from * (shape[1] as number) * 8, to * (shape[1] as number) * 8)) as [Float32Array, Float32Array, Float32Array];
+        const own = attention64(q, k, v, reference.attentionSizes([1, to - from, 4, 8], [1, to - from, 2, 8], ATTENTION));
+        out.set(own.out, from * 32);
+        for (let h = 0; h < 4; h++) lse.set(own.lse.slice(h * (to - from), (h + 1) * (to - from)), h * n + from);
+      }
+      return { ...given, out: { shape: [n, 4, 8], dtype: 'float32', data: out }, lse: { shape: [4, n], dtype: 'float32', data: lse }, dy: draw.floats(n, 4, 8) } as Record<string, Values>;
+    },
+  },
+];
+
 const PACKED = { ...ATTENTION, numHeads: 4, numKvHeads: 2 };
 const packed: Row[] = [
   ...([['evenkeel/attentionPacked', reference.attentionPacked], ['evenkeel/attentionPackedStats', reference.attentionPackedStats]] as const).map(([kernel, of]): Row => ({
@@ -380,7 +402,7 @@ const moves: Row[] = [
 ];
 
 /** ROWS — every kernel of this package in at least one form. */
-export const ROWS: readonly Row[] = [...products, ...convolutions, ...attention, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...spectral, ...unary, ...binary, ...logical, ...reductions, ...moves];
+export const ROWS: readonly Row[] = [...products, ...convolutions, ...attention, ...varlen, ...packed, ...norms, ...wideNorms, ...losses, ...layers, ...optimizers, ...spectral, ...unary, ...binary, ...logical, ...reductions, ...moves];
 
 /** nameOf — the kernel and, where it has several rows, its form. */
 export function nameOf({ kernel, form }: Row): string {
