@@ -43,7 +43,7 @@ export async function writeLora(
   await writeSafetensors(`${directory}/${WEIGHTS}`, entries);
   await atomicWriteFile(`${directory}/${CONFIG}`, `${JSON.stringify({
     peft_type: 'LORA', task_type: taskType ?? null, base_model_name_or_path: base ?? null, r: rank, lora_alpha: alpha ?? rank, lora_dropout: 0, bias: 'none',
-    target_modules: modules.map((name) => name.replaceAll('.', '\\.').replaceAll(/\d+/g, '\\d+')).filter((name, i, all) => all.indexOf(name) === i).join('|'),
+    target_modules: [...new Set(modules.map((name) => name.replaceAll('.', '\\.').replaceAll(/\d+/g, '\\d+')))].join('|'),
     modules_to_save: heads, fan_in_fan_out: false, inference_mode: true,
   }, null, 2)}\n`);
 }

@@ -9,7 +9,7 @@ import { imageConclusion } from '../imageConclusion.ts';
 import { parameterCount } from '../statistics.ts';
 import type { Task } from '../task.ts';
 import { imageTask } from '../vit/imageTask.ts';
-import { loadVitModel, saveStatistics, saveVitModel } from '../vit/savedVit.ts';
+import { isVitHead, loadVitModel, saveStatistics, saveVitModel } from '../vit/savedVit.ts';
 import type { SplitImages } from '../vit/vitImages.ts';
 import { adaptersInWords, saveAdapterHead, trainedPart } from './adapters.ts';
 import { keepingBest } from './bestModel.ts';
@@ -21,7 +21,7 @@ export async function imageClassificationTask(settings: FinetuneSettings, { imag
   const { checkpoint, seed, learningRate, weightDecay, steps, lora: rank, dropout } = settings;
   const loaded = await loadVitModel(checkpoint, { numClasses: classes.length, seed: foldSeed(seed, 'init'), ...(rank > 0 && { linear: lora({ rank }) }), ...(dropout !== null && { dropout }) });
   const { model, params, statistics, techniques, layout } = loaded;
-  const part = trainedPart<VitParams>(model.specs, params, { rank, isHead: (path) => /^(head|distillationHead)\./.test(path) });
+  const part = trainedPart<VitParams>(model.specs, params, { rank, isHead: isVitHead });
   const matched = { ...images, train: withChannels(images.train, channels), val: withChannels(images.val, channels) };
   const { judge, ...task } = imageTask({
     settings, model, params, part, follows: following(model.state, params), statistics, classes, images: matched,

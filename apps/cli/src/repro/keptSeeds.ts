@@ -8,7 +8,7 @@ import { version } from '../version.ts';
 /** KeptSeeds — what was measured before, seed by seed; `read` gives undefined for what was not, or by another release. */
 export type KeptSeeds = { read(slug: string, seed: number): MeasuredSeed | undefined; write(slug: string, seed: number, measured: MeasuredSeed): Promise<void> };
 
-type Record = { readonly release: string; readonly quick: boolean; readonly device: string; readonly measured: MeasuredSeed };
+type Kept = { readonly release: string; readonly quick: boolean; readonly device: string; readonly measured: MeasuredSeed };
 
 /** keptSeeds — in `out/seeds`, a file for each seed of each paper: as structured clones, as JSON has no Infinity. */
 export function keptSeeds(out: string, { quick, device }: { readonly quick: boolean; readonly device: string }): KeptSeeds {
@@ -23,14 +23,14 @@ export function keptSeeds(out: string, { quick, device }: { readonly quick: bool
     },
     write: async (slug, seed, measured) => {
       await makeDirectory(folder);
-      await atomicWriteFile(pathOf(slug, seed), serialize({ release: version(), quick, device, measured } satisfies Record));
+      await atomicWriteFile(pathOf(slug, seed), serialize({ release: version(), quick, device, measured } satisfies Kept));
     },
   };
 }
 
-function recordIn(bytes: Uint8Array): Record | undefined {
+function recordIn(bytes: Uint8Array): Kept | undefined {
   try {
-    return deserialize(bytes) as Record;
+    return deserialize(bytes) as Kept;
   } catch {
     return undefined; // not ours: it is measured again
   }

@@ -28,6 +28,9 @@ export async function saveVitModel(directory: string, { model, params, classes, 
   return saveOwn(directory, OWN, { config: model.config, techniques, params, extras: labelNames(classes) });
 }
 
+/** isVitHead — whether a parameter of a ViT or DeiT belongs to a head. */
+export const isVitHead = (path: string): boolean => /^(head|distillationHead)\./.test(path);
+
 const PREPROCESSOR = 'preprocessor_config.json';
 
 /** saveStatistics — writes `preprocessor_config.json`: the size of the images and how they are normalised. */
@@ -64,7 +67,7 @@ export async function loadVitModel(directory: string, { numClasses, seed, linear
     const { model, params, techniques, extras } = await loadOwn(directory, json, OWN);
     if (numClasses === undefined) return { model, params: params as Params & VitParams, techniques, classes: classesOf(extras, model.config.numClasses), statistics };
     const other = vitOf({ ...model.config, numClasses, ...(dropout !== undefined && { dropout }) }, techniques, { ...(linear && { linear }) });
-    return { model: other, params: withFreshParams(params, other, { seed: seed ?? 0, isKept: (name) => !/^(head|distillationHead)\./.test(name) }), techniques, classes: classesOf({}, numClasses), statistics };
+    return { model: other, params: withFreshParams(params, other, { seed: seed ?? 0, isKept: (path) => !isVitHead(path) }), techniques, classes: classesOf({}, numClasses), statistics };
   }
   const { model, params, layout } = await loadVit(directory, {
     ...(numClasses !== undefined && { numClasses }), ...(seed !== undefined && { seed }), techniques: { ...(linear && { linear }), ...(dropout !== undefined && { dropout }) },

@@ -92,11 +92,11 @@ async function measure(lab: Lab, seed: number): Promise<Measurement> {
 async function corpusOf(lab: Lab, { vocabSize, contextLength, valCount, repeats = 1 }: Pick<Sizes, 'vocabSize' | 'contextLength' | 'valCount'> & { readonly repeats?: number }): Promise<Corpus> {
   const [first, second] = [wikiLines(await lab.text('wikitext-2-valid')), wikiLines(await lab.text('wikitext-2-test'))];
   const cut = Math.floor(0.85 * second.length);
-  const sentences = lab.quick ? [] : [...await sentencesOf(lab, 'sst2-train', SST2), ...await sentencesOf(lab, 'cola-train', COLA)];
-  const lines = [...first, ...second.slice(0, cut), ...sentences.map(({ sentence }) => sentence)];
-  const tokenizer = trainWordPiece(lines.map((line) => line.replaceAll('[UNK]', ' ')), { vocabSize });
-  const again = sequencesOf(tokenizer, sentences.map(({ sentence }) => sentence), contextLength);
-  return { tokenizer, train: [...sequencesOf(tokenizer, lines, contextLength), ...Array.from({ length: repeats - 1 }, () => again).flat()], val: sequencesOf(tokenizer, second.slice(cut), contextLength).slice(0, valCount) };
+  const lines = [...first, ...second.slice(0, cut)];
+  const sentences = lab.quick ? [] : [...await sentencesOf(lab, 'sst2-train', SST2), ...await sentencesOf(lab, 'cola-train', COLA)].map(({ sentence }) => sentence);
+  const tokenizer = trainWordPiece([...lines, ...sentences].map((line) => line.replaceAll('[UNK]', ' ')), { vocabSize });
+  const ofTasks = sequencesOf(tokenizer, sentences, contextLength);
+  return { tokenizer, train: [...sequencesOf(tokenizer, lines, contextLength), ...Array.from({ length: repeats }, () => ofTasks).flat()], val: sequencesOf(tokenizer, second.slice(cut), contextLength).slice(0, valCount) };
 }
 
 /** Which columns of a task's file hold the sentence and its label. */
