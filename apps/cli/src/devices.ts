@@ -8,12 +8,12 @@ export type Precision = 'f32' | 'f16';
 export type DeviceName = 'auto' | 'wasm' | 'webgpu' | 'cpu';
 
 /** deviceProviders — every way this program can compute; what a name does not need is not loaded. */
-export async function deviceProviders(name: DeviceName, { threads, thorough = false, fineTimestamps = false, precision = 'f32', tune = false }: ProviderOptions = {}): Promise<DeviceProvider[]> {
+export async function deviceProviders(name: DeviceName, { threads, thorough = false, fineTimestamps = false, precision = 'f32', tune }: ProviderOptions = {}): Promise<DeviceProvider[]> {
   const wants = (each: DeviceName): boolean => name === 'auto' || name === each;
   const providers: DeviceProvider[] = [];
   if (name === 'webgpu' || (name === 'auto' && (thorough || mayHaveGpu()))) {
     const { webgpu } = await import('@evenkeel/webgpu-kernels');
-    providers.push(webgpu({ precision, ...(tune && { tuning: 'auto' }), ...(fineTimestamps && { toggles: { disable: ['timestamp_quantization'] } }) }));
+    providers.push(webgpu({ precision, ...(tune !== undefined && { tuning: tune ? 'auto' : 'off' }), ...(fineTimestamps && { toggles: { disable: ['timestamp_quantization'] } }) }));
   } else if (name === 'auto') providers.push(noGpu);
   if (wants('wasm')) {
     const { wasm, wasmFeatures } = await import('@evenkeel/wasm-kernels');
@@ -32,8 +32,8 @@ export type ProviderOptions = {
   readonly fineTimestamps?: boolean;
   /** What the webgpu device rounds the factors of products to. */
   readonly precision?: Precision;
-  /** Have the webgpu device take what `tune()` finds, also where it computes on the CPU. */
-  readonly tune?: boolean;
+  /** Whether the webgpu device times its kernels after the first step and takes the fastest. Default: on hardware only. */
+  readonly tune?: boolean | undefined;
 };
 
 /** Where Linux shows a graphics processor: DRM, NVIDIA, AMD's compute driver, Windows' through WSL, Adreno, Mali. */

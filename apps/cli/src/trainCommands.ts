@@ -82,7 +82,9 @@ export function finetuneFlags(command: Command): void {
 }
 
 function runs<S extends RunSettings, F extends TrainFlags>(command: Command, load: () => Promise<Family<S, F>>): void {
-  deviceFlag(command).option('--tune', 'time the kernels of the webgpu device after the first step, and take the fastest');
+  deviceFlag(command)
+    .option('--tune', 'time the kernels of the webgpu device after the first step, and take the fastest (default: on hardware)')
+    .option('--no-tune', 'take kernels by rules of thumb');
   finish<F>(command, async () => {
     const [{ trainModel }, family] = await Promise.all([import('./trainModel.ts'), load()]);
     return (flags: F, io: Io) => trainModel(family, flags, io);

@@ -45,7 +45,7 @@ export async function trainModel<S extends RunSettings, F extends TrainFlags>(fa
     announceDevice(run.device, flags.device, io.line);
     describe(run, io);
     const memory = peakMemory();
-    const trained = await runTraining(run, { resume, tune: flags.tune === true, io });
+    const trained = await runTraining(run, { resume, io });
     const conclusion = await task.conclude(io, run.directory);
     const result = resultOf(run, trained, conclusion, memory.peakBytes());
     const { sample, tiles, sections } = conclusion;
@@ -62,7 +62,7 @@ async function beginRun<S extends RunSettings, F extends TrainFlags>(family: Fam
   checkFresh(directory);
   const begun = await inNewDirectory(directory, async (workshop) => {
     let opened: Promise<Device> | undefined;
-    const open = (): Promise<Device> => (opened ??= openDevice(flags.device, { precision: flags.precision, tune: flags.tune === true }));
+    const open = (): Promise<Device> => (opened ??= openDevice(flags.device, { precision: flags.precision, tune: flags.tune }));
     const { settings, facts, task } = await family.begin(flags, { workshop, device: open });
     const device = await open();
     await writeRecord(workshop, { command: family.command, device: device.name, facts, settings });
@@ -76,7 +76,7 @@ async function openRun<S extends RunSettings, F extends TrainFlags>(family: Fami
   if (directory === undefined) throw new UsageError('--resume needs --out, the directory of the run');
   const record = await readRecord<S>(directory, family);
   const settings = resumedSettings(record.settings, flags);
-  const device = await openDevice(flags.given.has('device') ? flags.device : record.device as DeviceName, { precision: settings.precision, tune: flags.tune === true });
+  const device = await openDevice(flags.given.has('device') ? flags.device : record.device as DeviceName, { precision: settings.precision, tune: flags.tune });
   family.check(settings, record.facts, device.name);
   const accepted = (): Promise<void> => writeRecord(directory, { ...record, device: device.name, settings });
   return { family, directory, settings, device, accepted, task: await family.open(settings, record.facts, directory) };

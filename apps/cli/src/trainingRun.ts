@@ -11,7 +11,6 @@ import { PROGRAM, shellWord } from './programName.ts';
 import type { Progress } from './progress.ts';
 import { decisive, type RunSettings } from './runSettings.ts';
 import type { AnyFamily, Task } from './task.ts';
-import { tuneKernels } from './tuneKernels.ts';
 
 /** TrainingRun — everything that training needs, ready. */
 export type TrainingRun = {
@@ -25,14 +24,14 @@ export type TrainingRun = {
 };
 
 /**
- * runTraining — all steps of a run, with checkpoints and the model in its directory; `tune`: with the kernels tuned after the first step.
+ * runTraining — all steps of a run, with checkpoints and the model in its directory.
  *
  * @throws InterruptedError  if the user stopped it; checkpoint, model and report are written then.
  * @throws                   any other error says which checkpoint is intact.
  */
-export async function runTraining(run: TrainingRun, { resume, tune, io }: { resume: boolean; tune: boolean; io: Io }): Promise<TrainResult> {
+export async function runTraining(run: TrainingRun, { resume, io }: { resume: boolean; io: Io }): Promise<TrainResult> {
   const { family, directory, task, settings, settings: { steps, evalEvery, checkpointEvery } } = run;
-  const watch = watcher(run, { tune, io });
+  const watch = watcher(run, io);
   const interrupt = listenForInterrupt(() => {
     watch.stop();
     io.line('\nStopping after this step, with a checkpoint …');
@@ -78,7 +77,7 @@ export function trainOptions(
 }
 
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
-function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun, { tune, io }: { tune: boolean; io: Io }) {
+function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun, io: Io) {
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
@@ -92,14 +91,14 @@ function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun
       for (const { path, reason } of skipped) io.line(`skipped ${path}, which is damaged: ${reason}`);
       io.line(`going on after step ${step}`);
     },
-    onStep: async ({ step, loss }) => {
-      const isFirst = progress === undefined;
+    onStep: ({ step, loss }) => {
       hasBegun = true;
       progress ??= io.progress({ total: steps, start: step - 1, perStep: task.perStep });
       progress.step(step, loss);
-      if (!tune || !isFirst) return;
-      await tuneKernels((line) => progress?.say([line]));
-      progress.paused();
+    },
+    onTuned: ({ class: of, winner, milliseconds }, left) => {
+      progress?.say(wrap('tuned  ', `${of}: ${winner}, ${(milliseconds[winner] as number).toFixed(3)} ms${left > 0 ? `; ${left} left` : ''}`));
+      progress?.paused();
     },
     onReading: ({ findings }) => {
       const lines = findings.flatMap(({ message }) => wrap('monitor  ', message));

@@ -20,6 +20,7 @@ export { rematerialise } from './rematerialise.ts';
 export { gpuProgram, memoised, UNIFORM_BYTES, type GpuBinding, type GpuElement, type GpuFeature, type GpuProgram, type GpuProgramSpec, type GpuScalar } from './gpu/program.ts';
 export { GPU_BACKEND, registerGpuKernels, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuKernel, type GpuKernelCall, type GpuPrecision } from './gpu/backend.ts';
 export { canCapture, captureStep, type CapturedStep, type StepCaptureCore, type StepNumbers, type StepStatus } from './captureStep.ts';
+export { kernelTuning, type KernelChoices, type KernelTuning, type TunedClass, type TuneOptions } from './kernelTuning.ts';
 export { stepScalar } from './stepScalar.ts';
 export { toHalf } from './gpu/toHalf.ts';
 export { dropThreshold, WGSL_THREEFRY } from './gpu/threefry.ts';

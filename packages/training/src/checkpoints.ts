@@ -1,6 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { entriesFromTensors, type Entries } from '@evenkeel/checkpoint';
-import { treeEntries, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { kernelTuning, treeEntries, type KernelChoices, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import type { RunConfig } from './configDifferences.ts';
 import { NonFiniteError } from './nonFiniteError.ts';
 import type { RunStore } from './runStore.ts';
@@ -22,6 +22,8 @@ export type StateMetadata = {
   readonly counters: Readonly<Record<string, number>>;
   /** `dataChecksum` of the tensors: the format itself notices a missing end but not a changed middle. */
   readonly checksum: string;
+  /** The kernels that the run took, where the device had found them by tuning: others differ in the last bits. */
+  readonly kernels?: KernelChoices;
 };
 
 /** Trained — what a step changes: saved and restored together. */
@@ -62,7 +64,8 @@ export async function saveCheckpoint(store: RunStore, { trained, step, seed, con
   const { tensors, counters } = leavesOf(trained);
   const entries = await entriesFromTensors(tensors as Record<string, Tensor>);
   checkFinite(entries, step);
-  const metadata: StateMetadata = { version: VERSION, step, seed, config, counters, checksum: dataChecksum(entries) };
+  const kernels = kernelTuning()?.choices();
+  const metadata: StateMetadata = { version: VERSION, step, seed, config, counters, checksum: dataChecksum(entries), ...(kernels && { kernels }) };
   const path = checkpointPath(step);
   const json = JSON.stringify(metadata);
   await store.writeTensors(path, entries, { [METADATA_KEY]: json, [CHECKSUM_KEY]: headChecksum(json, entries) });

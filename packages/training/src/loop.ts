@@ -1,5 +1,5 @@
 import { Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { foldSeed, treeLeaves, type Monitor, type OptimizerState, type Reading, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { foldSeed, kernelTuning, treeLeaves, type Monitor, type OptimizerState, type Reading, type Schedule, type Tree } from '@evenkeel/core-tensor';
 import { saveCheckpoint } from './checkpoints.ts';
 import type { MonitorFindings } from './explainFailure.ts';
 import { remember, type History } from './history.ts';
@@ -15,7 +15,8 @@ export type Position = { step: number; history: History; checkpoint: string | un
 /**
  * runSteps — steps until the last or until the signal; evaluations, metrics and checkpoints where they are due.
  *
- * The metrics of a step are written before its checkpoint, so a checkpoint never knows more than the metrics do.
+ * The metrics of a step are written before its checkpoint, so a checkpoint never knows more than the metrics do. Kernels are timed after
+ * the first step alone, and a checkpoint knows which were taken: a resumed run takes the same.
  */
 export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P, B>, optimizer: OptimizerState, from: Position): Promise<Position> {
   const { steps, store, signal, evaluate, evalEvery, checkpointEvery } = settings;
@@ -26,6 +27,7 @@ export async function runSteps<P extends Tree<Variable>, B>(settings: Settings<P
   try {
     while (position.step < steps && signal?.aborted !== true) {
       await takeStep(settings, runner, position);
+      if (position.step === 1) await kernelTuning()?.tune({ onTuned: settings.callbacks.onTuned, signal });
       if (evaluate !== undefined && isDue(evalEvery)) await takeEvaluation(settings, evaluate, position);
       isSaved = store !== undefined && isDue(checkpointEvery);
       if (isSaved) await takeCheckpoint(settings, optimizer, position);

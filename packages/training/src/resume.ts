@@ -1,6 +1,6 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import { matchStateDict, tensorFromEntry, type Entries, type SafetensorsEntry, type SafetensorsFile } from '@evenkeel/checkpoint';
-import { ConfigError, ShapeError, treeMap, UnsupportedError, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
+import { ConfigError, kernelTuning, ShapeError, treeMap, UnsupportedError, type OptimizerState, type Tree } from '@evenkeel/core-tensor';
 import {
   checkpointPath, CHECKSUM_KEY, dataChecksum, headChecksum, leavesOf, listCheckpoints, METADATA_KEY, VERSION, type Snapshot, type StateMetadata, type Trained,
 } from './checkpoints.ts';
@@ -114,8 +114,9 @@ function matchTensors(file: SafetensorsFile, path: string, trained: Trained, { c
   }
 }
 
-/** Assigns every variable; the optimizer's state is returned anew, because its counters are plain numbers. */
+/** Assigns every variable, and takes the kernels of before; the optimizer's state is returned anew, because its counters are plain numbers. */
 function restore(trained: Trained, { metadata, entries }: Loaded): OptimizerState {
+  if (metadata.kernels !== undefined) kernelTuning()?.restore(metadata.kernels);
   const restored = treeMap<unknown, unknown>((leaf, path) => {
     if (typeof leaf === 'number') return metadata.counters[path];
     const saved = tensorFromEntry(entries[path] as SafetensorsEntry, path);

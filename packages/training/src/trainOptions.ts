@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkFunction, checkInteger, checkOneOf, type GradientMethod, type GradientTransform, type Monitor, type Schedule, type Tree } from '@evenkeel/core-tensor';
+import { checkFunction, checkInteger, checkOneOf, type GradientMethod, type GradientTransform, type Monitor, type Schedule, type TunedClass, type Tree } from '@evenkeel/core-tensor';
 import { lossScaling, type LossScaler } from '@evenkeel/optimizers';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
 import type { EvalMetrics, MonitorMetrics, StepMetrics } from './metrics.ts';
@@ -14,6 +14,8 @@ export type TrainCallbacks = {
   /** A monitor's reading, with what it found. */
   onReading?: (metrics: MonitorMetrics) => void | Promise<void>;
   onEval?: (metrics: EvalMetrics) => void | Promise<void>;
+  /** A device that tunes itself, such as WebGPU on hardware, has timed its kernels for one class of calls; `left` classes are still to come. */
+  onTuned?: (tuned: TunedClass, left: number) => void;
   onCheckpoint?: (checkpoint: { readonly step: number; readonly path: string }) => void | Promise<void>;
 };
 

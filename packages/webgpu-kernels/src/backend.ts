@@ -1,6 +1,6 @@
 import {
   ConfigError, describeShape, GPU_BACKEND, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
-  type StepCaptureCore,
+  type KernelTuning, type StepCaptureCore,
 } from '@evenkeel/core-tensor';
 import { engine, env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
@@ -59,6 +59,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly subgroupSize: number | undefined;
   readonly precision: GpuPrecision;
   readonly tuner: Tuner;
+  readonly #tunesItself: boolean;
   readonly #watch: DeviceWatch;
   readonly #constants = new Constants();
   readonly #bindGroups: BindGroups;
@@ -73,6 +74,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     super(device, info);
     this.isSoftware = isSoftware;
     this.precision = precision;
+    this.#tunesItself = tuning.tuning === 'auto';
     this.tuner = createTuner({ ...tuning, time: (f, repeats) => wallClock(this, f, repeats) });
     this.#watch = watch;
     this.limits = limitsOf(device);
@@ -153,6 +155,11 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (count <= most) return [count, 1];
     const y = Math.ceil(count / most);
     return [Math.ceil(count / y), y];
+  }
+
+  /** For those who train: undefined unless kernels are chosen by what tuning finds. */
+  get kernelTuning(): KernelTuning | undefined {
+    return this.#tunesItself ? this.tuner : undefined;
   }
 
   choose(choice: GpuChoice): string {

@@ -29,7 +29,7 @@ export async function openDevice(found: FoundAdapter, key: string, { tuning: wan
   const { isSoftware } = describeAdapter(found);
   const tuning = wanted ?? (isSoftware ? 'off' : 'auto');
   const kept = adapterKey(adapter.info);
-  const remembered = tuning === 'auto' ? await loadWinners(kept) : {};
+  const remembered = { adapter: kept, winners: tuning === 'auto' ? await loadWinners(kept) : {} };
   const device = await requestDevice(adapter);
   const watch = watchDevice(device);
   // Loaded before navigator.gpu is there, tfjs registers no backend of its own in Node; in browsers it does, beside ours.

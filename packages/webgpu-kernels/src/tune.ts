@@ -1,9 +1,8 @@
-import { checkInteger, GPU_BACKEND, UnsupportedError } from '@evenkeel/core-tensor';
+import { checkInteger, GPU_BACKEND, UnsupportedError, type TunedClass, type TuneOptions } from '@evenkeel/core-tensor';
 import { backend, getBackend } from '@tensorflow/tfjs-core';
 import type { EvenkeelWebgpuBackend } from './backend.ts';
 import type { GemmActivation } from './gemm/activations.ts';
 import { seeProduct } from './gemm/gemm.ts';
-import type { TunedClass, TuneOptions } from './tuner.ts';
 
 /** Product — a matrix product to be tuned: `batch` (default 1) times m × k by k × n, and what it ends with (default nothing). */
 export type Product = {

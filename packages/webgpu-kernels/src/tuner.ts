@@ -1,19 +1,13 @@
-import { ConfigError, type GpuChoice } from '@evenkeel/core-tensor';
+import { ConfigError, type GpuChoice, type KernelChoices, type KernelTuning, type TunedClass, type TuneOptions } from '@evenkeel/core-tensor';
 import { resting } from './resting.ts';
 
 /** Tuning — `off`: rules of thumb alone; `auto`: what tuning found on this adapter; or a way by its name, per family. */
 export type Tuning = 'off' | 'auto' | Readonly<Record<string, string>>;
 
-/** TunedClass — what tuning found for a class of calls: the fastest way, and the milliseconds of one call of each that was timed. */
-export type TunedClass = { readonly class: string; readonly winner: string; readonly milliseconds: Readonly<Record<string, number>> };
-
-/** TuneOptions — `onTuned` is told of each class as it is found, and how many are left. */
-export type TuneOptions = { readonly onTuned?: (tuned: TunedClass, left: number) => void };
-
 export type TunerParts = {
   readonly tuning: Tuning;
-  /** Winners by class, from earlier processes. */
-  readonly remembered: Readonly<Record<string, string>>;
+  /** Winners by class, from earlier processes on this adapter. */
+  readonly remembered: KernelChoices;
   /** Keeps winners for later processes. It never rejects. */
   readonly save: (winners: Readonly<Record<string, string>>) => Promise<void>;
   /** Runs `f` `repeats` times on the idle device: milliseconds until the device has finished. */
@@ -21,10 +15,10 @@ export type TunerParts = {
 };
 
 /** Tuner — chooses between ways to compute the same; generic: any kernel may ask it through `GpuBackend.choose`. */
-export type Tuner = {
-  readonly choose: (choice: GpuChoice) => string;
-  /** Times the ways of every class seen since the last time, and takes the winners from then on. */
-  readonly tune: (options?: TuneOptions) => Promise<readonly TunedClass[]>;
+export type Tuner = KernelTuning & {
+  choose(choice: GpuChoice): string;
+  /** How often answers may have changed: what was recorded by others is out of date. */
+  changes(): number;
 };
 
 /** Each candidate is timed in this many rounds of about this many milliseconds, and the shortest counts. */
@@ -43,9 +37,11 @@ const HOPELESS = 2;
  * replaced by the call's own first candidate: still a function of the call alone.
  */
 export function createTuner({ tuning, remembered, save, time }: TunerParts): Tuner {
-  /** Winners by class; undefined: the first candidate. */
-  const fixed = new Map<string, string | undefined>();
+  const { adapter } = remembered;
+  let winners = new Map(Object.entries(remembered.winners));
+  /** Classes that were asked for and have no winner: the first candidate is taken. */
   const seen = new Map<string, GpuChoice>();
+  let changes = 0;
 
   const choose = (choice: GpuChoice): string => {
     const { family, candidates } = choice;
@@ -54,30 +50,41 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
     if (tuning === 'off') return first;
     if (tuning !== 'auto') return candidates.find((name) => name === tuning[family]) ?? first;
     const id = classId(choice);
-    if (!fixed.has(id)) {
-      fixed.set(id, remembered[id]);
-      if (remembered[id] === undefined) seen.set(id, choice);
-    }
-    return candidates.find((name) => name === fixed.get(id)) ?? first;
+    const winner = winners.get(id);
+    if (winner === undefined && !seen.has(id)) seen.set(id, choice);
+    return candidates.find((name) => name === winner) ?? first;
   };
 
-  const tune = async ({ onTuned }: TuneOptions = {}): Promise<readonly TunedClass[]> => {
+  const tune = async ({ onTuned, signal }: TuneOptions = {}): Promise<readonly TunedClass[]> => {
     if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}`);
     const tuned: TunedClass[] = [];
     for (const [id, { candidates, trial }] of [...seen]) {
+      if (signal?.aborted === true) break;
       seen.delete(id);
       const milliseconds = await timeAll(candidates, trial, time);
       const winner = candidates.reduce((best, name) => ((milliseconds[name] as number) < (milliseconds[best] as number) ? name : best));
-      fixed.set(id, winner);
+      winners.set(id, winner);
+      changes += 1;
       const found = { class: id, winner, milliseconds };
       tuned.push(found);
+      await save({ [id]: winner });
       onTuned?.(found, seen.size);
     }
-    if (tuned.length > 0) await save(Object.fromEntries(tuned.map(({ class: id, winner }) => [id, winner])));
     return tuned;
   };
 
-  return { choose, tune };
+  return {
+    choose,
+    tune,
+    choices: () => ({ adapter, winners: Object.fromEntries(winners) }),
+    restore: (choices) => {
+      if (choices.adapter !== adapter) return;
+      winners = new Map(Object.entries(choices.winners));
+      for (const id of winners.keys()) seen.delete(id);
+      changes += 1;
+    },
+    changes: () => changes,
+  };
 }
 
 const classId = ({ family, version, key }: GpuChoice): string => `${family}@${version} ${key}`;

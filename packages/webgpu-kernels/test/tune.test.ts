@@ -1,7 +1,7 @@
-import { GPU_BACKEND, gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, GPU_BACKEND, gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
-import { backend, matMul, setBackend, tensor2d } from '@tensorflow/tfjs-core';
+import { add, backend, matMul, scalar, setBackend, tensor2d, type Scalar } from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +54,32 @@ forEachBackend([GPU_BACKEND], () => {
     expect(spinBy()).toBe('quick');
     await useDevice('webgpu', [webgpu({ tuning: { spin: 'quick' } })]);
     expect(spinBy()).toBe('quick');
+  });
+
+  it('a captured step takes what tuning has found since it was recorded', async () => {
+    rmSync(join(folder, 'evenkeel'), { recursive: true });
+    await useDevice('webgpu', [webgpu()]);
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    const ways: string[] = [];
+    const step = captureStep(({ x }: { x: Scalar }) => {
+      ways.push(spinBy());
+      return add(x, ways.at(-1) === 'slow' ? 1 : 2);
+    });
+    const x = scalar(3);
+    const run = async (): Promise<number> => {
+      const y = step({ x });
+      const [value] = await y.data();
+      y.dispose();
+      return value as number;
+    };
+    for (let i = 0; i < 4; i++) expect(await run()).toBe(4);
+    expect(step.status().state).toBe('captured');
+    expect(await tune()).toHaveLength(1);
+    for (let i = 0; i < 20; i++) expect(await run()).toBe(5);
+    expect(step.status().state).toBe('captured');
+    expect(ways.at(-1)).toBe('quick');
+    step.dispose();
+    x.dispose();
   });
 
   it('webgpu({ tuning: { matMul } }) computes products by that kernel', async () => {

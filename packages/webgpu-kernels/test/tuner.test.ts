@@ -10,12 +10,15 @@ import { adapterKey, loadWinners, saveWinners, tuningFile } from '../src/tuningS
 /** Milliseconds of each way, on a clock that counts what has run. */
 const COSTS: Readonly<Record<string, number>> = { first: 5, second: 1, third: 3, slow: 400 };
 
+/** Winners of the adapter of these tests. */
+const remembering = (winners: Record<string, string>): TunerParts['remembered'] => ({ adapter: 'acme', winners });
+
 function setUp(parts: Partial<TunerParts> = {}) {
   const ran: string[] = [];
   const saved: Record<string, string> = {};
   const tuner = createTuner({
     tuning: 'auto',
-    remembered: {},
+    remembered: remembering({}),
     save: async (winners) => void Object.assign(saved, winners),
     time: async (f, repeats) => {
       const before = ran.length;
@@ -37,7 +40,7 @@ describe('createTuner().choose', () => {
   });
 
   it('takes what is remembered for the class, unless it cannot compute this call or is of another version', () => {
-    const { choose } = setUp({ remembered: { 'matMul@1 NN': 'second', 'matMul@1 NT': 'gone' } });
+    const { choose } = setUp({ remembered: remembering({ 'matMul@1 NN': 'second', 'matMul@1 NT': 'gone' }) });
     expect(choose('NN')).toBe('second');
     expect(choose('NN', ['third', 'first'])).toBe('third');
     expect(choose('NT')).toBe('first');
@@ -45,7 +48,7 @@ describe('createTuner().choose', () => {
   });
 
   it('takes the one that is forced wherever it can be, and the first with tuning off, whatever is remembered', () => {
-    const remembered = { 'matMul@1 NN': 'second' };
+    const remembered = remembering({ 'matMul@1 NN': 'second' });
     const { choose } = setUp({ tuning: { matMul: 'third' }, remembered });
     expect([choose('NN'), choose('NN', ['first', 'second'])]).toEqual(['third', 'first']);
     expect(setUp({ tuning: { attention: 'third' }, remembered }).choose('NN')).toBe('first');
@@ -67,7 +70,7 @@ describe('createTuner().tune', () => {
   });
 
   it('times a class once, and none that is remembered', async () => {
-    const { tuner, choose, ran } = setUp({ remembered: { 'matMul@1 NT': 'second' } });
+    const { tuner, choose, ran } = setUp({ remembered: remembering({ 'matMul@1 NT': 'second' }) });
     choose('NN');
     choose('NT');
     expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 NN']);
@@ -77,8 +80,41 @@ describe('createTuner().tune', () => {
     expect(ran).toHaveLength(count);
   });
 
+  it('saves what it has found when it is ended, and times the rest the next time', async () => {
+    const { tuner, choose, saved } = setUp();
+    ['NN', 'NT', 'TN'].forEach((key) => choose(key));
+    const ended = new AbortController();
+    const onTuned = (_: unknown, left: number): void => {
+      if (left === 1) ended.abort();
+    };
+    expect((await tuner.tune({ onTuned, signal: ended.signal })).map(({ class: id }) => id)).toEqual(['matMul@1 NN', 'matMul@1 NT']);
+    expect(saved).toEqual({ 'matMul@1 NN': 'second', 'matMul@1 NT': 'second' });
+    expect(choose('TN')).toBe('first');
+    expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 TN']);
+  });
+
   it('refuses unless tuning is auto', async () => {
     await expect(setUp({ tuning: 'off' }).tuner.tune()).rejects.toThrow(new ConfigError('tune: tuning of the device must be \'auto\', got "off"'));
+  });
+});
+
+describe('createTuner().restore', () => {
+  it('takes the choices of another run of this adapter, and those alone', async () => {
+    const { tuner, choose } = setUp({ remembered: remembering({ 'matMul@1 TN': 'second' }) });
+    choose('NN');
+    await tuner.tune();
+    expect(tuner.choices()).toEqual({ adapter: 'acme', winners: { 'matMul@1 NN': 'second', 'matMul@1 TN': 'second' } });
+    const before = tuner.changes();
+    tuner.restore({ adapter: 'acme', winners: { 'matMul@1 NN': 'third' } });
+    expect([choose('NN'), choose('TN')]).toEqual(['third', 'first']);
+    expect(tuner.changes()).toBeGreaterThan(before);
+    expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 TN']);
+  });
+
+  it('does nothing with those of another adapter', () => {
+    const { tuner, choose } = setUp({ remembered: remembering({ 'matMul@1 NN': 'second' }) });
+    tuner.restore({ adapter: 'another', winners: { 'matMul@1 NN': 'third' } });
+    expect([choose('NN'), tuner.changes()]).toEqual(['second', 0]);
   });
 });
 

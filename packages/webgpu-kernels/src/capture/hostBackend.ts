@@ -3,6 +3,7 @@ import type { BufferPool } from '../bufferPool.ts';
 import type { Pipelines } from '../pipelines.ts';
 import type { Profiler } from '../profiler.ts';
 import type { StockBackend } from '../stockBackend.ts';
+import type { Tuner } from '../tuner.ts';
 import type { Trace } from './trace.ts';
 
 /** HostBackend — what capturing a step needs of the backend. */
@@ -10,6 +11,7 @@ export type HostBackend = StockBackend & {
   readonly pool: BufferPool;
   readonly pipelines: Pipelines;
   readonly profiler: Profiler | undefined;
+  readonly tuner: Tuner;
   /** The step that is being recorded instead of run. */
   trace: Trace | undefined;
   /** Values that captured steps keep alive, and for how many. */

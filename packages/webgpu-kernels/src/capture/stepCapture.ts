@@ -28,6 +28,8 @@ type Plan = {
   /** Variables that the step reads or writes, and where their values were. */
   variables: Map<Variable, DataId>;
   outside: readonly Outside[];
+  /** How often kernels had been chosen anew when it was recorded. */
+  choices: number;
   replays: number;
   nextCheck: number;
   held: DataId[];
@@ -100,14 +102,18 @@ export class StepCapture implements StepCaptureCore {
       this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId));
       return keep(engine().makeTensorFromTensorInfo(info));
     };
-    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), outside: [], held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
+    const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), outside: [], choices: 0, held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
     this.#plans.set(key, plan);
     return plan;
   }
 
-  /** Whether everything outside that the replay reads or writes is where it was, and nothing else shares what it writes. */
-  #isValid({ outside, variables }: Plan): boolean {
-    const { held } = this.#backend;
+  /**
+   * Whether everything outside that the replay reads or writes is where it was, nothing else shares what it writes, and the step would
+   * still take the same kernels.
+   */
+  #isValid({ outside, variables, choices }: Plan): boolean {
+    const { held, tuner } = this.#backend;
+    if (choices !== tuner.changes()) return false;
     for (const { dataId, data, buffer, sharers } of outside) if (data.resource !== buffer || data.refCount - (held.get(dataId) ?? 0) > sharers) return false;
     for (const [variable, dataId] of variables) if (variable.dataId !== dataId) return false;
     return true;
@@ -120,6 +126,7 @@ export class StepCapture implements StepCaptureCore {
     this.#release(plan);
     if (plan.isSettled) plan.traces = 0; // something outside was replaced, such as a parameter by a loaded one
     plan.isSettled = false;
+    plan.choices = backend.tuner.changes();
     const before = this.#hold(plan);
     const firstNew = (engine() as unknown as { nextTensorId(): number }).nextTensorId();
     const { numTensors } = engine().memory();
