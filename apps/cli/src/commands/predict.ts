@@ -9,7 +9,7 @@ import { MEASURE_NAMES, inWords } from '../finetune/measures.ts';
 import { withoutEmpty } from '../finetune/questions.ts';
 import { columnsOf, firstRowNotes, readTexts } from '../finetune/textExamples.ts';
 import type { Io } from '../output.ts';
-import { checkPredictor, openPredictor, type Predictor } from '../predict/openPredictor.ts';
+import { findModel, openPredictor, type Predictor } from '../predict/openPredictor.ts';
 import { encoderOf, predictAnswers, predictTexts } from '../predict/predictTexts.ts';
 import { predictImages } from '../predict/predictImages.ts';
 import type { Likely, Predicted, Prediction } from '../predict/prediction.ts';
@@ -54,10 +54,11 @@ export type PredictResult = {
 
 /** predict — what a trained model says of texts, questions or images. */
 export async function predict(options: PredictOptions, io: Io): Promise<PredictResult> {
-  checkInputs(options, await checkPredictor(options.checkpoint));
+  const found = await findModel(options.checkpoint);
+  checkInputs(options, found.reads);
   if (options.out !== undefined) checkOut(options.out);
   const device = await openDevice(options.device);
-  const predictor = await openPredictor(options.checkpoint);
+  const predictor = await openPredictor(options.checkpoint, found);
   try {
     const { predictions, cut, notes, score } = await predictionsOf(predictor, options);
     announceDevice(device, options.device, io.note);

@@ -44,6 +44,9 @@ export type AdapterInfo = { readonly base: string; readonly rank: number; readon
 /** readAdapterInfo — what a directory of adapters says of itself. */
 export async function readAdapterInfo(directory: string): Promise<AdapterInfo> {
   const config = await readJsonFile(joinPath(directory, ADAPTERS)) as Fields;
+  if (!existsSync(joinPath(directory, HEAD))) {
+    throw new ConfigError(`predict: ${directory} must hold ${HEAD}, as finetune --lora writes it, got adapters that do not say what their head is for`);
+  }
   const head: unknown = await readJsonFile(joinPath(directory, HEAD));
   const [base, rank] = [config['base_model_name_or_path'], config['r']];
   if (!isText(base) || !isCount(rank)) throw new ConfigError(`predict: ${joinPath(directory, ADAPTERS)} must name base_model_name_or_path and r, got ${JSON.stringify(base)} and ${JSON.stringify(rank)}`);

@@ -11,20 +11,23 @@ import { loadVitModel, type SavedVit } from '../vit/savedVit.ts';
 /** Predictor — a model to be used, with what it needs; its parameters are the caller's. */
 export type Predictor = ({ readonly reads: 'text'; readonly kind: BertHeadKind } & SavedBert & Words) | ({ readonly reads: 'image' } & SavedVit);
 
-/** checkPredictor — that `--checkpoint` names a directory with a model, or with adapters of one; what the model reads. */
-export async function checkPredictor(directory: string): Promise<Predictor['reads']> {
-  const model = hasAdapters(directory) ? (await readAdapterInfo(directory)).base : directory;
+/** FoundModel — what `--checkpoint` names, before anything large is read: what the model reads, and the adapters, if it is those. */
+export type FoundModel = { readonly reads: Predictor['reads']; readonly adapters?: AdapterInfo };
+
+/** findModel — checks that a directory holds a model, or adapters of one. */
+export async function findModel(directory: string): Promise<FoundModel> {
+  const adapters = hasAdapters(directory) ? await readAdapterInfo(directory) : undefined;
+  const model = adapters?.base ?? directory;
   checkCheckpointDirectory(model, 'BERT, RoBERTa, ViT or DeiT');
-  return checkpointKind(model);
+  return { reads: await checkpointKind(model), ...(adapters && { adapters }) };
 }
 
 /** openPredictor — the model in a directory: of `train` or `finetune`, of Hugging Face or timm; or adapters, with the model they belong to. */
-export async function openPredictor(directory: string): Promise<Predictor> {
-  const adapters = hasAdapters(directory) ? await readAdapterInfo(directory) : undefined;
-  if (await checkPredictor(directory) === 'image') return { reads: 'image', ...(adapters === undefined ? await loadVitModel(directory) : await adaptedVit(directory, adapters)) };
+export async function openPredictor(directory: string, { reads, adapters }: FoundModel): Promise<Predictor> {
+  if (reads === 'image') return { reads, ...(adapters === undefined ? await loadVitModel(directory) : await adaptedVit(directory, adapters)) };
   const saved = adapters === undefined ? await loadBertModel(directory) : await adaptedBert(directory, adapters);
   const tokenizer = await loadTokenizerOf(directory, 'predict');
-  return { reads: 'text', kind: saved.model.kind, ...saved, tokenizer, specials: specialTokens(tokenizer, directory) };
+  return { reads, kind: saved.model.kind, ...saved, tokenizer, specials: specialTokens(tokenizer, directory) };
 }
 
 async function adaptedBert(directory: string, { base, rank, head, classes }: AdapterInfo): Promise<SavedBert> {
