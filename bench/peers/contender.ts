@@ -6,13 +6,13 @@ import type { Answer, Request } from './serve.ts';
 /** Longest wait for one answer: on a software adapter shaders may take a minute to compile. */
 const LIMIT_MS = 120_000;
 
-/** Contender — `ask` gives its answer; one that dies or is too slow is ended, and starts afresh when it is asked again; `only`: the one workload it is for. */
-export type Contender = { readonly name: string; readonly only?: string; readonly ask: (request: Request) => Promise<Answer>; readonly end: () => void };
+/** Contender — `ask` gives its answer; one that dies or is too slow is ended, and starts afresh when it is asked again; `only`: the workloads it is for, where it is not all. */
+export type Contender = { readonly name: string; readonly only?: readonly string[]; readonly ask: (request: Request) => Promise<Answer>; readonly end: () => void };
 
 type Live = { readonly child: ChildProcess; readonly lines: AsyncIterator<string> };
 
 /** contender — its process starts with the first question. */
-export function contender(name: string, command: readonly string[], only?: string): Contender {
+export function contender(name: string, command: readonly string[], only?: readonly string[]): Contender {
   let live: Live | undefined;
   const end = (): void => {
     live?.child.kill();

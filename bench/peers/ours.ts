@@ -1,20 +1,20 @@
 /** Evenkeel on WASM or WebGPU as a contender of `pnpm bench:peers`. The arguments: `wasm` and the threads, or `webgpu` and `eager` or `captured`. */
-import { dispose, ones, ready, setBackend, tensor1d, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { add, dispose, ones, ready, setBackend, tensor1d, tensor2d, tensor4d, tidy, type Scalar, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { captureStep, useDevice, valueAndGrad, vjp, type ApplyOptions, type Params, type Tree } from '@evenkeel/core-tensor';
 import { flashAttention, type FlashAttentionOptions } from '@evenkeel/flash-attention';
 import { bert, bertWithHead, maskedLmHead, type HeadedParams } from '@evenkeel/models-bert';
 import { gpt } from '@evenkeel/models-gpt';
 import { vit } from '@evenkeel/models-vit';
 import { adamw, applyUpdates, chain, clipByGlobalNorm } from '@evenkeel/optimizers';
-import { serve, type Run, type Watches } from './serve.ts';
-import { product, record, settled } from './tfjsProduct.ts';
-import { ADAM, ATTENTION, checkAttention, LONG_ATTENTION, tokenIds, uniform, type BertSizes, type GptSizes, type VitSizes } from './workloads.ts';
+import { serve, type Run, type Watches, type Work } from './serve.ts';
+import { product, record as recordOps, settled } from './tfjsProduct.ts';
+import { ADAM, ATTENTION, checkAttention, LONG_ATTENTION, RECORD, tokenIds, uniform, type BertSizes, type GptSizes, type VitSizes } from './workloads.ts';
 
 /** The first ones compile and choose among kernels. */
 const TRACED_RUNS = 5;
 
 const { about, ...watches } = await (process.argv[2] === 'webgpu' ? startWebgpu() : startWasm(Number(process.argv[3])));
-await serve(`Evenkeel, ${about}`, { product, attention, gptStep, vitStep, bertStep, longAttention, record }, watches);
+await serve(`Evenkeel, ${about}`, { product, attention, gptStep, vitStep, bertStep, longAttention, record: process.argv[3] === 'captured' ? recordReplay : recordOps }, watches);
 
 async function startWasm(threads: number): Promise<Watches & { about: string }> {
   const { BACKEND_NAME, createWasmBackend, wasmFeatures } = await import('@evenkeel/wasm-kernels');
@@ -128,4 +128,21 @@ function timedAttention(both: ReturnType<typeof attentionOf>['both']): Run {
     dispose([value, ...grads]);
     await settled();
   };
+}
+
+/** As many launches as the others make, in one captured step. */
+async function recordReplay(): Promise<Work> {
+  const { checkLaunches } = await import('./gpu.ts');
+  const { launches, size } = RECORD;
+  const x = tensor1d(uniform(size, 1, 0, 1));
+  const step = repeatedly(({ given }: { given: Tensor }) => {
+    let y = given;
+    for (let i = 0; i < launches; i++) y = add(y, 1);
+    return y as Scalar;
+  });
+  const run = async (): Promise<void> => void step({ given: x }).dispose();
+  for (let i = 0; i <= TRACED_RUNS; i++) await run();
+  await settled();
+  await checkLaunches(run, settled, launches);
+  return { run, settle: settled };
 }

@@ -55,7 +55,7 @@ if (flags.json) process.stdout.write(`${JSON.stringify({ command: 'bench:peers',
 
 /** All contenders with one workload, in turns; one that fails once is not asked again. */
 async function compare(workload: string, plan: Plan): Promise<Row[]> {
-  const states = contenders.filter(({ only }, i) => (i === 0 || plan.oursOnly !== true) && (only ?? workload) === workload).map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
+  const states = contenders.filter(({ only }, i) => (i === 0 || plan.oursOnly !== true) && only?.includes(workload) !== false).map((each) => ({ contender: each, times: [] as number[], plan, reason: undefined as string | undefined, peakBytes: undefined as number | undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const state of states) {
       if (round === 0) {
@@ -96,7 +96,7 @@ function listContenders(): Contender[] {
   const node = (file: string, ...args: string[]): string[] => [process.execPath, '--conditions=@evenkeel/source', here(file), ...args];
   if (device === 'webgpu') {
     return [
-      contender('Evenkeel WebGPU', node('ours.ts', 'webgpu', 'eager')), contender('Evenkeel, captured', node('ours.ts', 'webgpu', 'captured'), 'reference'),
+      contender('Evenkeel WebGPU', node('ours.ts', 'webgpu', 'eager')), contender('Evenkeel, captured', node('ours.ts', 'webgpu', 'captured'), ['reference', 'record']),
       contender('tfjs WebGPU', node('tfjs.ts', 'webgpu')), contender('jax-js WebGPU', node('jaxJs.ts', 'webgpu')),
     ];
   }

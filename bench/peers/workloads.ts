@@ -15,7 +15,7 @@ export const PLANS: Readonly<Record<Device, Readonly<Record<string, Plan>>>> = {
   webgpu: {
     reference: { warmup: 3, samples: 10 }, 'matmul-512': { warmup: 5, samples: 20 }, 'matmul-1024': { warmup: 2, samples: 10 },
     attention: { warmup: 2, samples: 8 }, 'full-2048': { warmup: 1, samples: 6, oursOnly: true }, 'window-2048': { warmup: 1, samples: 6, oursOnly: true },
-    record: { warmup: 5, samples: 15 },
+    record: { warmup: 20, samples: 30 },
   },
 };
 
