@@ -1,7 +1,7 @@
 /**
  * Browser tests: a page bundled from source trains a tiny GPT in headless Chromium, and must reach the same losses as the same run in
  * Node: on WASM with threads (cross-origin isolated) and without, with relaxed and plain SIMD; and on WebGPU, where the page also runs
- * the conformance suite of the kernels and fine-tunes a vision transformer from files that are picked.
+ * the conformance suite of the kernels, fine-tunes a vision transformer from files that are picked, and remembers what it tuned.
  */
 import { build } from 'esbuild';
 import { createServer, type Server } from 'node:http';
@@ -11,6 +11,7 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import type { FineTuneResult } from './browser/fineTune.ts';
 import type { PageRun } from './browser/page.ts';
 import type { RunResult } from './browser/train.ts';
+import type { TuningVisit } from './browser/tuning.ts';
 import { command } from './command.ts';
 import { conformanceOutcome } from './conformance/outcome.ts';
 import type { ConformanceRun } from './conformance/run.ts';
@@ -50,7 +51,7 @@ export async function browserTests(): Promise<Outcome> {
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
     const { port } = server.address() as AddressInfo;
-    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port));
+    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await rememberTuning(browser, port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -127,6 +128,25 @@ function hearErrors(browser: Browser, port: number): Promise<Outcome> {
   return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page) => {
     const message = await page.evaluate<string>('brokenShader()');
     return message.includes('brokenOnPurpose') ? passed() : failed(`browser, ${title}: its name must be in the error, got: ${message}`);
+  });
+}
+
+/** The second visit knows what the first one timed. */
+function rememberTuning(browser: Browser, port: number): Promise<Outcome> {
+  const title = 'tuning that a later visit remembers';
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page, complaints) => {
+    const visit = (): Promise<TuningVisit> => page.evaluate<TuningVisit>('tuneProduct()');
+    const first = await visit();
+    await page.reload();
+    await page.waitForFunction('typeof run === "function"');
+    const second = await visit();
+    const problems = [
+      ...complaints,
+      ...(first.timed.length === 1 && first.timed[0]!.ways > 1 ? [] : [`the first visit must time one class by several ways, timed ${JSON.stringify(first.timed)}`]),
+      ...(second.timed.length === 0 ? [] : [`the second visit must time nothing, timed ${JSON.stringify(second.timed)}`]),
+      ...[first, second].flatMap(({ product }) => (String(product) === '19,22,43,50' ? [] : [`the product must be 19, 22, 43, 50, is ${product}`])),
+    ];
+    return fromProblems(`browser, ${title}`, problems);
   });
 }
 

@@ -1,25 +1,13 @@
-import { GPU_BACKEND, gpuProgram, param, useDevice, type GpuBackend, type KernelChoices } from '@evenkeel/core-tensor';
+import { GPU_BACKEND, param, useDevice, type KernelChoices } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
-import { forEachBackend } from '@evenkeel/testing';
+import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { memoryStore, train } from '@evenkeel/training';
 import { webgpu } from '@evenkeel/webgpu-kernels';
-import { backend, dispose, mean, mul, scalar, square, sub, tensor1d, type Scalar } from '@tensorflow/tfjs-core';
+import { dispose, mean, mul, scalar, square, sub, tensor1d, type Scalar } from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
-
-const spin = gpuProgram({
-  name: 'spin', bindings: { x: 'write f32' }, uniforms: { times: 'u32' }, workgroupSize: 32,
-  main: 'var y = 0.5; for (var i = 0u; i < u.times; i += 1u) { y = 3.7 * y * (1.0 - y); } x[index] = y;',
-});
-
-/** Which of two ways is taken, of which the first takes far longer. */
-function way(): string {
-  const gpu = backend() as unknown as GpuBackend;
-  const trial = (name: string): void => gpu.dispatch(spin, { tensors: { x: gpu.temporary([1024]) }, uniforms: { times: name === 'slow' ? 200_000 : 10 }, groups: [32] });
-  return gpu.choose({ family: 'spin', version: 1, key: 'all', candidates: ['slow', 'quick'], trial });
-}
 
 /** A device that tunes itself, without what others of it have found. */
 async function freshDevice(tuning: 'auto' | 'off'): Promise<void> {
@@ -52,7 +40,7 @@ forEachBackend([GPU_BACKEND], () => {
       params, steps, seed: 1, resume, capture, store: store.current, checkpointEvery: 2, optimizer: sgd({ learningRate: 0.1 }),
       batches: (step) => ({ x: tensor1d([1, step + 2]) }),
       loss: (p, { x }) => {
-        ways.push(way());
+        ways.push(slowOrQuick());
         return mean(square(sub(mul(x, p.w), ways.at(-1) === 'slow' ? 2 : 1.5))) as Scalar;
       },
       callbacks: { onStep: ({ loss }) => void losses.push(loss), onTuned: ({ class: of, winner }, left) => void tuned.push([of, winner, left]) },

@@ -1,23 +1,11 @@
-import { captureStep, GPU_BACKEND, gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
-import { forEachBackend } from '@evenkeel/testing';
+import { captureStep, GPU_BACKEND, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
 import { add, backend, matMul, scalar, setBackend, tensor2d, type Scalar } from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-
-const spin = gpuProgram({
-  name: 'spin', bindings: { x: 'write f32' }, uniforms: { times: 'u32' }, workgroupSize: 32,
-  main: 'var y = 0.5; for (var i = 0u; i < u.times; i += 1u) { y = 3.7 * y * (1.0 - y); } x[index] = y;',
-});
-
-/** A kernel that has two ways to do the same, one of which takes far longer. */
-function spinBy(): string {
-  const gpu = backend() as unknown as GpuBackend;
-  const trial = (name: string): void => gpu.dispatch(spin, { tensors: { x: gpu.temporary([1024]) }, uniforms: { times: name === 'slow' ? 200_000 : 10 }, groups: [32] });
-  return gpu.choose({ family: 'spin', version: 1, key: 'all', candidates: ['slow', 'quick'], trial });
-}
 
 forEachBackend([GPU_BACKEND], () => {
   let folder: string;
@@ -39,21 +27,21 @@ forEachBackend([GPU_BACKEND], () => {
 
   it('tune() finds the faster of two ways on the device, and later devices remember it; with tuning off none does', async () => {
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
-    expect(spinBy()).toBe('slow');
+    expect(slowOrQuick()).toBe('slow');
     const told: unknown[] = [];
     const [tuned, ...rest] = await tune([], { onTuned: (...each) => told.push(each) });
     expect(rest).toEqual([]);
     expect(told).toEqual([[tuned, 0]]);
     expect(tuned).toMatchObject({ class: 'spin@1 all', winner: 'quick' });
     expect(tuned?.milliseconds['slow']).toBeGreaterThan(tuned?.milliseconds['quick'] as number);
-    expect(spinBy()).toBe('quick');
+    expect(slowOrQuick()).toBe('quick');
     expect(await tune()).toEqual([]);
     await useDevice('webgpu', [webgpu({ tuning: 'off' })]);
-    expect(spinBy()).toBe('slow');
+    expect(slowOrQuick()).toBe('slow');
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
-    expect(spinBy()).toBe('quick');
+    expect(slowOrQuick()).toBe('quick');
     await useDevice('webgpu', [webgpu({ tuning: { spin: 'quick' } })]);
-    expect(spinBy()).toBe('quick');
+    expect(slowOrQuick()).toBe('quick');
   });
 
   it('a captured step takes what tuning has found since it was recorded', async () => {
@@ -62,7 +50,7 @@ forEachBackend([GPU_BACKEND], () => {
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
     const ways: string[] = [];
     const step = captureStep(({ x }: { x: Scalar }) => {
-      ways.push(spinBy());
+      ways.push(slowOrQuick());
       return add(x, ways.at(-1) === 'slow' ? 1 : 2);
     });
     const x = scalar(3);

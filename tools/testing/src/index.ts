@@ -8,3 +8,4 @@ export { provideBackend, useBackend, defaultBackends, type BackendProvider } fro
 export { randomArray, randomIntegers, randomTensor, type RandomArrayOptions } from './random.ts';
 export { readValues, type Values, type Numbers } from './values.ts';
 export * from './oracle.ts';
+export { slowOrQuick } from './slowOrQuick.ts';
