@@ -12,6 +12,7 @@ import type { FineTuneResult } from './browser/fineTune.ts';
 import type { PageRun } from './browser/page.ts';
 import type { RunResult } from './browser/train.ts';
 import type { TuningVisit } from './browser/tuning.ts';
+import type { WebglRun } from './browser/webgl.ts';
 import { command } from './command.ts';
 import { conformanceOutcome } from './conformance/outcome.ts';
 import type { ConformanceRun } from './conformance/run.ts';
@@ -51,7 +52,7 @@ export async function browserTests(): Promise<Outcome> {
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
     const { port } = server.address() as AddressInfo;
-    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await rememberTuning(browser, port));
+    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await rememberTuning(browser, port), await attendOnWebgl(browser, port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -147,6 +148,20 @@ function rememberTuning(browser: Browser, port: number): Promise<Outcome> {
       ...[first, second].flatMap(({ product }) => (String(product) === '19,22,43,50' ? [] : [`the product must be 19, 22, 43, 50, is ${product}`])),
     ];
     return fromProblems(`browser, ${title}`, problems);
+  });
+}
+
+function attendOnWebgl(browser: Browser, port: number): Promise<Outcome> {
+  const title = "attention on tfjs' own WebGL backend";
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page, complaints) => {
+    const { precision, worst, leaked } = await page.evaluate<WebglRun>('attentionOnWebgl()');
+    process.stdout.write(`  ${title}: ${worst.length} golden cases in float${precision}, the largest error is ${Math.max(...worst.map(({ share }) => share)).toFixed(2)} of what is allowed\n`);
+    return fromProblems(`browser, ${title}`, [
+      ...complaints,
+      ...(worst.length > 0 ? [] : ['there must be cases, got none']),
+      ...(leaked === 0 ? [] : [`${leaked} tensors leaked`]),
+      ...worst.flatMap(({ name, share }) => (share <= 1 ? [] : [`${name}: the error must be as small as is allowed, is ${share.toFixed(2)} times that`])),
+    ]);
   });
 }
 

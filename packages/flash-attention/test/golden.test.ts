@@ -1,6 +1,6 @@
 import { vjp } from '@evenkeel/core-tensor';
 import { flashAttention, flashAttentionVarlen, type FlashAttentionOptions, type FlashAttentionVarlenOptions } from '@evenkeel/flash-attention';
-import { expectClose, forEachBackend } from '@evenkeel/testing';
+import { defaultBackends, expectClose, forEachBackend, provideBackend } from '@evenkeel/testing';
 import { dispose, tensor, type Tensor } from '@tensorflow/tfjs-core';
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -17,7 +17,13 @@ const { cases, general, varlen } = JSON.parse(readFileSync(new URL('./golden/att
 const numbers = ({ values }: Stored): Float64Array => Float64Array.from(values, Number); // "Infinity" is a string in JSON
 const load = (stored: Stored): Tensor => tensor(Float32Array.from(numbers(stored)), stored.shape);
 
-forEachBackend(() => {
+// tfjs' own backend of that name, on which all is done by the reference.
+provideBackend('wasm', async () => {
+  await import('@tensorflow/tfjs-backend-wasm');
+  return undefined;
+});
+
+forEachBackend([...defaultBackends, 'wasm'], () => {
   it.each(cases)("flashAttention(q, k, v) and its gradients match PyTorch's golden values: $name", async (golden) => {
     const [q, k, v, dy] = [golden.q, golden.k, golden.v, golden.dy].map(load) as [Tensor, Tensor, Tensor, Tensor];
     const { value, grads } = vjp(() => flashAttention(q, k, v, golden.options), [q, k, v], dy);
