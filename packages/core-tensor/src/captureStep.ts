@@ -1,9 +1,9 @@
-import { engine, Tensor, tidy, type TensorContainer } from '@tensorflow/tfjs-core';
+import { clone, engine, Tensor, tidy, type TensorContainer } from '@tensorflow/tfjs-core';
 import { checkFunction } from './check.ts';
 import { engineInternals } from './engineInternals.ts';
 import { ConfigError } from './errors.ts';
 import { isRecording, perStep, type StepNumber } from './step.ts';
-import { treeEntries, treeFromEntries, treeLeaves, type Tree } from './tree.ts';
+import { treeEntries, treeFromEntries, treeLeaves, treeMap, type Tree } from './tree.ts';
 
 /** StepStatus — what has become of a step: not run yet, being recorded, replayed, or run by its JavaScript every time, and why. */
 export type StepStatus =
@@ -64,14 +64,17 @@ export function captureStep<I extends Tree<Tensor>, K extends string, R extends 
     if (isRecording() || engineInternals().isTapeOn()) return fn(inputs, numbers);
     names = checkNumbers(numbers, names);
     const backend = engine().backend as { capture?: () => StepCaptureCore };
-    if (backend.capture === undefined) return tidy('step', () => checkResult(fn(inputs, numbers)) as TensorContainer) as R;
+    // Clones: `fn` may assign a variable that it is given, or dispose; a result may be a variable, which changes, or an input.
+    const given = (leaves: readonly Tensor[]): I => treeFromEntries<Tensor>(inputs, entries.map(([path], i) => [path, clone(leaves[i] as Tensor)])) as I;
+    if (backend.capture === undefined) {
+      return tidy('step', () => treeMap((result: Tensor) => clone(result), checkResult(explained(() => fn(given(entries.map(([, leaf]) => leaf)), numbers)))) as TensorContainer) as R;
+    }
     now = numbers;
     if (core?.backend !== backend) core = { backend, capture: backend.capture() };
     const key = entries.map(([path, { dtype, shape }]) => `${path} ${dtype}[${shape.join()}]`).join();
     const results = core.capture.run(key, entries.map(([, tensor]) => tensor), (leaves) => {
-      const given = treeFromEntries<Tensor>(inputs, entries.map(([path], i) => [path, leaves[i] as Tensor])) as I;
-      const live = Object.fromEntries(Object.keys(numbers).map((name) => [name, perStep(() => now[name as K])])) as StepNumbers<K>;
-      const result = checkResult(fn(given, live));
+      const live = Object.fromEntries(Object.keys(numbers).sort().map((name) => [name, perStep(() => now[name as K])])) as StepNumbers<K>;
+      const result = checkResult(explained(() => fn(given(leaves), live)));
       likes.set(key, result);
       return treeLeaves<Tensor>(result);
     });
@@ -87,11 +90,24 @@ export function captureStep<I extends Tree<Tensor>, K extends string, R extends 
   });
 }
 
+const DTYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'bool']);
+
+/** tfjs knows nothing of StepNumbers. */
+function explained<R>(f: () => R): R {
+  try {
+    return f();
+  } catch (error) {
+    if (error instanceof Error && error.message.endsWith("but got 'StepNumber'")) error.message += '. A number of the step becomes a tensor by stepScalar(number).';
+    throw error;
+  }
+}
+
 function checkInputs(entries: readonly (readonly [path: string, leaf: unknown])[]): void {
   for (const [path, leaf] of entries) {
     const arg = path === '' ? 'inputs' : `inputs.${path}`;
     if (!(leaf instanceof Tensor)) throw new ConfigError(`captureStep: ${arg} must be a tensor, got ${leaf === null ? 'null' : typeof leaf}`);
     if (leaf.isDisposed) throw new ConfigError(`captureStep: ${arg} must be alive, got a tensor that is disposed`);
+    if (!DTYPES.has(leaf.dtype)) throw new ConfigError(`captureStep: ${arg} must be float32, int32 or bool, got ${leaf.dtype}`);
   }
 }
 

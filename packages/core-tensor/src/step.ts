@@ -44,8 +44,8 @@ export class StepNumber {
 export type StepRecorder = {
   number(compute: () => number): StepNumber;
   effect(run: () => void): void;
-  /** Makes what `f` launches depend on the values, when the step is replayed: nothing of it happens unless all are finite. */
-  gate(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip'): void;
+  /** Makes what `f` launches depend on the values: nothing of it happens unless all are finite. Whether it was done so, and not skipped. */
+  gate(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip'): boolean;
   /** The step cannot be captured, for that reason. */
   refuse(reason: string): void;
 };
@@ -91,13 +91,16 @@ export const currentNumber = (number: number | StepNumber): number => (typeof nu
  *
  * @param values     float32 scalars.
  * @param onRefusal  what to do where the step has turned out not to be one that can be captured, so that nothing is checked any more:
- *                   `run` f (default), or `skip` it, for a caller who then looks at `status()` and does the step in another way.
+ *                   `run` f (default), or `skip` it, for a caller who then does the step in another way; if it turns out within f, what
+ *                   f did to tensors and variables is undone, but not what it did to other state of JavaScript.
+ * @returns          whether f counts: false if it was skipped or undone.
  * @throws ShapeError  if a value is not a float32 scalar.
  */
-export function ifFinite(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip' = 'run'): void {
+export function ifFinite(values: readonly Tensor[], f: () => void, onRefusal: 'run' | 'skip' = 'run'): boolean {
   for (const { size, dtype, shape } of values) {
     if (size !== 1 || dtype !== 'float32') throw new ShapeError(`ifFinite: values must be float32 scalars, got ${dtype} [${shape.join(', ')}]`);
   }
-  if (recorder === undefined) f();
-  else recorder.gate(values, f, onRefusal);
+  if (recorder !== undefined) return recorder.gate(values, f, onRefusal);
+  f();
+  return true;
 }

@@ -39,11 +39,7 @@ export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): Step
     const watch = given.monitor && watched(given.monitor); // in every step, so that all are the same; it is read when it is due
     const { value, grads } = stepGradient(given, batch as B, { step, seed }, watch);
     const norm = globalNorm(grads);
-    wasSkipped = true;
-    ifFinite([value, norm], () => {
-      wasSkipped = false;
-      update(given, grads, watch);
-    }, 'skip');
+    wasSkipped = !ifFinite([value, norm], () => update(given, grads, watch), 'skip');
     return { loss: value, norm, watched: { ...watch?.tensors } };
   });
   const attempt = async (batch: B, at: At): Promise<Measured> => {
@@ -54,6 +50,7 @@ export function stepRunner<P extends Tree<Variable>, B>(given: Step<P, B>): Step
     if (wasSkipped) { // it turned out that the device cannot check it
       dispose([value, norm]);
       freeWatched(tensors);
+      restore(counters); // an update that was begun has counted
       return attemptEagerly(given, batch, at);
     }
     const measured = await readStep(given, { value, norm, tensors: isDue(given, at) ? tensors : {} }).finally(() => {

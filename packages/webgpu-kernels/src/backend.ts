@@ -109,7 +109,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     }
     checkWrites(program, buffers);
     this.#watch.during(name, () => {
-      if (this.trace !== undefined) return this.trace.add(launchOf(this.pipelines, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
+      if (this.trace !== undefined) return this.trace.add(launchOf(this, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
       const { pipeline, layout } = this.pipelines.get(program);
       writeUniforms(program, uniforms, this.#floats, this.#integers, 0);
       this.#launch(name, pipeline, { layout, buffers, uniforms: this.#integers, words: program.uniforms.length }, [x, y, z]);
@@ -248,7 +248,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     // Every replay of a step reads what came from the CPU while it was recorded: nothing else may be written there.
     const buffer = trace === undefined ? this.pool.acquireBuffer(bytes, STORAGE) : this.pool.acquireFresh(bytes, STORAGE, trace.constantArena);
     data.resource = buffer;
-    trace?.constants.push({ buffer, hash: hashOf(words), text: `${data.dtype} ${describeShape(data.shape)}` });
+    trace?.constants.push({ buffer, acquired: this.pool.acquired, hash: hashOf(words), text: `${data.dtype} ${describeShape(data.shape)}` });
     // The queue writes at once, before the commands that wait: none of them may use this buffer.
     if (this.pool.use(buffer).lastBatch === this.pool.batch) this.flush();
     this.queue.writeBuffer(buffer, 0, words as GPUAllowSharedBufferSource);
@@ -279,7 +279,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (this.trace !== undefined) {
       return this.trace.add({
         name, pipeline, layout, bound: tensors, writes: [(tensors[0] as GPUBufferBinding).buffer],
-        uniforms: bytes, live: [], groups: program.dispatch, gate: this.trace.gateNow,
+        uniforms: bytes, live: [], groups: program.dispatch, gate: this.trace.gateNow, isOtherwise: false,
       });
     }
     const uniforms = new Int32Array(bytes.buffer);
@@ -288,7 +288,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override async read(dataId: DataId): Promise<BackendValues> {
-    this.trace?.refuse('a value was read back to the CPU');
+    this.#refuseTrace('a value was read back to the CPU');
     this.#watch.check();
     const { values: known, dtype } = this.tensorMap.get(dataId);
     if ((known ?? null) !== null && dtype !== 'complex64') return known as BackendValues; // at once: it may be disposed or written over soon
@@ -305,7 +305,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override readSync(dataId: DataId): BackendValues {
-    this.trace?.refuse('a value was read back to the CPU');
+    this.#refuseTrace('a value was read back to the CPU');
     this.#watch.check();
     const { values, dtype } = this.tensorMap.get(dataId);
     if ((values ?? null) === null && dtype !== 'complex64' && typeof OffscreenCanvas === 'undefined') {
@@ -318,7 +318,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override readToGPU(dataId: DataId): GPUData {
-    this.trace?.refuse('a value was copied for use outside of tfjs');
+    this.#refuseTrace('a value was copied for use outside of tfjs');
     this.#watch.check();
     return super.readToGPU(dataId);
   }
@@ -332,6 +332,12 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.close();
     super.dispose();
     this.device.destroy();
+  }
+
+  /** A step that reads values cannot be replayed. Where its launches are collected all the same, to be dropped, there are none to be read. */
+  #refuseTrace(reason: string): void {
+    this.trace?.refuse(reason);
+    if (this.trace !== undefined) throw new UnsupportedError(`webgpu: ${reason} within ifFinite: that must be left alone while a step is recorded`);
   }
 
   /** The tensor's buffer. Whoever records a launch that uses it sets its `lastBatch`, once nothing can flush any more. */

@@ -4,7 +4,7 @@
 export type Arena = Map<number, GPUBuffer[]>;
 
 /** BufferUse — whose a buffer is, and the last batch of commands that names it. */
-export type BufferUse = { readonly id: number; readonly arena: Arena; readonly key: number; lastBatch: number; acquired: number };
+export type BufferUse = { readonly id: number; arena: Arena; readonly key: number; lastBatch: number; acquired: number };
 
 /** Flags of GPUBufferUsage that there may be. */
 const USAGE_BITS = 11;
@@ -43,7 +43,7 @@ export class BufferPool {
   acquireBuffer(bytes: number, usage: number, mappedAtCreation = false): GPUBuffer {
     const size = sizeClass(bytes);
     const key = size * 2 ** USAGE_BITS + usage;
-    return this.#handOut(size, (mappedAtCreation ? undefined : this.#arena.get(key)?.pop()) ?? this.#create(key, { size, usage, mappedAtCreation }));
+    return this.#handOut(size, (mappedAtCreation ? undefined : this.#arena.get(key)?.pop() ?? this.#takeOver(key)) ?? this.#create(key, { size, usage, mappedAtCreation }));
   }
 
   /** acquireFresh — a buffer that is new, and that nobody gets after its release until `adopt(arena)`. */
@@ -57,6 +57,13 @@ export class BufferPool {
     this.numBytesUsed -= sizeOfKey(this.use(buffer).key); // asking the buffer itself is a call into the driver
     if (reuse) this.#putBack(buffer);
     else this.#destroy([buffer]);
+  }
+
+  /** A free buffer of everybody's for an arena, to which it belongs from now on. */
+  #takeOver(key: number): GPUBuffer | undefined {
+    const buffer = this.#shared.get(key)?.pop();
+    if (buffer !== undefined) this.use(buffer).arena = this.#arena;
+    return buffer;
   }
 
   #handOut(size: number, buffer: GPUBuffer): GPUBuffer {

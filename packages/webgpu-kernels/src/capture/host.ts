@@ -7,14 +7,14 @@ import { writeUniforms } from '../uniforms.ts';
 import { wordsOf } from '../words.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { copyAll, type Copy } from './replay.ts';
-import type { Gate, Launch } from './trace.ts';
+import type { Gate, Instance, Launch } from './trace.ts';
 
 type Dispatched = {
-  readonly buffers: readonly GPUBuffer[]; readonly uniforms: NonNullable<GpuDispatch['uniforms']>; readonly groups: Launch['groups']; readonly gate: Gate | undefined;
+  readonly buffers: readonly GPUBuffer[]; readonly uniforms: NonNullable<GpuDispatch['uniforms']>; readonly groups: Launch['groups']; readonly gate: Gate | undefined; readonly isOtherwise?: boolean;
 };
 
 /** launchOf — a dispatch of one of our programs as a step keeps it. */
-export function launchOf(pipelines: Pipelines, program: GpuProgram, { buffers, uniforms, groups, gate }: Dispatched): Launch {
+export function launchOf({ pipelines }: { readonly pipelines: Pipelines }, program: GpuProgram, { buffers, uniforms, groups, gate, isOtherwise = false }: Dispatched): Launch {
   const words = new ArrayBuffer(4 * program.uniforms.length);
   writeUniforms(program, uniforms, new Float32Array(words), new Int32Array(words), 0);
   const live = program.uniforms.flatMap(({ name, type }, word) => {
@@ -22,12 +22,18 @@ export function launchOf(pipelines: Pipelines, program: GpuProgram, { buffers, u
     return number instanceof StepNumber ? [{ word, type, number }] : [];
   });
   const writes = buffers.filter((_, i) => program.bindings[i]?.access === 'write');
-  return { name: program.name, ...pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate };
+  return { name: program.name, ...pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate, isOtherwise };
 }
 
 /** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */
 export function bufferAt({ tensorMap }: HostBackend, dataId: DataId): GPUBuffer | undefined {
   return tensorMap.has(dataId) ? (tensorMap.get(dataId).resource as GPUBuffer | null | undefined) ?? undefined : undefined;
+}
+
+/** instanceAt — the same for a tensor that is there, told from what lay in the buffer before. */
+export function instanceAt(backend: HostBackend, dataId: DataId): Instance {
+  const buffer = bufferAt(backend, dataId) as GPUBuffer;
+  return { buffer, acquired: backend.pool.use(buffer).acquired };
 }
 
 /** copyOf — how the values of a tensor get to `to`; undefined if they were only on the CPU and are written already. */

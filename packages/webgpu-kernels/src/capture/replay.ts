@@ -89,31 +89,32 @@ export class Replay {
   }
 
   #ready(pipelines: Pipelines, offsets: readonly number[]): Ready[] {
-    const gates = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
-    return this.#trace.launches.flatMap((launch, i) => {
+    const { launches, gates } = this.#trace;
+    const used = new Set(launches.map(({ gate }) => gate));
+    const opened = new Map<Gate, { readonly sizes: GPUBuffer; next: number }>();
+    return launches.flatMap((launch, i) => {
       const { name, pipeline, layout, bound, uniforms, groups: [x, y, z], gate } = launch;
+      const openings = gates.filter((each) => each.before === i && used.has(each)).map((each) => {
+        const [opening, sizes] = this.#openGate(pipelines, each);
+        opened.set(each, { sizes, next: 0 });
+        return opening;
+      });
       const group = bindGroupOf(this.#device, layout, bound, { buffer: this.#uniforms, offset: offsets[i] as number, bytes: uniforms.length });
-      const ready = { name, pipeline, group, x, y, z };
-      if (gate === undefined) return [{ ...ready, indirect: undefined }];
-      const opened = gates.get(gate);
-      if (opened !== undefined) {
-        opened.next += 1;
-        return [{ ...ready, indirect: { buffer: opened.sizes, offset: 12 * opened.next } }];
-      }
-      const [first, sizes] = this.#openGate(pipelines, gate);
-      gates.set(gate, { sizes, next: 0 });
-      return [first, { ...ready, indirect: { buffer: sizes, offset: 0 } }];
+      const own = gate && opened.get(gate);
+      return [...openings, { name, pipeline, group, x, y, z, indirect: own && { buffer: own.sizes, offset: 12 * own.next++ } }];
     });
   }
 
   /** The launch that decides about all behind the gate, and where it writes their sizes. */
   #openGate(pipelines: Pipelines, gate: Gate): [Ready, GPUBuffer] {
-    const counts = Uint32Array.from(this.#trace.launches.filter((each) => each.gate === gate).flatMap(({ groups }) => groups));
+    const guarded = this.#trace.launches.filter((each) => each.gate === gate);
+    const countsIf = (isOpen: boolean): number[] => guarded.flatMap(({ groups, isOtherwise }) => (isOpen === isOtherwise ? [0, 0, 0] : groups));
+    const counts = Uint32Array.from([...countsIf(true), ...countsIf(false)]);
     const given = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, counts);
-    const sizes = this.#make(counts.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT);
+    const sizes = this.#make(counts.byteLength / 2, GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT);
     const { pipeline, layout } = pipelines.get(gateProgram(gate.values.length));
-    const group = bindGroupOf(this.#device, layout, [...gate.values, given, sizes].map((buffer) => ({ buffer })), { buffer: this.#uniforms, offset: 0, bytes: 0 });
-    return [{ name: 'gate', pipeline, group, x: Math.ceil(counts.length / 64), y: 1, z: 1, indirect: undefined }, sizes];
+    const group = bindGroupOf(this.#device, layout, [...gate.values.map(({ buffer }) => buffer), given, sizes].map((buffer) => ({ buffer })), { buffer: this.#uniforms, offset: 0, bytes: 0 });
+    return [{ name: 'gate', pipeline, group, x: Math.ceil(counts.length / 2 / 64), y: 1, z: 1, indirect: undefined }, sizes];
   }
 
   #make(size: number, usage: number, words?: Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer {

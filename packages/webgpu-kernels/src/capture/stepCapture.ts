@@ -1,10 +1,10 @@
 import { recordStep, UnsupportedError, type StepCaptureCore, type StepStatus } from '@evenkeel/core-tensor';
 // eslint-disable-next-line no-restricted-imports -- a plan's tensors outlive the tidy in which the step is called
-import { add, clone, engine, keep, logicalOr, mul, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
+import { add, clone, engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
 import type { TensorData } from '../stockBackend.ts';
-import { copyProgram } from './gate.ts';
-import { bufferAt, copyNow, copyOf, dataOf, forgetValues, hold, launchOf, letGo, swapBuffers } from './host.ts';
+import { behindGate, copyProgram, separate } from './gate.ts';
+import { bufferAt, copyNow, copyOf, dataOf, forgetValues, hold, instanceAt, launchOf, letGo, swapBuffers } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace, variablesNow } from './trace.ts';
@@ -70,7 +70,7 @@ export class StepCapture implements StepCaptureCore {
 
   run(key: string, inputs: readonly Tensor[], f: StepFunction): Tensor[] {
     const plan = this.#last = this.#planFor(key, inputs);
-    if (plan.refusal !== undefined) return owned(tidy(() => f([...inputs])), inputs);
+    if (plan.refusal !== undefined) return tidy(() => f([...inputs]).map((result) => clone(result)));
     const isRepeated = plan.isSettled && this.#isValid(plan);
     if (isRepeated && ++plan.replays !== plan.nextCheck) {
       (plan.replay as Replay).renew();
@@ -130,14 +130,14 @@ export class StepCapture implements StepCaptureCore {
     const before = this.#hold(plan);
     const firstNew = (engine() as unknown as { nextTensorId(): number }).nextTensorId();
     const { numTensors } = engine().memory();
-    const trace = new Trace({
-      begin: backend.pool.acquired,
-      constantArena: new Map(),
-      bufferOf: (tensor) => {
-        backend.uploadToGPU(tensor.dataId);
-        return bufferAt(backend, tensor.dataId) as GPUBuffer;
+    const trace = new Trace(backend.pool.acquired, {
+      instanceOf: ({ dataId }) => {
+        backend.uploadToGPU(dataId);
+        return instanceAt(backend, dataId);
       },
-      onRefusal: () => this.#giveUp(trace),
+      acquired: (buffer) => backend.pool.use(buffer).acquired,
+      behindGate: (gate, call) => behindGate(backend, trace, gate, call),
+      giveUp: () => this.#giveUp(trace),
     });
     backend.trace = trace;
     let results: Tensor[];
@@ -157,7 +157,8 @@ export class StepCapture implements StepCaptureCore {
       backend.trace = undefined;
     }
     if (trace.refusal !== undefined) {
-      const kept = owned(results, plan.inputs);
+      const isOwn = ({ id }: Tensor, i: number): boolean => id > firstNew && results.findIndex((each) => each.id === id) === i;
+      const kept = results.map((result, i) => (isOwn(result, i) && !(result instanceof Variable) ? result : clone(result)));
       this.#refuse(plan, trace.refusal);
       return kept;
     }
@@ -170,6 +171,7 @@ export class StepCapture implements StepCaptureCore {
   ): Tensor[] {
     const backend = this.#backend;
     const previous = plan.trace;
+    trace.results.push(...results.map(({ dataId }) => instanceAt(backend, dataId)));
     const left = engine().memory().numTensors - numTensors - new Set(results.filter(({ id }) => id > firstNew)).size;
     const shared = this.#carryBack(plan, trace, before) ?? (left > 0 ? `${left} tensors that it made were kept` : undefined);
     plan.replay?.dispose();
@@ -249,7 +251,7 @@ export class StepCapture implements StepCaptureCore {
     const taken = new Set<DataId>(inputs.map(({ dataId }) => dataId));
     for (const [variable, dataId] of before) {
       if (variable.isDisposed || variable.dataId === dataId) continue;
-      if (taken.has(variable.dataId)) tidy(() => variable.assign((variable.dtype === 'bool' ? logicalOr(variable as Tensor, variable as Tensor) : mul(variable, 1)) as never));
+      if (taken.has(variable.dataId)) separate(variable);
       taken.add(variable.dataId);
     }
   }
@@ -272,8 +274,9 @@ export class StepCapture implements StepCaptureCore {
         continue;
       }
       const [from, to] = swapBuffers(backend, variable.dataId, dataId);
-      const gate = trace.assignedBehind.get(variable) ?? trace.launches.findLast(({ writes }) => writes.includes(from))?.gate;
-      trace.add(launchOf(backend.pipelines, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate }));
+      const last = trace.launches.findLast(({ writes }) => writes.includes(from));
+      const gate = last?.isOtherwise === true ? undefined : last?.gate; // behind one, a variable gets its old values if that is closed
+      trace.add(launchOf(backend, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate }));
       trace.outside.delete(dataId);
       trace.outside.set(variable.dataId, to);
       stillHeld.push(dataId);
@@ -316,7 +319,5 @@ export class StepCapture implements StepCaptureCore {
   }
 }
 
-/** Results that are arguments would be freed with them. */
-const owned = (results: readonly Tensor[], inputs: readonly Tensor[]): Tensor[] => results.map((result) => (inputs.includes(result) ? clone(result) : result));
 
 const bytesOf = (shape: readonly number[]): number => 4 * util.sizeFromShape(shape as number[]);
