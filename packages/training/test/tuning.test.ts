@@ -1,4 +1,4 @@
-import { GPU_BACKEND, param, useDevice, type KernelChoices } from '@evenkeel/core-tensor';
+import { GPU_BACKEND, gpuProgram, param, useDevice, type KernelChoices } from '@evenkeel/core-tensor';
 import { sgd } from '@evenkeel/optimizers';
 import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { memoryStore, train } from '@evenkeel/training';
@@ -40,7 +40,7 @@ forEachBackend([GPU_BACKEND], () => {
       params, steps, seed: 1, resume, capture, store: store.current, checkpointEvery: 2, optimizer: sgd({ learningRate: 0.1 }),
       batches: (step) => ({ x: tensor1d([1, step + 2]) }),
       loss: (p, { x }) => {
-        ways.push(slowOrQuick());
+        ways.push(slowOrQuick(gpuProgram));
         return mean(square(sub(mul(x, p.w), ways.at(-1) === 'slow' ? 2 : 1.5))) as Scalar;
       },
       callbacks: { onStep: ({ loss }) => void losses.push(loss), onTuned: ({ class: of, winner }, left) => void tuned.push([of, winner, left]) },

@@ -1,4 +1,4 @@
-import { captureStep, GPU_BACKEND, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, GPU_BACKEND, gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
 import { add, backend, matMul, scalar, setBackend, tensor2d, type Scalar } from '@tensorflow/tfjs-core';
@@ -27,21 +27,21 @@ forEachBackend([GPU_BACKEND], () => {
 
   it('tune() finds the faster of two ways on the device, and later devices remember it; with tuning off none does', async () => {
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
-    expect(slowOrQuick()).toBe('slow');
+    expect(slowOrQuick(gpuProgram)).toBe('slow');
     const told: unknown[] = [];
     const [tuned, ...rest] = await tune([], { onTuned: (...each) => told.push(each) });
     expect(rest).toEqual([]);
     expect(told).toEqual([[tuned, 0]]);
     expect(tuned).toMatchObject({ class: 'spin@1 all', winner: 'quick' });
     expect(tuned?.milliseconds['slow']).toBeGreaterThan(tuned?.milliseconds['quick'] as number);
-    expect(slowOrQuick()).toBe('quick');
+    expect(slowOrQuick(gpuProgram)).toBe('quick');
     expect(await tune()).toEqual([]);
     await useDevice('webgpu', [webgpu({ tuning: 'off' })]);
-    expect(slowOrQuick()).toBe('slow');
+    expect(slowOrQuick(gpuProgram)).toBe('slow');
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
-    expect(slowOrQuick()).toBe('quick');
+    expect(slowOrQuick(gpuProgram)).toBe('quick');
     await useDevice('webgpu', [webgpu({ tuning: { spin: 'quick' } })]);
-    expect(slowOrQuick()).toBe('quick');
+    expect(slowOrQuick(gpuProgram)).toBe('quick');
   });
 
   it('a captured step takes what tuning has found since it was recorded', async () => {
@@ -50,7 +50,7 @@ forEachBackend([GPU_BACKEND], () => {
     await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
     const ways: string[] = [];
     const step = captureStep(({ x }: { x: Scalar }) => {
-      ways.push(slowOrQuick());
+      ways.push(slowOrQuick(gpuProgram));
       return add(x, ways.at(-1) === 'slow' ? 1 : 2);
     });
     const x = scalar(3);
