@@ -10,6 +10,8 @@ export type ProgressOptions = {
   /** Steps done before this process began. */
   readonly start: number;
   readonly perStep: { readonly count: number; readonly unit: Unit };
+  /** Steps from one evaluation to the next, where there are any: they take time, too. */
+  readonly evalEvery?: number;
   /** About how many lines are written where there is no bar; default 20. */
   readonly lines?: number;
   /** Milliseconds on a clock that only goes forward; for tests. */
@@ -29,9 +31,9 @@ export type Progress = {
 };
 
 /** RateMeter — the time of a step, averaged over the newest ones, so that the rate follows the machine's load. */
-export type RateMeter = { step(): void; skip(): void; msPerStep(): number };
+export type RateMeter = { step(): void; skip(): number; msPerStep(): number };
 
-/** rateMeter — `step` after each step, `skip` after a pause that is no step. The first step, which compiles, is not counted. */
+/** rateMeter — `step` after each step, `skip` after a pause that is no step, of which it gives the milliseconds. The first step, which compiles, is not counted. */
 export function rateMeter(now: () => number = () => performance.now()): RateMeter {
   let last = now();
   let count = -1;
@@ -44,7 +46,9 @@ export function rateMeter(now: () => number = () => performance.now()): RateMete
       if (count > 0) average = count === 1 ? elapsed : average + (elapsed - average) * Math.max(0.1, 1 / count);
     },
     skip() {
-      last = now();
+      const elapsed = now() - last;
+      last += elapsed;
+      return elapsed;
     },
     msPerStep: () => average,
   };
@@ -52,8 +56,10 @@ export function rateMeter(now: () => number = () => performance.now()): RateMete
 
 type Shown = { loss: string; val: string; rate: string; left: string; unit: string };
 
-function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
+function tracker({ total, perStep: { count, unit }, evalEvery = Infinity, now }: ProgressOptions) {
   const meter = rateMeter(now);
+  let evalMs = 0;
+  const msLeft = (step: number): number => (total - step) * meter.msPerStep() + Math.ceil((total - step) / evalEvery) * evalMs;
   const shown: Shown = { loss: '--', val: '--', rate: '--', left: '--', unit };
   return {
     shown,
@@ -62,11 +68,11 @@ function tracker({ total, perStep: { count, unit }, now }: ProgressOptions) {
       const known = !Number.isNaN(meter.msPerStep());
       shown.loss = loss.toFixed(3);
       shown.rate = known ? formatShort((1000 * count) / meter.msPerStep()) : '--';
-      shown.left = formatDuration(((total - step) * meter.msPerStep()) / 1000);
+      shown.left = formatDuration(msLeft(step) / 1000);
     },
-    paused: () => meter.skip(),
+    paused: () => void meter.skip(),
     evaluated(valLoss: number, values: Measures = {}): void {
-      meter.skip();
+      evalMs = meter.skip();
       const [first] = Object.values(values);
       shown.val = first === undefined ? valLoss.toFixed(3) : `${valLoss.toFixed(3)} ${(100 * first).toFixed(1)}%`;
     },

@@ -77,7 +77,7 @@ export function trainOptions(
 }
 
 /** Shows progress and saves the model at every checkpoint; remembers the steps of both. */
-function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun, io: Io) {
+function watcher({ directory, settings: { steps, evalEvery }, task, accepted }: TrainingRun, io: Io) {
   let progress: Progress | undefined;
   let modelStep: number | undefined;
   let checkpointStep: number | undefined;
@@ -93,7 +93,7 @@ function watcher({ directory, settings: { steps }, task, accepted }: TrainingRun
     },
     onStep: ({ step, loss }) => {
       hasBegun = true;
-      progress ??= io.progress({ total: steps, start: step - 1, perStep: task.perStep });
+      progress ??= io.progress({ total: steps, start: step - 1, perStep: task.perStep, ...(task.evaluate && { evalEvery }) });
       progress.step(step, loss);
     },
     onTuned: ({ class: of, winner, milliseconds }, left) => {

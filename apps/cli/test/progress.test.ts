@@ -34,6 +34,22 @@ describe('rateMeter', () => {
 });
 
 describe('progressLines', () => {
+  it('counts evaluations among the time left', () => {
+    const { now, tick } = clock();
+    const lines: string[] = [];
+    const progress = progressLines({ total: 100, start: 0, perStep: { count: 10, unit: 'tokens' }, evalEvery: 20, lines: 100, now }, (line) => lines.push(line));
+    for (let step = 1; step <= 21; step++) {
+      tick(1000);
+      progress.step(step, 1);
+      if (step === 20) {
+        tick(10_000);
+        progress.evaluated(step, 1);
+      }
+    }
+    expect(lines.at(-3)).toContain('1m20s left'); // nothing is known of evaluations yet
+    expect(lines.at(-1)).toContain('1m59s left'); // 79 steps, 4 evaluations
+  });
+
   it('progressLines(2000 steps) writes about twenty lines with loss, tokens per second and time left', () => {
     const { now, tick } = clock();
     const lines: string[] = [];
