@@ -4,6 +4,7 @@
  */
 import { GPU_BACKEND } from '@evenkeel/core-tensor';
 import '@evenkeel/flash-attention'; // registers the kernels of attention
+import '@evenkeel/sigma-reparam'; // and its own
 import { getKernelsForBackend } from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import type { Closeness } from '@evenkeel/testing/numbers';
@@ -23,6 +24,7 @@ const SIZES = [1, 3, 33];
 export async function conformance(kernels = registeredKernels(), rows: readonly Row[] = [...ROWS, ...GPU_ROWS]): Promise<Conformance[]> {
   const results: Conformance[] = [];
   for (const kernel of kernels) results.push(await conformanceOf(kernel, rows.filter((row) => row.kernel === kernel)));
+  for (const kernel of new Set(rows.map((row) => row.kernel))) if (kernel.startsWith('evenkeel/') && !kernels.includes(kernel)) results.push({ kernel, rows: 0, worst: 0, failures: ['must be registered, as the battery has rows for it'] });
   return results;
 }
 
