@@ -1,8 +1,8 @@
 import {
-  ConfigError, describeShape, GPU_BACKEND, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
+  ConfigError, describeShape, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
   type KernelTuning, type StepCaptureCore,
 } from '@evenkeel/core-tensor';
-import { engine, env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
+import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups, type Bound } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
@@ -16,7 +16,7 @@ import { overVectors } from './kernels/elementwise.ts';
 import { checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
-import { readBack } from './readBack.ts';
+import { checkOnCpu, readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
@@ -307,13 +307,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   override readSync(dataId: DataId): BackendValues {
     this.trace?.refuse('a value was read back to the CPU');
     this.#watch.check();
-    const { values, dtype } = this.tensorMap.get(dataId);
-    if ((values ?? null) === null && dtype !== 'complex64' && typeof OffscreenCanvas === 'undefined') {
-      const { backendName } = engine();
-      throw new UnsupportedError(backendName === GPU_BACKEND
-        ? 'webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading, which needs a canvas'
-        : `webgpu: a tensor on the GPU must be read with \`await tensor.data()\` and made anew to be used on ${backendName}, got a move by itself, which needs a canvas`);
-    }
+    checkOnCpu(this.tensorMap.get(dataId));
     return super.readSync(dataId);
   }
 
