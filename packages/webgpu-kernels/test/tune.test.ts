@@ -1,11 +1,11 @@
 import { captureStep, GPU_BACKEND, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
-import { add, backend, matMul, scalar, setBackend, tensor2d, type Scalar } from '@tensorflow/tfjs-core';
+import { add, backend, dispose, matMul, ones, scalar, setBackend, tensor2d, tidy, util, type Scalar } from '@tensorflow/tfjs-core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
 forEachBackend([GPU_BACKEND], () => {
   let folder: string;
@@ -68,6 +68,33 @@ forEachBackend([GPU_BACKEND], () => {
     expect(ways.at(-1)).toBe('quick');
     step.dispose();
     x.dispose();
+  });
+
+  it('tune() times a product with tensors no larger than its own: B that repeats is there once', async () => {
+    rmSync(join(folder, 'evenkeel'), { recursive: true, force: true });
+    await useDevice('webgpu', [webgpu()]);
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    const gpu = backend() as unknown as GpuBackend;
+    const [a, b] = [ones([20, 64, 4]), ones([1, 64, 64])];
+    const c = matMul(a, b, true);
+    const temporary = vi.spyOn(gpu, 'temporary');
+    const [tuned, ...rest] = await tune();
+    expect(tuned?.class).toContain('matMul');
+    expect(rest).toEqual([]);
+    expect(Object.keys(tuned?.milliseconds ?? {}).length).toBeGreaterThan(5);
+    expect(Math.max(...temporary.mock.calls.map(([shape]) => util.sizeFromShape([...shape])))).toBe(c.size);
+    temporary.mockRestore();
+    dispose([a, b, c]);
+  });
+
+  it('tune() ends with the error of a device that is lost', async () => {
+    rmSync(join(folder, 'evenkeel'), { recursive: true, force: true });
+    await useDevice('webgpu', [webgpu({ tuning: 'auto', toggles: { enable: ['lost_while_tuning'] } })]);
+    const gpu = backend() as unknown as GpuBackend & { device: GPUDevice };
+    slowOrQuick();
+    tidy(() => matMul(ones([7, 8]), ones([8, 9])));
+    await expect(tune([], { onTuned: () => gpu.device.destroy() })).rejects.toThrow('webgpu: the device must be working, got the device was lost');
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
   });
 
   it('webgpu({ tuning: { matMul } }) computes products by that kernel', async () => {

@@ -1,4 +1,4 @@
-import { ConfigError } from '@evenkeel/core-tensor';
+import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 import { webgpu } from '@evenkeel/webgpu-kernels';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -91,6 +91,56 @@ describe('createTuner().tune', () => {
     expect(saved).toEqual({ 'matMul@1 NN': 'second', 'matMul@1 NT': 'second' });
     expect(choose('TN')).toBe('first');
     expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 TN']);
+  });
+
+  describe('of trials that are refused', () => {
+    /** Of three ways some cannot be timed. */
+    const refusing = (refused: readonly string[], error: Error, parts: Partial<TunerParts> = {}) => {
+      const { tuner, choose, ran } = setUp(parts);
+      const asked = (): string => tuner.choose({
+        family: 'matMul', version: 1, key: 'large', candidates: ['first', 'second', 'third'],
+        trial: (name) => {
+          if (refused.includes(name)) throw error;
+          ran.push(name);
+        },
+      });
+      return { tuner, choose, asked };
+    };
+
+    it('times the others', async () => {
+      const { tuner, choose, asked } = refusing(['first', 'second'], new UnsupportedError('too large'));
+      asked();
+      choose('NN');
+      expect((await tuner.tune()).map(({ winner, milliseconds }) => [winner, milliseconds])).toEqual([['third', { third: 3 }], ['second', { first: 5, second: 1, third: 3 }]]);
+      expect(asked()).toBe('third');
+    });
+
+    it('keeps to the first where there are no others, goes on, and does not ask again', async () => {
+      const { tuner, choose, asked } = refusing(['first', 'second', 'third'], new ConfigError('too large'));
+      asked();
+      choose('NN');
+      const lefts: number[] = [];
+      expect((await tuner.tune({ onTuned: (_, left) => lefts.push(left) })).map(({ class: id }) => id)).toEqual(['matMul@1 NN']);
+      expect(lefts).toEqual([0]);
+      expect(asked()).toBe('first');
+      choose('NT');
+      expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 NT']);
+      expect(Object.keys(tuner.choices().winners)).toEqual(['matMul@1 NN', 'matMul@1 NT']);
+    });
+
+    it('ends where it is the device that fails, and at mistakes', async () => {
+      const lost = new UnsupportedError('webgpu: the device must be working');
+      const device = refusing(['first'], lost, { time: async (f, repeats) => {
+        if (repeats === 0) throw lost;
+        f();
+        return 1;
+      } });
+      device.asked();
+      await expect(device.tuner.tune()).rejects.toThrow(lost);
+      const mistaken = refusing(['second'], new TypeError('undefined is not a tensor'));
+      mistaken.asked();
+      await expect(mistaken.tuner.tune()).rejects.toThrow('undefined is not a tensor');
+    });
   });
 
   it('refuses unless tuning is auto', async () => {
