@@ -62,7 +62,7 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
   };
 
   const tune = async ({ onTuned, signal }: TuneOptions = {}): Promise<readonly TunedClass[]> => {
-    if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}`);
+    if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}; open it with webgpu({ tuning: 'auto' })`);
     const tuned: TunedClass[] = [];
     for (const [id, { candidates, trial }] of [...seen]) {
       if (signal?.aborted === true) break;

@@ -1,4 +1,4 @@
-import { captureStep, GPU_BACKEND, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, ConfigError, GPU_BACKEND, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend, slowOrQuick } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
 import { add, backend, dispose, matMul, ones, scalar, setBackend, tensor2d, tidy, util, type Scalar } from '@tensorflow/tfjs-core';
@@ -22,7 +22,7 @@ forEachBackend([GPU_BACKEND], () => {
   });
 
   it('tune() is refused on an adapter that computes on the CPU, unless tuning is auto', async () => {
-    await expect(tune()).rejects.toThrow("tune: tuning of the device must be 'auto', got \"off\"");
+    await expect(tune()).rejects.toThrow("tune: tuning of the device must be 'auto', got \"off\"; open it with webgpu({ tuning: 'auto' })");
   });
 
   it('tune() finds the faster of two ways on the device, and later devices remember it; with tuning off none does', async () => {
@@ -113,8 +113,14 @@ forEachBackend([GPU_BACKEND], () => {
     for (const each of [x, y, z]) each.dispose();
   });
 
-  it('tune() is refused on other backends, and for sizes that are none', async () => {
+  it('tune() is refused on other backends, and for products and options that are none', async () => {
+    const product = { m: 1, n: 1, k: 1 };
     await expect(tune([{ m: 0, n: 1, k: 1 }])).rejects.toThrow('tune: m must be an integer ≥ 1, got 0');
+    await expect(tune([{ ...product, activation: 'foo' as never }])).rejects.toThrow(new ConfigError('tune: activation must be one of linear, relu, relu6, gelu, geluTanh, silu, got foo'));
+    await expect(tune([product, null as never])).rejects.toThrow(/^tune: products\[1\] must be an object of m, n, k, .*, got null$/);
+    await expect(tune([{ ...product, transposeC: true } as never])).rejects.toThrow(/^tune: products\[0\] must be among m, n, k, .*, got transposeC$/);
+    await expect(tune('x' as never)).rejects.toThrow(new ConfigError('tune: products must be an array such as [{ m: 64, n: 64, k: 64 }], got "x"'));
+    await expect(tune([], { onTune: () => {} } as never)).rejects.toThrow(new ConfigError('tune: options must be among onTuned, signal, got onTune'));
     await setBackend('cpu');
     await expect(tune()).rejects.toThrow('tune: the active backend must be evenkeel-webgpu, got cpu');
     await setBackend(GPU_BACKEND);

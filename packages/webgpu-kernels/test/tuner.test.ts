@@ -144,7 +144,7 @@ describe('createTuner().tune', () => {
   });
 
   it('refuses unless tuning is auto', async () => {
-    await expect(setUp({ tuning: 'off' }).tuner.tune()).rejects.toThrow(new ConfigError('tune: tuning of the device must be \'auto\', got "off"'));
+    await expect(setUp({ tuning: 'off' }).tuner.tune()).rejects.toThrow(new ConfigError('tune: tuning of the device must be \'auto\', got "off"; open it with webgpu({ tuning: \'auto\' })'));
   });
 });
 
@@ -217,5 +217,15 @@ describe('webgpu({ tuning })', () => {
   it('refuses what it does not know, by name', () => {
     expect(() => webgpu({ tuning: 'fast' as 'auto' })).toThrow("webgpu: tuning must be");
     expect(() => webgpu({ tuning: { matMul: 'tile-65x65' } })).toThrow('webgpu: tuning.matMul must be');
+    expect(() => webgpu({ tuning: { matmul: 'tile-64x64' } })).toThrow(new ConfigError('webgpu: tuning must name matMul, got matmul'));
+    expect(() => webgpu({ tuning: { AttentionQueryGrad: 'a' } })).toThrow('webgpu: tuning must name attentionQueryGrad, got AttentionQueryGrad');
+    expect(() => webgpu({ tuning: { attention: 7 as never } })).toThrow(new ConfigError('webgpu: tuning.attention must be the name of a kernel, got 7'));
+    for (const [tuning, got] of [[null, 'null'], [['a'], 'an array'], [true, 'true']] as const) {
+      expect(() => webgpu({ tuning: tuning as never })).toThrow(new ConfigError(`webgpu: tuning must be 'auto', 'off' or kernels by name such as { matMul: 'tile-64x64' }, got ${got}`));
+    }
+  });
+
+  it('takes families that only their own package knows', () => {
+    expect(() => webgpu({ tuning: { attention: 'any', spin: 'quick', attentionBiasGrad: 'any' } })).not.toThrow();
   });
 });
