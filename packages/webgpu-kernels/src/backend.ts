@@ -83,7 +83,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     ]);
     this.subgroupSize = this.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMaxSize : undefined;
     this.pipelines = new Pipelines(device, watch);
-    this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.forget());
+    this.bufferManager = this.pool = new BufferPool(device, { handOver: () => this.#handOver(), onDestroy: () => this.#bindGroups.forget() });
     this.#bindGroups = new BindGroups(device, this.pool);
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
@@ -212,8 +212,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#bindGroups.upload();
     super.submitQueue();
     this.#launches = 0;
-    this.pool.batch += 1;
-    this.pool.trim();
+    this.pool.submitted();
   }
 
   /** capture — a step to be recorded and replayed; see `captureStep` of core-tensor. */
@@ -326,6 +325,13 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#watch.close();
     super.dispose();
     this.device.destroy();
+  }
+
+  /** Whether nothing waits any more: the launches of a step that is being recorded wait until it is. */
+  #handOver(): boolean {
+    if (this.trace !== undefined) return false;
+    this.flush();
+    return true;
   }
 
   /** The tensor's buffer. Whoever records a launch that uses it sets its `lastBatch`, once nothing can flush any more. */
