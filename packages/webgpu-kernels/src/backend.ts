@@ -204,7 +204,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       this.endComputePassEncoder();
       record(this.commandEncoder as GPUCommandEncoder);
       this.flush();
-    });
+    }, () => this.#watch.check());
     return this.profiler.profile(() => { this.profiler = undefined; });
   }
 
