@@ -52,7 +52,7 @@ export async function browserTests(): Promise<Outcome> {
       outcomes.push(await visit(browser, (server.address() as AddressInfo).port, scenario, expected));
     }
     const { port } = server.address() as AddressInfo;
-    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await rememberTuning(browser, port), await attendOnWebgl(browser, port));
+    outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await refuseSync(browser, port), await rememberTuning(browser, port), await attendOnWebgl(browser, port));
     return merge(outcomes);
   } finally {
     await browser.close();
@@ -129,6 +129,19 @@ function hearErrors(browser: Browser, port: number): Promise<Outcome> {
   return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page) => {
     const message = await page.evaluate<string>('brokenShader()');
     return message.includes('brokenOnPurpose') ? passed() : failed(`browser, ${title}: its name must be in the error, got: ${message}`);
+  });
+}
+
+/** A synchronous reading, which a software adapter would answer with zeros, must be refused, and the device go on working. */
+function refuseSync(browser: Browser, port: number): Promise<Outcome> {
+  const title = 'a synchronous reading';
+  return onPage(browser, `http://127.0.0.1:${port}/plain/`, title, async (page, complaints) => {
+    const [atOnce, awaited] = await page.evaluate<[string, string]>('readAtOnce()');
+    return fromProblems(`browser, ${title}`, [
+      ...complaints,
+      ...(atOnce.includes('await tensor.data()') ? [] : [`it must be refused, got: ${atOnce}`]),
+      ...(awaited === '2,3,4' ? [] : [`the values must be 2,3,4 when they are awaited, got ${awaited}`]),
+    ]);
   });
 }
 

@@ -82,6 +82,23 @@ export function checkFunction(fn: string, arg: string, value: unknown, help: str
   if (typeof value !== 'function') throw new ConfigError(`${fn}: ${arg} must be a function such as ${help}, got ${value === null ? 'null' : typeof value}`);
 }
 
+/** checkNames — throws ConfigError unless `options` is an object all of whose names are among `known`; a misspelt option would do nothing. */
+export function checkNames(fn: string, options: object, known: readonly string[], arg = 'options'): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ConfigError(`${fn}: ${arg} must be an object of ${known.join(', ')}, got ${describeValue(options)}`);
+  }
+  const unknown = Object.keys(options).filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new ConfigError(`${fn}: ${arg} must be among ${known.join(', ')}, got ${unknown.join(', ')}`);
+}
+
+/** describeValue — what was given instead of what should have been: `"text"`, `an array`, `null`. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'function') return 'a function';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
 /** checkOneOf — throws ConfigError unless `value` is one of `allowed`. */
 export function checkOneOf<T extends string>(fn: string, arg: string, value: string, allowed: readonly T[]): asserts value is T {
   if (!(allowed as readonly string[]).includes(value)) {

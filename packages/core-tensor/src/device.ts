@@ -1,6 +1,6 @@
 import { findBackendFactory, ready, setBackend } from '@tensorflow/tfjs-core';
-import { checkOneOf } from './check.ts';
-import { UnsupportedError } from './errors.ts';
+import { checkOneOf, describeValue } from './check.ts';
+import { ConfigError, UnsupportedError } from './errors.ts';
 
 /**
  * DeviceKind — what stands behind a device: `accelerator` hardware GPU, `processor` CPU kernels of our own, `software` a GPU
@@ -42,10 +42,11 @@ const AUTO_ORDER: readonly DeviceKind[] = ['accelerator', 'processor', 'referenc
  *
  * @param name       `auto` (hardware GPU, else our CPU kernels, else tfjs' reference) or the name of a provider.
  * @param providers  the ways this program can compute, such as `[webgpu(), wasm()]`.
- * @throws ConfigError       if `name` is neither `auto` nor the name of a provider.
+ * @throws ConfigError       if `providers` are none, or `name` is neither `auto` nor the name of a provider.
  * @throws UnsupportedError  if the named device, or for `auto` every device, is unavailable; the message says why for each.
  */
 export async function useDevice(name: string, providers: readonly DeviceProvider[]): Promise<Device> {
+  checkProviders(providers);
   checkOneOf('useDevice', 'name', name, ['auto', ...providers.map((provider) => provider.name)]);
   const asked = providers.filter((provider) => name === 'auto' || provider.name === name);
   const candidates = await Promise.all(asked.map(async (provider) => ({ provider, probe: await safeProbe(provider) })));
@@ -54,13 +55,24 @@ export async function useDevice(name: string, providers: readonly DeviceProvider
   const chosen = name === 'auto'
     ? AUTO_ORDER.flatMap((kind) => candidates.filter(({ probe }) => probe.available && probe.kind === kind))[0]
     : candidates.find(({ probe }) => probe.available);
-  if (chosen === undefined) throw new UnsupportedError(`useDevice: ${name} must be available here, got ${explained}`);
+  if (chosen === undefined && name !== 'auto') throw new UnsupportedError(`useDevice: ${name} is not available here: ${considered.map(({ reason }) => reason).join('; ')}`);
+  if (chosen === undefined) {
+    const passedOver = considered.find(({ available }) => available);
+    throw new UnsupportedError(`useDevice: no device for auto is available here: ${explained}${passedOver ? `; name it to use it anyway: useDevice('${passedOver.name}', …)` : ''}`);
+  }
   const { provider, probe } = chosen;
   await provider.create();
   await setBackend(provider.backendName);
   await ready();
   const reason = name === 'auto' ? `chosen automatically; ${explained}` : 'asked for by name';
   return { name: provider.name, backendName: provider.backendName, kind: probe.kind, reason, considered };
+}
+
+function checkProviders(providers: unknown): asserts providers is readonly DeviceProvider[] {
+  const isProvider = (each: unknown): each is DeviceProvider => typeof each === 'object' && each !== null && 'name' in each && 'probe' in each && 'create' in each;
+  if (Array.isArray(providers) && providers.length > 0 && providers.every(isProvider)) return;
+  const got = !Array.isArray(providers) ? describeValue(providers) : `[${providers.map((each) => (isProvider(each) ? each.name : describeValue(each))).join(', ')}]`;
+  throw new ConfigError(`useDevice: providers must be an array such as [webgpu(), wasm()], got ${got}`);
 }
 
 async function safeProbe(provider: DeviceProvider): Promise<DeviceProbe> {

@@ -1,5 +1,5 @@
 import { clone, Tensor, tidy, zeros, type Scalar, type TensorContainer } from '@tensorflow/tfjs-core';
-import { checkDtype, describeShape } from './check.ts';
+import { checkDtype, checkOneOf, describeShape } from './check.ts';
 import { ConfigError, ShapeError } from './errors.ts';
 import { backpropagate, freeSaved, record, type Recording } from './tape.ts';
 import { treeEntries, treeFromEntries, type Tree } from './tree.ts';
@@ -19,11 +19,12 @@ export type ValueAndGradOptions = {
  * @param params  tree of float32 variables or tensors; borrowed. A leaf that stands at two places has its whole gradient at both.
  * @returns       `value` and `grads` (a tree of the type of `params`, with plain tensors for leaves), owned by the caller.
  * @throws ShapeError   if the loss is not a single float32 number, or a leaf of `params` is not float32.
- * @throws ConfigError  if no gradient reached a parameter; the message names its path.
+ * @throws ConfigError  if no gradient reached a parameter (the message names its path), or `unused` is neither `error` nor `zero`.
  */
 export function valueAndGrad<P extends Tree<Tensor>>(
   fn: (params: P) => Tensor, params: P, { unused = 'error' }: ValueAndGradOptions = {},
 ): { value: Scalar; grads: P } {
+  checkOneOf('valueAndGrad', 'unused', unused, ['error', 'zero']);
   const entries = treeEntries<Tensor>(params);
   if (entries.length === 0) throw new ConfigError('valueAndGrad: params must have at least one leaf, got an empty tree');
   for (const [path, leaf] of entries) checkDtype('valueAndGrad', path === '' ? 'params' : path, leaf, 'float32');
@@ -65,7 +66,7 @@ export function vjp(fn: () => Tensor, inputs: readonly Tensor[], dy: Tensor): { 
 
 function unreached(path: string, leaf: Tensor, unused: 'error' | 'zero'): Tensor {
   if (unused === 'zero') return zeros(leaf.shape);
-  throw new ConfigError(`valueAndGrad: no gradient reached ${path === '' ? 'params' : path}. Is it used by the loss?`);
+  throw new ConfigError(`valueAndGrad: no gradient reached ${path === '' ? 'params' : path}. Is it used by the loss? Use it, or pass { unused: 'zero' }.`);
 }
 
 function checkLoss(recording: Recording): void {

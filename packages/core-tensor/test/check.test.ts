@@ -1,7 +1,7 @@
 import { zeros } from '@tensorflow/tfjs-core';
 import {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange, checkRank, checkShape,
-  ConfigError, describeShape, ShapeError, UnsupportedError,
+  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkNames, checkOneOf, checkPositive, checkProbability, checkRange, checkRank,
+  checkShape, ConfigError, describeShape, describeValue, ShapeError, UnsupportedError,
 } from '@evenkeel/core-tensor';
 import { describe, expect, it } from 'vitest';
 
@@ -28,6 +28,11 @@ const CHECKS: readonly (readonly [name: string, error: typeof ShapeError | typeo
       [() => checkInteger('f', 'n', -2, -1), 'f: n must be an integer ≥ -1, got -2'], [() => checkInteger('f', 'n', NaN), 'got NaN']]],
   ['checkDivisible', ConfigError, [() => checkDivisible('f', 'dim', 12, 'numHeads', 4)],
     [[() => checkDivisible('f', 'dim', 12, 'numHeads', 5), 'f: dim must be divisible by numHeads, got 12 and 5']]],
+  ['checkNames', ConfigError, [() => checkNames('f', {}, ['a']), () => checkNames('f', { b: 1 }, ['a', 'b'])],
+    [[() => checkNames('f', { a: 1, c: 1, d: undefined }, ['a', 'b']), 'f: options must be among a, b, got c, d'],
+      [() => checkNames('f', { A: 1 }, ['a'], 'parts'), 'f: parts must be among a, got A'],
+      ...[[null, 'null'], ['x', '"x"'], [[1], 'an array'], [7, '7'], [() => {}, 'a function']].map(([value, text]) => (
+        [() => checkNames('f', value as object, ['a', 'b']), `f: options must be an object of a, b, got ${text as string}`] as [() => void, string]))]],
   ['checkOneOf', ConfigError, [() => checkOneOf('f', 'mode', 'a', ['a', 'b'])], [[() => checkOneOf('f', 'mode', 'c', ['a', 'b']), 'f: mode must be one of a, b, got c']]],
 ];
 
@@ -48,6 +53,11 @@ describe('errors', () => {
   it('describeShape(shape) writes sizes in brackets', () => {
     expect(describeShape([2, null, 'c'])).toBe('[2, …, c]');
     expect(describeShape([])).toBe('[]');
+  });
+
+  it('describeValue(value) says what kind of thing it is', () => {
+    const values = [undefined, null, 'a', 0.5, [1], {}, () => {}, Symbol('s')];
+    expect(values.map(describeValue)).toEqual(['undefined', 'null', '"a"', '0.5', 'an array', 'an object', 'a function', 'Symbol(s)']);
   });
 
   it.each([ShapeError, ConfigError, UnsupportedError])('%o is an Error that says its own name', (ErrorClass) => {

@@ -42,11 +42,24 @@ describe("useDevice('auto', providers)", () => {
   it("useDevice('auto', …) says of every device why it cannot be had, if none can", async () => {
     const run = useDevice('auto', [fake('gpu', 'accelerator', 'no adapter'), fake('wasm', 'processor', 'no SIMD')]);
     await expect(run).rejects.toThrow(UnsupportedError);
-    await expect(run).rejects.toThrow('useDevice: auto must be available here, got gpu: no adapter; wasm: no SIMD');
+    await expect(useDevice('auto', [fake('webgpu', 'software'), fake('wasm', 'processor', 'no SIMD')])).rejects.toThrow(
+      "useDevice: no device for auto is available here: webgpu: webgpu is here; wasm: no SIMD; name it to use it anyway: useDevice('webgpu', …)");
+    await expect(run).rejects.toThrow('useDevice: no device for auto is available here: gpu: no adapter; wasm: no SIMD');
   });
 });
 
 describe('useDevice(name, providers)', () => {
+  it('useDevice(name, …) refuses providers that are none', async () => {
+    const provider = fake('webgpu', 'accelerator');
+    const wrong: [unknown, string][] = [
+      [undefined, 'undefined'], [provider, 'an object'], [() => provider, 'a function'], ['webgpu', '"webgpu"'], [[], '[]'],
+      [[provider, () => provider], '[webgpu, a function]'], [[undefined], '[undefined]'],
+    ];
+    for (const [providers, got] of wrong) {
+      await expect(useDevice('webgpu', providers as DeviceProvider[])).rejects.toThrow(new ConfigError(`useDevice: providers must be an array such as [webgpu(), wasm()], got ${got}`));
+    }
+  });
+
   it('useDevice(name, …) takes the device asked for, even an emulated one', async () => {
     const device = await useDevice('webgpu', [fake('wasm', 'processor'), fake('webgpu', 'software')]);
     expect(device).toMatchObject({ name: 'webgpu', kind: 'software', reason: 'asked for by name' });
@@ -55,7 +68,7 @@ describe('useDevice(name, providers)', () => {
 
   it('useDevice(name, …) does not fall back to another device', async () => {
     const run = useDevice('gpu', [fake('gpu', 'accelerator', 'no adapter'), fake('wasm', 'processor')]);
-    await expect(run).rejects.toThrow('useDevice: gpu must be available here, got gpu: no adapter');
+    await expect(run).rejects.toThrow(new UnsupportedError('useDevice: gpu is not available here: no adapter'));
     expect(created).toEqual([]);
   });
 

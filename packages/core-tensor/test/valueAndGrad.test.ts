@@ -185,7 +185,8 @@ describe('valueAndGrad errors', () => {
   it('valueAndGrad names the path of a parameter that no gradient reached, or gives it zeros if asked', async () => {
     const params = { blocks: [{ mlp: { up: x } }, { mlp: { up: tf.tensor([3]) } }] };
     const loss = (p: typeof params): tf.Tensor => tf.sum(p.blocks[0]!.mlp.up);
-    await expectNoLeak(() => valueAndGrad(loss, params), { throws: 'valueAndGrad: no gradient reached blocks.1.mlp.up. Is it used by the loss?' });
+    await expectNoLeak(() => valueAndGrad(loss, params), { throws: "valueAndGrad: no gradient reached blocks.1.mlp.up. Is it used by the loss? Use it, or pass { unused: 'zero' }." });
+    expect(() => valueAndGrad(loss, params, { unused: 'zeros' as 'zero' })).toThrow('valueAndGrad: unused must be one of error, zero, got zeros');
     expect(() => valueAndGrad(loss, params)).toThrow(ConfigError);
     await expectClose(valueAndGrad(loss, params, { unused: 'zero' }).grads.blocks[1]!.mlp.up, [0]);
   });

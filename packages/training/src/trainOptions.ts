@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { checkFunction, checkInteger, checkOneOf, type GradientMethod, type GradientTransform, type Monitor, type Schedule, type TunedClass, type Tree } from '@evenkeel/core-tensor';
+import { checkFunction, checkInteger, checkNames, checkOneOf, type GradientMethod, type GradientTransform, type Monitor, type Schedule, type TunedClass, type Tree } from '@evenkeel/core-tensor';
 import { lossScaling, type LossScaler } from '@evenkeel/optimizers';
 import { jsonCopy, type RunConfig } from './configDifferences.ts';
 import type { EvalMetrics, MonitorMetrics, StepMetrics } from './metrics.ts';
@@ -84,8 +84,14 @@ export type TrainOptions<P extends Tree<Variable>, B> = {
 /** Settings — the options with their defaults filled in. */
 export type Settings<P extends Tree<Variable>, B> = TrainOptions<P, B> & Required<Pick<TrainOptions<P, B>, 'evalEvery' | 'checkpointEvery' | 'keepCheckpoints' | 'config' | 'callbacks'>> & { readonly scaler?: LossScaler };
 
+const NAMES = [
+  'params', 'loss', 'batches', 'optimizer', 'gradient', 'microBatches', 'modelState', 'monitor', 'steps', 'seed', 'evaluate', 'evalEvery', 'store', 'checkpointEvery',
+  'keepCheckpoints', 'resume', 'config', 'learningRate', 'tokensPerStep', 'lossScale', 'capture', 'signal', 'callbacks',
+] as const satisfies readonly (keyof TrainOptions<Tree<Variable>, unknown>)[];
+
 /** withDefaults — checks the options and fills in what was left out. */
 export function withDefaults<P extends Tree<Variable>, B>(options: TrainOptions<P, B>): Settings<P, B> {
+  checkNames('train', options, NAMES);
   checkInteger('train', 'steps', options.steps);
   checkInteger('train', 'seed', options.seed, 0);
   const tenth = Math.max(1, Math.floor(options.steps / 10));

@@ -209,6 +209,7 @@ describe('train(options)', () => {
       [{ evalEvery: 0 }, 'train: evalEvery must be an integer ≥ 1, got 0'],
       [{ checkpointEvery: 1.5 }, 'train: checkpointEvery must be an integer ≥ 1, got 1.5'],
       [{ keepCheckpoints: 0 }, 'train: keepCheckpoints must be an integer ≥ 1, got 0'],
+      [{ microBatch: 2 } as object, /^train: options must be among params, loss, .*, microBatches, .*, got microBatch$/],
     ] as const) await expect(train(tinyRun(params, overrides))).rejects.toThrow(message);
     free(params);
   });

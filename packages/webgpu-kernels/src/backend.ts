@@ -1,8 +1,8 @@
 import {
-  ConfigError, describeShape, GPU_BACKEND, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
+  ConfigError, describeShape, UNIFORM_BYTES, UnsupportedError, type GpuBackend, type GpuChoice, type GpuDispatch, type GpuFeature, type GpuPrecision, type GpuProgram,
   type KernelTuning, type StepCaptureCore,
 } from '@evenkeel/core-tensor';
-import { engine, env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
+import { env, util, type BackendValues, type DataId, type DataType, type GPUData, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups, type Bound } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
@@ -16,7 +16,7 @@ import { overVectors } from './kernels/elementwise.ts';
 import { checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
-import { readBack } from './readBack.ts';
+import { checkOnCpu, readBack } from './readBack.ts';
 import { repairProgram } from './repairs/programs.ts';
 import { StockBackend } from './stockBackend.ts';
 import { programName, stockUniforms, type StockUniform } from './stockUniforms.ts';
@@ -83,7 +83,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     ]);
     this.subgroupSize = this.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMaxSize : undefined;
     this.pipelines = new Pipelines(device, watch);
-    this.bufferManager = this.pool = new BufferPool(device, () => this.#bindGroups.forget());
+    this.bufferManager = this.pool = new BufferPool(device, { handOver: () => this.#handOver(), onDestroy: () => this.#bindGroups.forget() });
     this.#bindGroups = new BindGroups(device, this.pool);
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
@@ -204,7 +204,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
       this.endComputePassEncoder();
       record(this.commandEncoder as GPUCommandEncoder);
       this.flush();
-    });
+    }, () => this.#watch.check());
     return this.profiler.profile(() => { this.profiler = undefined; });
   }
 
@@ -212,8 +212,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     this.#bindGroups.upload();
     super.submitQueue();
     this.#launches = 0;
-    this.pool.batch += 1;
-    this.pool.trim();
+    this.pool.submitted();
   }
 
   /** capture — a step to be recorded and replayed; see `captureStep` of core-tensor. */
@@ -307,13 +306,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   override readSync(dataId: DataId): BackendValues {
     this.#refuseTrace('a value was read back to the CPU');
     this.#watch.check();
-    const { values, dtype } = this.tensorMap.get(dataId);
-    if ((values ?? null) === null && dtype !== 'complex64' && typeof OffscreenCanvas === 'undefined') {
-      const { backendName } = engine();
-      throw new UnsupportedError(backendName === GPU_BACKEND
-        ? 'webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading, which needs a canvas'
-        : `webgpu: a tensor on the GPU must be read with \`await tensor.data()\` and made anew to be used on ${backendName}, got a move by itself, which needs a canvas`);
-    }
+    checkOnCpu(this.tensorMap.get(dataId));
     return super.readSync(dataId);
   }
 
@@ -338,6 +331,13 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   #refuseTrace(reason: string): void {
     this.trace?.refuse(reason);
     if (this.trace !== undefined) throw new UnsupportedError(`webgpu: ${reason} within ifFinite: that must be left alone while a step is recorded`);
+  }
+
+  /** Whether nothing waits any more: the launches of a step that is being recorded wait until it is. */
+  #handOver(): boolean {
+    if (this.trace !== undefined) return false;
+    this.flush();
+    return true;
   }
 
   /** The tensor's buffer. Whoever records a launch that uses it sets its `lastBatch`, once nothing can flush any more. */

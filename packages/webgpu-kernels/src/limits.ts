@@ -19,7 +19,7 @@ export function limitsOf({ limits }: GPUDevice): DeviceLimits {
 
 /** checkSize — refuses what the device cannot bind, before anything is made for it. */
 export function checkSize({ maxBufferSize, maxStorageBufferBindingSize }: DeviceLimits, name: string, shape: readonly number[]): void {
-  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const limit = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 16) * 16; // whole vectors of four
   const bytes = 4 * util.sizeFromShape(shape as number[]);
   if (bytes > limit) {
     throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);

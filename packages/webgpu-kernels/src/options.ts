@@ -1,4 +1,4 @@
-import { checkOneOf, ConfigError, type GpuPrecision } from '@evenkeel/core-tensor';
+import { checkNames, checkOneOf, ConfigError, describeValue, type GpuPrecision } from '@evenkeel/core-tensor';
 import { VARIANT_NAMES } from './gemm/variants.ts';
 import type { Tuning } from './tuner.ts';
 
@@ -22,18 +22,46 @@ export type WebgpuOptions = {
   precision?: GpuPrecision;
 };
 
+const NAMES = ['adapter', 'powerPreference', 'toggles', 'tuning', 'precision'] as const satisfies readonly (keyof WebgpuOptions)[];
+
+/** Families of the kernels that there are; others may ask under names of their own. */
+const FAMILIES = ['matMul', 'attention', 'attentionQueryGrad', 'attentionKeyValueGrad', 'attentionBiasGrad'];
+
 /** checkOptions — throws ConfigError unless every option is valid by itself. */
-export function checkOptions({ adapter, powerPreference = 'high-performance', toggles = {}, tuning = 'auto', precision = 'f32' }: WebgpuOptions): void {
+export function checkOptions(options: WebgpuOptions): void {
+  checkNames('webgpu', options, NAMES);
+  const { adapter, powerPreference = 'high-performance', toggles = {}, tuning = 'auto', precision = 'f32' } = options;
   if (adapter !== undefined && (typeof adapter !== 'string' || adapter === '')) {
     throw new ConfigError(`webgpu: adapter must be part of an adapter's name, got ${JSON.stringify(adapter)}`);
   }
   checkOneOf('webgpu', 'powerPreference', powerPreference, ['high-performance', 'low-power']);
   checkOneOf('webgpu', 'precision', precision, ['f32', 'f16']);
-  for (const name of [...(toggles.enable ?? []), ...(toggles.disable ?? [])]) {
-    if (!/^\w+$/.test(name)) throw new ConfigError(`webgpu: toggles must be names such as skip_validation, got ${JSON.stringify(name)}`);
-  }
+  checkToggles(toggles);
   if (typeof tuning === 'string') checkOneOf('webgpu', 'tuning', tuning, ['auto', 'off']);
-  else if (tuning['matMul'] !== undefined) checkOneOf('webgpu', 'tuning.matMul', tuning['matMul'], VARIANT_NAMES);
+  else checkTuning(tuning);
+}
+
+function checkToggles(toggles: NonNullable<WebgpuOptions['toggles']>): void {
+  checkNames('webgpu', toggles, ['enable', 'disable'], 'toggles');
+  for (const [list, names] of Object.entries(toggles) as [string, unknown][]) {
+    if (names !== undefined && !Array.isArray(names)) throw new ConfigError(`webgpu: toggles.${list} must be an array such as ['skip_validation'], got ${describeValue(names)}`);
+    for (const name of (names ?? []) as unknown[]) {
+      if (typeof name !== 'string' || !/^\w+$/.test(name)) throw new ConfigError(`webgpu: toggles must be names such as skip_validation, got ${JSON.stringify(name)}`);
+    }
+  }
+}
+
+/** Of families that are not known here, nothing but that they are no known one misspelt by its case. */
+function checkTuning(tuning: Readonly<Record<string, unknown>>): void {
+  if (typeof tuning !== 'object' || tuning === null || Array.isArray(tuning)) {
+    throw new ConfigError(`webgpu: tuning must be 'auto', 'off' or kernels by name such as { matMul: 'tile-64x64' }, got ${describeValue(tuning)}`);
+  }
+  for (const [family, name] of Object.entries(tuning)) {
+    const meant = FAMILIES.find((known) => known !== family && known.toLowerCase() === family.toLowerCase());
+    if (meant !== undefined) throw new ConfigError(`webgpu: tuning must name ${meant}, got ${family}`);
+    if (name !== undefined && typeof name !== 'string') throw new ConfigError(`webgpu: tuning.${family} must be the name of a kernel, got ${describeValue(name)}`);
+    if (family === 'matMul' && name !== undefined) checkOneOf('webgpu', 'tuning.matMul', name, VARIANT_NAMES);
+  }
 }
 
 /** optionsKey — equal for options that mean the same. */

@@ -16,7 +16,7 @@ type Block = { readonly names: string[]; readonly queries: GPUQuerySet };
 /**
  * Profiler — takes the time of each compute pass with two timestamps of the device and sums them up by the pass' name.
  *
- * Every `BLOCK` passes the timestamps are copied to a buffer of their own, which is read while the device works on. Browsers, and Dawn
+ * Every `BLOCK` passes, or once more of them that are handed over together, the timestamps are copied to a buffer of their own, which is read while the device works on. Browsers, and Dawn
  * unless its toggle `timestamp_quantization` is disabled, round timestamps to multiples of 65.536 µs, so that nobody can tell secrets
  * from times: what is shorter counts as nothing or as a whole unit, and only the sum over many launches means something.
  */
@@ -25,27 +25,34 @@ export class Profiler {
   readonly #submitWith: (record: (encoder: GPUCommandEncoder) => void) => void;
   readonly #totals = new Map<string, { ms: number; launches: number }>();
   readonly #readings: Promise<void>[] = [];
-  #block: Block | undefined;
+  readonly #check: () => void;
+  /** Those whose timestamps are not copied yet: all full but the last. */
+  #blocks: Block[] = [];
 
-  /** @param submitWith  adds commands to those recorded so far, and hands all of them to the device. */
-  constructor(device: GPUDevice, submitWith: (record: (encoder: GPUCommandEncoder) => void) => void) {
+  /**
+   * @param submitWith  adds commands to those recorded so far, and hands all of them to the device.
+   * @param check       throws what went wrong on the device, if anything.
+   */
+  constructor(device: GPUDevice, submitWith: (record: (encoder: GPUCommandEncoder) => void) => void, check: () => void) {
     if (!device.features.has('timestamp-query')) {
       throw new UnsupportedError('profile: the device must have the feature timestamp-query, got one without it');
     }
     this.#device = device;
     this.#submitWith = submitWith;
+    this.#check = check;
   }
 
   /** pass — the descriptor of the next pass, which is to hold one launch of the program of that name. */
   pass(name: string): GPUComputePassDescriptor {
-    const { names, queries } = (this.#block ??= { names: [], queries: this.#device.createQuerySet({ type: 'timestamp', count: 2 * BLOCK }) });
+    if ((this.#blocks.at(-1)?.names.length ?? BLOCK) === BLOCK) this.#blocks.push({ names: [], queries: this.#device.createQuerySet({ type: 'timestamp', count: 2 * BLOCK }) });
+    const { names, queries } = this.#blocks.at(-1) as Block;
     const launch = names.push(name) - 1;
     return { label: name, timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 2 * launch, endOfPassWriteIndex: 2 * launch + 1 } };
   }
 
-  /** makeRoom — to be called before the commands with the next `count` passes are begun. */
+  /** makeRoom — to be called before the commands with the next `count` passes are begun; there may be more of them than a set has room for. */
   makeRoom(count: number): void {
-    if ((this.#block?.names.length ?? 0) + count > BLOCK) this.#close();
+    if ((this.#blocks.at(-1)?.names.length ?? 0) + count > BLOCK) this.#close();
   }
 
   /** launched — to be called when the pass holds its launch. */
@@ -56,7 +63,7 @@ export class Profiler {
   /** profile — the handle for whoever asked for the times; `onStop` is called once, when no pass is to be timed any more. */
   profile(onStop: () => void): Profile {
     let times: Promise<ProgramTime[]> | undefined;
-    const stop = (): Promise<ProgramTime[]> => {
+    const stop = async (): Promise<ProgramTime[]> => {
       onStop();
       this.#close();
       return this.#times();
@@ -66,9 +73,12 @@ export class Profiler {
 
   /** Has the timestamps so far copied to where they can be read, and reads them. */
   #close(): void {
-    if (this.#block === undefined) return;
-    const { names, queries } = this.#block;
-    this.#block = undefined;
+    const blocks = this.#blocks;
+    this.#blocks = [];
+    for (const block of blocks) this.#copy(block);
+  }
+
+  #copy({ names, queries }: Block): void {
     const size = 2 * names.length * BYTES;
     const resolved = this.#device.createBuffer({ label: 'profile', size, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
     const staging = this.#device.createBuffer({ label: 'profile', size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
@@ -93,7 +103,13 @@ export class Profiler {
   }
 
   async #times(): Promise<ProgramTime[]> {
-    await Promise.all(this.#readings);
+    try {
+      await Promise.all(this.#readings);
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve)); // the event that tells the cause may be on its way
+      this.#check();
+      throw new UnsupportedError(`profile: the times must be readable, got ${error instanceof Error ? `${error.name} ${error.message}`.trim() : String(error)}`);
+    }
     return [...this.#totals].map(([name, total]) => ({ name, ...total })).sort((a, b) => b.ms - a.ms);
   }
 }

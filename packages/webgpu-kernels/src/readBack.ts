@@ -1,7 +1,8 @@
-import { util, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
+import { GPU_BACKEND, UnsupportedError } from '@evenkeel/core-tensor';
+import { engine, util, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
 import type { BufferPool } from './bufferPool.ts';
 import { resting } from './resting.ts';
-import type { StockBackend } from './stockBackend.ts';
+import type { StockBackend, TensorData } from './stockBackend.ts';
 
 /**
  * readBack — a tensor's values from the device, kept beside it until a kernel writes there; undefined where tfjs knows better: of
@@ -28,4 +29,16 @@ export async function readBack(backend: StockBackend & { readonly pool: BufferPo
   } finally {
     backend.pool.releaseBuffer(staging, staging.mapState === 'unmapped');
   }
+}
+
+/**
+ * checkOnCpu — throws UnsupportedError unless the CPU has the tensor's values. A synchronous reading of others would go through a canvas:
+ * Node has none, and a browser's software adapter answers with zeros and loses its device.
+ */
+export function checkOnCpu({ values, dtype }: TensorData): void {
+  if ((values ?? null) !== null || dtype === 'complex64') return; // of a complex tensor its parts are read
+  const { backendName } = engine();
+  throw new UnsupportedError(backendName === GPU_BACKEND
+    ? 'webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading'
+    : `webgpu: a tensor on the GPU must be read with \`await tensor.data()\` and made anew to be used on ${backendName}, got a move by itself`);
 }

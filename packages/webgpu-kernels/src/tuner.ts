@@ -1,4 +1,4 @@
-import { ConfigError, type GpuChoice, type KernelChoices, type KernelTuning, type TunedClass, type TuneOptions } from '@evenkeel/core-tensor';
+import { ConfigError, ShapeError, UnsupportedError, type GpuChoice, type KernelChoices, type KernelTuning, type TunedClass, type TuneOptions } from '@evenkeel/core-tensor';
 import { resting } from './resting.ts';
 
 /** Tuning — `off`: rules of thumb alone; `auto`: what tuning found on this adapter; or a way by its name, per family. */
@@ -26,6 +26,9 @@ const ROUNDS = 5;
 const ROUND_MS = 4;
 const MAX_REPEATS = 256;
 
+/** What a kernel throws where it cannot: anything else is a mistake in it. */
+const REFUSALS = [ConfigError, ShapeError, UnsupportedError] as const;
+
 /** Candidates that take more than this many times the shortest are out after one round. */
 const HOPELESS = 2;
 
@@ -34,13 +37,16 @@ const HOPELESS = 2;
  *
  * `choose` never waits and never times: a kernel call is synchronous. What it answers for a class once, it answers until `tune` is
  * called, so that a captured step and an eager one take the same way. A way that cannot compute a call, though it won in its class, is
- * replaced by the call's own first candidate: still a function of the call alone.
+ * replaced by the call's own first candidate: still a function of the call alone. A candidate whose trial is refused is out, and a
+ * class without others keeps to its first; an error of the device ends tuning.
  */
 export function createTuner({ tuning, remembered, save, time }: TunerParts): Tuner {
   const { adapter } = remembered;
   let winners = new Map(Object.entries(remembered.winners));
   /** Classes that were asked for and have no winner: the first candidate is taken. */
   const seen = new Map<string, GpuChoice>();
+  /** Classes of which no candidate can be timed. */
+  const untimed = new Set<string>();
   let changes = 0;
 
   const choose = (choice: GpuChoice): string => {
@@ -51,18 +57,23 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
     if (tuning !== 'auto') return candidates.find((name) => name === tuning[family]) ?? first;
     const id = classId(choice);
     const winner = winners.get(id);
-    if (winner === undefined && !seen.has(id)) seen.set(id, choice);
+    if (winner === undefined && !seen.has(id) && !untimed.has(id)) seen.set(id, choice);
     return candidates.find((name) => name === winner) ?? first;
   };
 
   const tune = async ({ onTuned, signal }: TuneOptions = {}): Promise<readonly TunedClass[]> => {
-    if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}`);
+    if (tuning !== 'auto') throw new ConfigError(`tune: tuning of the device must be 'auto', got ${JSON.stringify(tuning)}; open it with webgpu({ tuning: 'auto' })`);
     const tuned: TunedClass[] = [];
     for (const [id, { candidates, trial }] of [...seen]) {
       if (signal?.aborted === true) break;
       seen.delete(id);
       const milliseconds = await timeAll(candidates, trial, time);
-      const winner = candidates.reduce((best, name) => ((milliseconds[name] as number) < (milliseconds[best] as number) ? name : best));
+      const [some, ...others] = Object.keys(milliseconds);
+      if (some === undefined) {
+        untimed.add(id);
+        continue;
+      }
+      const winner = others.reduce((best, name) => ((milliseconds[name] as number) < (milliseconds[best] as number) ? name : best), some);
       winners.set(id, winner);
       changes += 1;
       const found = { class: id, winner, milliseconds };
@@ -89,25 +100,30 @@ export function createTuner({ tuning, remembered, save, time }: TunerParts): Tun
 
 const classId = ({ family, version, key }: GpuChoice): string => `${family}@${version} ${key}`;
 
-/** Candidates in turn, so that what else the machine does meets all of them. */
+/** Candidates in turn, so that what else the machine does meets all of them; without those whose trial is refused, such as for its size. */
 async function timeAll(candidates: readonly string[], trial: GpuChoice['trial'], time: TunerParts['time']): Promise<Record<string, number>> {
   const shortest: Record<string, number> = {};
   const repeats: Record<string, number> = {};
+  const timed = (name: string, count: number): Promise<number> => time(() => trial(name), count).catch(async (error: unknown) => {
+    if (!REFUSALS.some((Refusal) => error instanceof Refusal)) throw error;
+    await time(() => {}, 0); // throws if it is the device that has failed
+    return Infinity;
+  });
   for (const name of candidates) {
-    await time(() => trial(name), 1); // compiles
-    const once = await time(() => trial(name), 1);
-    repeats[name] = Math.max(1, Math.min(MAX_REPEATS, Math.ceil(ROUND_MS / Math.max(once, 1e-3))));
+    await timed(name, 1); // compiles
+    const once = await timed(name, 1);
+    if (once < Infinity) repeats[name] = Math.max(1, Math.min(MAX_REPEATS, Math.ceil(ROUND_MS / Math.max(once, 1e-3))));
   }
-  let running = candidates;
+  let running = candidates.filter((name) => name in repeats);
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of running) {
       const count = repeats[name] as number;
-      shortest[name] = Math.min(shortest[name] ?? Infinity, await time(() => trial(name), count) / count);
+      shortest[name] = Math.min(shortest[name] ?? Infinity, await timed(name, count) / count);
     }
     const best = Math.min(...Object.values(shortest));
     running = running.filter((name) => (shortest[name] as number) <= HOPELESS * best);
   }
-  return shortest;
+  return Object.fromEntries(Object.entries(shortest).filter(([, milliseconds]) => milliseconds < Infinity));
 }
 
 type Timed = { readonly queue: GPUQueue; flush(): void; kernelCall<R>(name: string, f: () => R): R; during(name: string, f: () => void): void };

@@ -4,10 +4,10 @@ import {
 } from '@evenkeel/testing';
 import { webgpu } from '@evenkeel/webgpu-kernels';
 import {
-  add, backend, dispose, fill, gather, matMul, mul, softmax, sum, tensor, tensor1d, tidy, type Tensor, type Tensor2D,
+  add, backend, complex, dispose, fill, gather, matMul, mul, softmax, sum, tensor, tensor1d, tidy, type Tensor, type Tensor2D,
 } from '@tensorflow/tfjs-core';
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 const gpuBackend = (): WebGPUBackend => backend() as unknown as WebGPUBackend;
 
@@ -83,14 +83,19 @@ forEachBackend(['evenkeel-webgpu'], () => {
     dispose([params, x]);
   });
 
-  it('dataSync() of a tensor on the GPU says to await data()', async () => {
-    const x = randomTensor([2, 2]);
+  it('dataSync() of a tensor on the GPU says to await data(), also where there are canvases', async () => {
+    const [x, z] = [randomTensor([2, 2]), complex([1, 2], [3, 4])];
     const y = matMul(x as Tensor2D, x as Tensor2D);
-    expect(() => y.dataSync()).toThrow(new UnsupportedError(
-      'webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading, which needs a canvas'));
+    const w = add(z, z);
+    const refusal = new UnsupportedError('webgpu: values on the GPU must be read with `await tensor.data()`, got a synchronous reading');
+    expect(() => y.dataSync()).toThrow(refusal);
+    vi.stubGlobal('OffscreenCanvas', class {});
+    expect(() => y.dataSync()).toThrow(refusal);
+    expect(() => w.dataSync()).toThrow(refusal);
+    vi.unstubAllGlobals();
     await y.data();
     expect(y.dataSync()).toHaveLength(4); // data() leaves a copy that can be read at once
-    dispose([x, y]);
+    dispose([x, y, z, w]);
   });
 
   it('a tensor larger than the device can bind is refused with the numbers, and the device goes on working', async () => {

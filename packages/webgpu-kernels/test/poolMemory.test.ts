@@ -1,6 +1,6 @@
 import { GPU_BACKEND } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
-import { add, backend, dispose, fill, memory, scalar } from '@tensorflow/tfjs-core';
+import { add, backend, dispose, fill, memory, scalar, slice, type Tensor } from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { sizeClass } from '../src/bufferPool.ts';
 
@@ -40,6 +40,24 @@ forEachBackend([GPU_BACKEND], () => {
     expect(held()).toBe(most); // ready for the next ones
     batches(400);
     expect(held()).toBeLessThan(before + 1e5);
+  });
+
+  it.each([['one batch each', true], ['no end of a batch between them', false]])('tensors of many sizes, one alive at a time, do not add up: %s', async (_, isFlushed) => {
+    batches(400);
+    const device = backend() as unknown as { flush(): void };
+    const before = held();
+    let most = 0;
+    const firsts: Tensor[] = [];
+    for (let i = 0; i < 40; i++) {
+      const x = fill([(4 + i) * 2 ** 18], i); // 4 MiB to 43
+      firsts.push(slice(x, 7, 1));
+      x.dispose();
+      if (isFlushed) device.flush();
+      most = Math.max(most, held());
+    }
+    expect(most - before).toBeLessThan(200 * 2 ** 20); // of 940
+    expect(await Promise.all(firsts.map(async (first) => (await first.data())[0]))).toEqual(firsts.map((__, i) => i));
+    dispose(firsts);
   });
 
   it('the pool serves tensors of nearly equal sizes from the same buffers', () => {

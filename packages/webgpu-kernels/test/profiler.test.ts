@@ -1,6 +1,6 @@
-import { captureStep, ConfigError, gpuProgram, UnsupportedError, type GpuBackend } from '@evenkeel/core-tensor';
+import { captureStep, ConfigError, gpuProgram, UnsupportedError, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
-import type { Profile } from '@evenkeel/webgpu-kernels';
+import { webgpu, type Profile } from '@evenkeel/webgpu-kernels';
 import { backend, dispose, square, tensor1d, tidy, type Tensor1D } from '@tensorflow/tfjs-core';
 import { describe, expect, it, vi } from 'vitest';
 import { Profiler } from '../src/profiler.ts';
@@ -73,6 +73,33 @@ forEachBackend(['evenkeel-webgpu'], () => {
       x.dispose();
     });
 
+    it('takes a captured step that is handed over in parts larger than a query set', async () => {
+      const x = tensor1d([0, 0]);
+      const step = captureStep((inputs: Tensor1D) => {
+        const y = square(inputs);
+        for (let i = 0; i < 16_500; i++) gpu().dispatch(add, { tensors: { x: y }, uniforms: { term: i % 3 }, groups: [1] });
+        return y;
+      });
+      for (let i = 0; i < 3; i++) step(x, {}).dispose();
+      expect(step.status()).toMatchObject({ state: 'captured', launches: 16_501 });
+      const profile = gpu().profile();
+      const y = step(x, {});
+      expect([...await y.data()]).toEqual([16_500, 0]);
+      expect((await profile.stop()).find(({ name }) => name === 'add')).toMatchObject({ launches: 16_500 });
+      step.dispose();
+      dispose([x, y]);
+    });
+
+    it('says that the device was lost, where it was', async () => {
+      await useDevice('webgpu', [webgpu({ toggles: { enable: ['lost_while_profiled'] } })]);
+      const x = tensor1d([1]);
+      const profile = gpu().profile();
+      launch(short, x, 1);
+      gpu().device.destroy();
+      await expect(profile.stop()).rejects.toThrow(/^webgpu: the device must be working, got the device was lost/);
+      await useDevice('webgpu', [webgpu()]);
+    });
+
     it('is over after stop, which gives the same times again', async () => {
       const x = tensor1d([1]);
       const profile = gpu().profile();
@@ -91,7 +118,7 @@ forEachBackend(['evenkeel-webgpu'], () => {
     });
 
     it('names the feature that the device lacks', () => {
-      expect(() => new Profiler({ features: new Set() } as unknown as GPUDevice, () => {}))
+      expect(() => new Profiler({ features: new Set() } as unknown as GPUDevice, () => {}, () => {}))
         .toThrow(new UnsupportedError('profile: the device must have the feature timestamp-query, got one without it'));
     });
   });

@@ -1,4 +1,4 @@
-import { ConfigError } from '@evenkeel/core-tensor';
+import { ConfigError, UnsupportedError } from '@evenkeel/core-tensor';
 import { webgpu } from '@evenkeel/webgpu-kernels';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -93,8 +93,58 @@ describe('createTuner().tune', () => {
     expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 TN']);
   });
 
+  describe('of trials that are refused', () => {
+    /** Of three ways some cannot be timed. */
+    const refusing = (refused: readonly string[], error: Error, parts: Partial<TunerParts> = {}) => {
+      const { tuner, choose, ran } = setUp(parts);
+      const asked = (): string => tuner.choose({
+        family: 'matMul', version: 1, key: 'large', candidates: ['first', 'second', 'third'],
+        trial: (name) => {
+          if (refused.includes(name)) throw error;
+          ran.push(name);
+        },
+      });
+      return { tuner, choose, asked };
+    };
+
+    it('times the others', async () => {
+      const { tuner, choose, asked } = refusing(['first', 'second'], new UnsupportedError('too large'));
+      asked();
+      choose('NN');
+      expect((await tuner.tune()).map(({ winner, milliseconds }) => [winner, milliseconds])).toEqual([['third', { third: 3 }], ['second', { first: 5, second: 1, third: 3 }]]);
+      expect(asked()).toBe('third');
+    });
+
+    it('keeps to the first where there are no others, goes on, and does not ask again', async () => {
+      const { tuner, choose, asked } = refusing(['first', 'second', 'third'], new ConfigError('too large'));
+      asked();
+      choose('NN');
+      const lefts: number[] = [];
+      expect((await tuner.tune({ onTuned: (_, left) => lefts.push(left) })).map(({ class: id }) => id)).toEqual(['matMul@1 NN']);
+      expect(lefts).toEqual([0]);
+      expect(asked()).toBe('first');
+      choose('NT');
+      expect((await tuner.tune()).map(({ class: id }) => id)).toEqual(['matMul@1 NT']);
+      expect(Object.keys(tuner.choices().winners)).toEqual(['matMul@1 NN', 'matMul@1 NT']);
+    });
+
+    it('ends where it is the device that fails, and at mistakes', async () => {
+      const lost = new UnsupportedError('webgpu: the device must be working');
+      const device = refusing(['first'], lost, { time: async (f, repeats) => {
+        if (repeats === 0) throw lost;
+        f();
+        return 1;
+      } });
+      device.asked();
+      await expect(device.tuner.tune()).rejects.toThrow(lost);
+      const mistaken = refusing(['second'], new TypeError('undefined is not a tensor'));
+      mistaken.asked();
+      await expect(mistaken.tuner.tune()).rejects.toThrow('undefined is not a tensor');
+    });
+  });
+
   it('refuses unless tuning is auto', async () => {
-    await expect(setUp({ tuning: 'off' }).tuner.tune()).rejects.toThrow(new ConfigError('tune: tuning of the device must be \'auto\', got "off"'));
+    await expect(setUp({ tuning: 'off' }).tuner.tune()).rejects.toThrow(new ConfigError('tune: tuning of the device must be \'auto\', got "off"; open it with webgpu({ tuning: \'auto\' })'));
   });
 });
 
@@ -167,5 +217,15 @@ describe('webgpu({ tuning })', () => {
   it('refuses what it does not know, by name', () => {
     expect(() => webgpu({ tuning: 'fast' as 'auto' })).toThrow("webgpu: tuning must be");
     expect(() => webgpu({ tuning: { matMul: 'tile-65x65' } })).toThrow('webgpu: tuning.matMul must be');
+    expect(() => webgpu({ tuning: { matmul: 'tile-64x64' } })).toThrow(new ConfigError('webgpu: tuning must name matMul, got matmul'));
+    expect(() => webgpu({ tuning: { AttentionQueryGrad: 'a' } })).toThrow('webgpu: tuning must name attentionQueryGrad, got AttentionQueryGrad');
+    expect(() => webgpu({ tuning: { attention: 7 as never } })).toThrow(new ConfigError('webgpu: tuning.attention must be the name of a kernel, got 7'));
+    for (const [tuning, got] of [[null, 'null'], [['a'], 'an array'], [true, 'true']] as const) {
+      expect(() => webgpu({ tuning: tuning as never })).toThrow(new ConfigError(`webgpu: tuning must be 'auto', 'off' or kernels by name such as { matMul: 'tile-64x64' }, got ${got}`));
+    }
+  });
+
+  it('takes families that only their own package knows', () => {
+    expect(() => webgpu({ tuning: { attention: 'any', spin: 'quick', attentionBiasGrad: 'any' } })).not.toThrow();
   });
 });

@@ -13,6 +13,11 @@ it('webgpu(options) refuses options that cannot be meant', () => {
     .toThrow(new ConfigError('webgpu: powerPreference must be one of high-performance, low-power, got fast'));
   expect(() => webgpu({ toggles: { enable: ['skip_validation,adapter=x'] } }))
     .toThrow(new ConfigError('webgpu: toggles must be names such as skip_validation, got "skip_validation,adapter=x"'));
+  expect(() => webgpu({ toggles: { enable: 'x' as never } })).toThrow(new ConfigError('webgpu: toggles.enable must be an array such as [\'skip_validation\'], got "x"'));
+  expect(() => webgpu({ toggles: { disable: [7 as never] } })).toThrow(new ConfigError('webgpu: toggles must be names such as skip_validation, got 7'));
+  expect(() => webgpu({ toggles: ['a'] as never })).toThrow(new ConfigError('webgpu: toggles must be an object of enable, disable, got an array'));
+  expect(() => webgpu({ precison: 'f16' } as never)).toThrow(new ConfigError('webgpu: options must be among adapter, powerPreference, toggles, tuning, precision, got precison'));
+  expect(() => webgpu(null as never)).toThrow(new ConfigError('webgpu: options must be an object of adapter, powerPreference, toggles, tuning, precision, got null'));
 });
 
 forEachBackend(['evenkeel-webgpu'], () => {

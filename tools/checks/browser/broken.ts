@@ -1,7 +1,7 @@
-/** What a page sees of a shader that does not compile: its errors come as events, after the call that caused them. */
+/** What a page sees of what cannot be done: a shader that does not compile, whose errors come as events after the call that caused them, and a synchronous reading. */
 import { gpuProgram, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { webgpu } from '@evenkeel/webgpu-kernels';
-import { backend, engine, tensor1d } from '@tensorflow/tfjs-core';
+import { add, backend, engine, tensor1d } from '@tensorflow/tfjs-core';
 
 const broken = gpuProgram({ name: 'brokenOnPurpose', bindings: { x: 'read f32', y: 'write f32' }, workgroupSize: 1, main: 'y[0] = nonsense;' });
 
@@ -17,4 +17,17 @@ export async function brokenShader(): Promise<string> {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** readAtOnce — the message that `dataSync()` of a tensor on the GPU throws, or the values that it gives; then those that `await data()` gives. */
+export async function readAtOnce(): Promise<[atOnce: string, awaited: string]> {
+  await useDevice('webgpu', [webgpu()]);
+  const x = add(tensor1d([1, 2, 3]), 1);
+  let atOnce: string;
+  try {
+    atOnce = `no error, but values: ${[...x.dataSync()]}`;
+  } catch (error) {
+    atOnce = error instanceof Error ? error.message : String(error);
+  }
+  return [atOnce, String([...await x.data()])];
 }

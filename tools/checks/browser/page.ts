@@ -1,10 +1,10 @@
 /**
  * The test page: `run` trains where it is told to, in a worker (as an application would) or on the main thread; `conform` runs the
- * conformance suite of the GPU kernels; `fineTunePicked` trains the checkpoint whose files the user has picked; `brokenShader` makes a device fail; `tuneProduct` times kernels; `attentionOnWebgl`
- * computes attention by tfjs alone.
+ * conformance suite of the GPU kernels; `fineTunePicked` trains the checkpoint whose files the user has picked; `brokenShader` makes a device fail; `readAtOnce` reads without
+ * waiting; `tuneProduct` times kernels; `attentionOnWebgl` computes attention by tfjs alone.
  */
 import { conformanceRun } from '../conformance/run.ts';
-import { brokenShader } from './broken.ts';
+import { brokenShader, readAtOnce } from './broken.ts';
 import { fineTune, type FineTuneResult } from './fineTune.ts';
 import { train, type Run, type RunResult } from './train.ts';
 import { tuneProduct } from './tuning.ts';
@@ -38,6 +38,7 @@ Object.assign(globalThis, {
   conform: conformanceRun,
   fineTunePicked,
   brokenShader,
+  readAtOnce,
   tuneProduct,
   attentionOnWebgl,
 });

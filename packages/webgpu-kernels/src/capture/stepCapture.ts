@@ -218,6 +218,7 @@ export class StepCapture implements StepCaptureCore {
     });
     backend.during('a captured step', () => (plan.replay as Replay).run(before, outputs.map(({ copy }) => copy), backend.profiler));
     for (const { data } of plan.outside) forgetValues(data);
+    backend.pool.submitted();
     return outputs.map(({ info }) => engine().makeTensorFromTensorInfo(info));
   }
 

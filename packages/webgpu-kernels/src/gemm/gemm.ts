@@ -41,12 +41,12 @@ export function gemm(backend: GpuBackend, operands: GemmOperands): void {
   if (m === 0 || n === 0 || sizes.batch === 0) return;
   if (n === 1 && m > 1 && bias === undefined) return gemm(backend, transposed(operands));
   const form = formOf(operands, backend.precision === 'f16');
-  launch(backend, form.half === true ? halved(backend, operands) : operands, sizes, form, chosen(backend, sizes, form));
+  launch(backend, form.half === true ? halved(backend, operands) : operands, sizes, form, chosen(backend, sizes, form, operands.batch));
 }
 
-/** seeProduct — lets a product's class be tuned, without computing it. */
+/** seeProduct — lets the class of a product, none of whose operands repeats, be tuned without computing it. */
 export function seeProduct(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): void {
-  chosen(backend, sizes, form);
+  chosen(backend, sizes, form, { sizes: [1, 1, 1, sizes.batch], a: [0, 0, 0, 1], b: [0, 0, 0, 1] });
 }
 
 /** Cᵀ = Bᵀ·Aᵀ: a product with one column as one with one row, whose memory is the same. */
@@ -106,11 +106,11 @@ function plansOf(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): Map<str
   return plans;
 }
 
-function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm): GemmLaunch {
+function chosen(backend: GpuBackend, sizes: GemmSizes, form: GemmForm, batch: BatchAxes | undefined): GemmLaunch {
   const { plans, candidates, key } = optionsFor(backend, sizes, form);
   const name = backend.choose({
     family: 'matMul', version: GEMM_VERSION, key, candidates,
-    trial: (candidate) => trial(backend, sizes, form, plans.get(candidate) as GemmLaunch),
+    trial: (candidate) => trial(backend, { sizes, form, batch }, plans.get(candidate) as GemmLaunch),
   });
   return plans.get(name) as GemmLaunch;
 }
@@ -123,17 +123,22 @@ export function classOf({ m, n, k, batch }: GemmSizes, { transposeA, transposeB,
   return [`${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, `m${scale(m)}`, `n${scale(n)}`, `k${scale(k)}`, `${batched ? 'b' : ''}${scale(batch)}`, `v${vectors}`, half ? 'f16' : '', end].filter(Boolean).join(' ');
 }
 
-/** Runs a plan on tensors of its own, to be timed. */
-function trial(backend: GpuBackend, sizes: GemmSizes, form: GemmForm, plan: GemmLaunch): void {
-  const { m, n, k, batch } = sizes;
+/** Runs a plan on tensors of its own, as large as those of the call, to be timed. */
+function trial(backend: GpuBackend, { sizes, form, batch }: { sizes: GemmSizes; form: GemmForm; batch: BatchAxes | undefined }, plan: GemmLaunch): void {
+  const { m, n, k } = sizes;
   const { epilogue: { activation, bias, before, residual }, transposeA, transposeB } = form;
-  const output = (): TensorInfo => backend.temporary([batch, m, n]);
+  const output = (): TensorInfo => backend.temporary([sizes.batch, m, n]);
   launch(backend, {
     m, n, k, transposeA, transposeB, activation,
-    a: backend.temporary([batch, m, k]), b: backend.temporary([batch, k, n]), c: output(),
-    ...(form.batched && { batch: { sizes: [1, 1, 1, batch], a: [0, 0, 0, 1], b: [0, 0, 0, 1] } as const }),
+    a: backend.temporary([matricesOf(batch, 'a'), m, k]), b: backend.temporary([matricesOf(batch, 'b'), k, n]), c: output(),
+    ...(batch && { batch }),
     ...(bias && { bias: backend.temporary([n]) }), ...(before && { before: output() }), ...(residual && { residual: output() }),
   }, sizes, form, plan);
+}
+
+/** How many matrices an operand has: fewer than there are pairs where it repeats. */
+function matricesOf(batch: BatchAxes | undefined, operand: 'a' | 'b'): number {
+  return batch === undefined ? 1 : batch.sizes.reduce((count, size, axis) => count + (size - 1) * (batch[operand][axis] as number), 1);
 }
 
 function launch(backend: GpuBackend, operands: GemmOperands, sizes: GemmSizes, form: GemmForm, { program, formOf: adapted, tilesM, tilesN, splits }: GemmLaunch): void {
