@@ -13,7 +13,7 @@ import { Constants } from './constants.ts';
 import type { DeviceWatch } from './deviceWatch.ts';
 import { castProgram } from './kernels/cast.ts';
 import { overVectors } from './kernels/elementwise.ts';
-import { checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
+import { checkBound, checkSize, checkWrites, limitsOf, type DeviceLimits } from './limits.ts';
 import { Pipelines } from './pipelines.ts';
 import { Profiler, type Profile } from './profiler.ts';
 import { checkOnCpu, readBack } from './readBack.ts';
@@ -26,8 +26,6 @@ import { wordsOf } from './words.ts';
 
 /** Launches after which the commands recorded so far are handed to the device, which works while more are recorded. */
 const BATCH_SIZE = 64;
-/** Elements of float32 tensors; what is bound as others may be any tensor. */
-const FLOATS: ReadonlySet<string> = new Set(['f32', 'vec2f', 'vec4f']);
 const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE, COPY_SRC and COPY_DST of GPUBufferUsage
 
 /** BackendParts — the device and its adapter, and what tuning needs of them. */
@@ -83,7 +81,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     ]);
     this.subgroupSize = this.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMaxSize : undefined;
     this.pipelines = new Pipelines(device, watch);
-    this.bufferManager = this.pool = new BufferPool(device, { handOver: () => this.#handOver(), onDestroy: () => this.#bindGroups.forget() });
+    this.bufferManager = this.pool = new BufferPool({ limits: device.limits, createBuffer: watch.createBuffer }, { handOver: () => this.#handOver(), onDestroy: () => this.#bindGroups.forget() });
     this.#bindGroups = new BindGroups(device, this.pool);
     // Small tensors are computed where all others are: the CPU kernels behind this flag would bake their values into programs.
     env().set('WEBGPU_CPU_FORWARD', false);
@@ -95,26 +93,19 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   dispatch(program: GpuProgram, { tensors, uniforms = {}, groups: [x, y = 1, z = 1] }: GpuDispatch): void {
-    const { name, bindings } = program;
+    const { name } = program;
     this.#watch.check();
     if (x * y * z === 0) return;
     const most = this.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > most) throw new UnsupportedError(`webgpu: ${name} must have at most ${most} workgroups per axis on this device, got ${x}, ${y}, ${z}`);
-    const buffers: GPUBuffer[] = [];
-    for (const { name: binding, access, element } of bindings) {
-      const tensor = tensors[binding];
-      if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
-      if (tensor.dtype !== 'float32' && FLOATS.has(element)) throw new UnsupportedError(`dispatch: ${binding} of ${name} must be float32, got ${tensor.dtype}`);
-      buffers.push(this.#bufferOf(this.#asItsDtype(tensor, access), access));
-    }
-    checkWrites(program, buffers);
     this.#watch.during(name, () => {
+      const buffers = this.#buffersOf(program, tensors);
       if (this.trace !== undefined) return this.trace.add(launchOf(this, program, { buffers, uniforms, groups: [x, y, z], gate: this.trace.gateNow }));
       const { pipeline, layout } = this.pipelines.get(program);
       writeUniforms(program, uniforms, this.#floats, this.#integers, 0);
       this.#launch(name, pipeline, { layout, buffers, uniforms: this.#integers, words: program.uniforms.length }, [x, y, z]);
     });
-    this.#watch.check();
+    this.#watch.check(name);
   }
 
   allocate(shape: readonly number[], dtype: DataType = 'float32'): TensorInfo {
@@ -237,6 +228,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   override uploadToGPU(dataId: DataId): void {
     const data = this.tensorMap.get(dataId);
     if ((data.resource ?? null) !== null) return;
+    checkSize(this.limits, this.#call?.name ?? 'a kernel', data.shape);
     const bytes = 4 * util.sizeFromShape(data.shape);
     const { trace } = this;
     if ((data.values ?? null) === null) {
@@ -338,6 +330,13 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     if (this.trace !== undefined) return false;
     this.flush();
     return true;
+  }
+
+  #buffersOf(program: GpuProgram, tensors: GpuDispatch['tensors']): GPUBuffer[] {
+    const buffers: GPUBuffer[] = [];
+    for (const binding of program.bindings) buffers.push(this.#bufferOf(this.#asItsDtype(checkBound(program, binding, tensors), binding.access), binding.access));
+    checkWrites(program, buffers);
+    return buffers;
   }
 
   /** The tensor's buffer. Whoever records a launch that uses it sets its `lastBatch`, once nothing can flush any more. */

@@ -6,6 +6,9 @@ export type Arena = Map<number, GPUBuffer[]>;
 /** BufferUse — whose a buffer is, the last batch of commands that names it, and the batch in which it was released last. */
 export type BufferUse = { readonly id: number; arena: Arena; readonly key: number; lastBatch: number; acquired: number; released: number };
 
+/** BufferMaker — what the pool needs of a device. */
+export type BufferMaker = { readonly limits: Pick<GPUSupportedLimits, 'maxBufferSize' | 'maxStorageBufferBindingSize'>; createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer };
+
 /** Flags of GPUBufferUsage that there may be. */
 const USAGE_BITS = 11;
 /** Batches after which a free buffer is given back. */
@@ -38,7 +41,7 @@ export class BufferPool {
   /** Most bytes that tensors held at once since the last look, and before it. */
   #peakNow = 0;
   #peakBefore = 0;
-  readonly #device: GPUDevice;
+  readonly #device: BufferMaker;
   /** The largest buffer that can be bound. */
   readonly #most: number;
   readonly #handOver: () => boolean;
@@ -48,7 +51,7 @@ export class BufferPool {
    * @param handOver   hands what was recorded to the device, unless it cannot be now; says whether nothing is waiting.
    * @param onDestroy  called after buffers were destroyed: what refers to them is void.
    */
-  constructor(device: GPUDevice, { handOver, onDestroy }: { handOver: () => boolean; onDestroy: () => void }) {
+  constructor(device: BufferMaker, { handOver, onDestroy }: { handOver: () => boolean; onDestroy: () => void }) {
     this.#device = device;
     this.#most = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     this.#handOver = handOver;

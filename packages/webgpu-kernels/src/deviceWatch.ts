@@ -1,4 +1,5 @@
 import { UnsupportedError } from '@evenkeel/core-tensor';
+import { isNode } from './runtime.ts';
 
 /**
  * DeviceWatch — remembers the first error of a device. WebGPU reports errors as events and lets programs run on: one shader
@@ -8,10 +9,12 @@ import { UnsupportedError } from '@evenkeel/core-tensor';
 export type DeviceWatch = {
   /** What went wrong, or undefined while the device works. */
   readonly failure: () => string | undefined;
-  /** Throws UnsupportedError if anything went wrong so far. */
-  readonly check: () => void;
+  /** Throws UnsupportedError if anything went wrong so far, noticed in the operation `name` or in the one that is running. */
+  readonly check: (name?: string) => void;
   /** Runs `f` if nothing went wrong so far; an error that arrives meanwhile is reported under `name`. */
   readonly during: <T>(name: string, f: () => T) => T;
+  /** A buffer; that there is no memory for it is reported under the name of what is running. */
+  readonly createBuffer: (descriptor: GPUBufferDescriptor) => GPUBuffer;
   /** Takes an error that was caught, of the operation `name`. */
   readonly fail: (error: GPUError, name?: string) => void;
   /** The end that was meant: losing the device is no failure from here on, using it is. */
@@ -32,15 +35,24 @@ export function watchDevice(device: GPUDevice): DeviceWatch {
     failWith(event.error);
   });
   void device.lost.then(({ reason, message }) => fail(`the device was lost (${reason}): ${oneLine(message)}`));
-  const check = (): void => {
+  const check = (name = running): void => {
     if (failure === undefined) return;
-    throw new UnsupportedError(`webgpu: the device must be working, got ${failure}. Its tensors are lost; useDevice starts a fresh device.`);
+    const where = name === undefined || failure.includes(name) ? '' : ` (noticed in ${name})`;
+    throw new UnsupportedError(`webgpu: the device must be working, got ${failure}${where}. Its tensors are lost; useDevice starts a fresh device.`);
   };
   return {
     failure: () => failure,
     check,
+    createBuffer: (descriptor) => {
+      if (isNode()) return device.createBuffer(descriptor); // Dawn reports within the call
+      const name = running;
+      device.pushErrorScope('out-of-memory');
+      const buffer = device.createBuffer(descriptor);
+      void device.popErrorScope().then((error) => void (error && failWith(error, name)), () => {}); // a lost device is reported by itself
+      return buffer;
+    },
     during: (name, f) => {
-      check();
+      check(name);
       const outer = running;
       running = name;
       try {

@@ -1,5 +1,5 @@
-import { describeShape, UnsupportedError, type GpuBackend, type GpuProgram } from '@evenkeel/core-tensor';
-import { util } from '@tensorflow/tfjs-core';
+import { describeShape, UnsupportedError, type GpuBackend, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+import { util, type TensorInfo } from '@tensorflow/tfjs-core';
 
 /** DeviceLimits — those limits of a device that are asked for at every launch. */
 export type DeviceLimits = GpuBackend['limits'] & { readonly maxBufferSize: number };
@@ -24,6 +24,17 @@ export function checkSize({ maxBufferSize, maxStorageBufferBindingSize }: Device
   if (bytes > limit) {
     throw new UnsupportedError(`webgpu: a tensor must have at most ${limit} bytes on this device, got ${bytes} for ${describeShape(shape)} in ${name}`);
   }
+}
+
+/** Elements of float32 tensors; what is bound as others may be any tensor. */
+const FLOATS: ReadonlySet<string> = new Set(['f32', 'vec2f', 'vec4f']);
+
+/** checkBound — the tensor for a binding of a program; refuses a missing one, and one of another dtype. */
+export function checkBound({ name }: GpuProgram, { name: binding, element }: GpuProgram['bindings'][number], tensors: GpuDispatch['tensors']): TensorInfo {
+  const tensor = tensors[binding];
+  if (tensor === undefined) throw new Error(`dispatch: tensors of ${name} must have ${binding}, got ${Object.keys(tensors).join(', ')}`);
+  if (tensor.dtype !== 'float32' && FLOATS.has(element)) throw new UnsupportedError(`dispatch: ${binding} of ${name} must be float32, got ${tensor.dtype}`);
+  return tensor;
 }
 
 /** checkWrites — refuses a tensor that is written and bound a second time, which the device would report without a name. */

@@ -9,7 +9,7 @@ const MiB = 2 ** 20;
 /** A pool on a device that counts alone, and what became of its buffers; `waiting`: whether commands wait that cannot be handed over. */
 function fakePool({ waiting = false } = {}) {
   const destroyed: number[] = [];
-  const device = { limits: { maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 31 - 4 }, createBuffer: ({ size }: { size: number }) => ({ size, destroy: () => void destroyed.push(size / MiB) }) } as unknown as GPUDevice;
+  const device = { limits: { maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 31 - 4 }, createBuffer: ({ size }: { size: number }) => ({ size, destroy: () => void destroyed.push(size / MiB) }) } as unknown as ConstructorParameters<typeof BufferPool>[0];
   const pool: BufferPool = new BufferPool(device, {
     handOver: () => {
       if (!waiting) pool.submitted();

@@ -1,7 +1,7 @@
 import { captureStep, GPU_BACKEND, gpuProgram, registerGpuKernels, UnsupportedError, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
 import { webgpu } from '@evenkeel/webgpu-kernels';
-import { add, backend, engine, memory, mul, tensor1d, type Tensor } from '@tensorflow/tfjs-core';
+import { add, backend, conv2d, dispose, engine, max, memory, mul, ones, sum, tensor1d, tidy, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { EvenkeelWebgpuBackend } from '../src/backend.ts';
 
@@ -58,11 +58,26 @@ forEachBackend([GPU_BACKEND], () => {
       x.dispose();
     });
 
-    it('is thrown where memory cannot be had', () => {
-      const { device, pool } = gpu();
-      expect(() => gpu().during('hugeTensor', () => void pool.acquireBuffer(2 ** 45, GPUBufferUsage.STORAGE))).toThrow(/hugeTensor|buffer size/i);
+    it.each([
+      ['a kernel of ours', 'add', () => add(tensor1d([1]), 1)], ['an upload', 'add', () => add(tensor1d([1, 2, 3]), tensor1d([4, 5, 6]))],
+      ['a kernel of tfjs', 'Im2Col', () => conv2d(ones([1, 4, 4, 1]) as Tensor4D, ones([2, 2, 1, 1]) as Tensor4D, 1, 'same')], ['a captured step', 'a captured step', () => captureStep(({ x }: { x: Tensor }) => add(x, 1))({ x: tensor1d([1]) })],
+    ])('is thrown by %s where memory cannot be had, with its name', (_, name, run) => {
+      const { device } = gpu();
+      const { createBuffer } = device;
+      // A buffer that the device refuses, as it refuses one for which there is no memory.
+      device.createBuffer = (descriptor) => createBuffer.call(device, { ...descriptor, size: 2 ** 45 });
+      expect(run).toThrow(new RegExp(`the device must be working, got (a validation error|out of memory) in \\w*${name}`, 'i'));
+      Object.assign(device, { createBuffer });
       expect(() => add(1, 2)).toThrow(UnsupportedError);
-      expect(device).toBeDefined();
+    });
+
+    it('does not come of a tensor from the CPU that is larger than can be bound: it is refused, and the device goes on', async () => {
+      const { maxStorageBufferBindingSize: limit } = gpu().limits;
+      const x = tensor1d(new Float32Array(limit / 4 + 256).fill(1));
+      for (const f of [() => sum(x), () => max(x), () => add(x, 1)]) expect(() => tidy(f)).toThrow(`a tensor must have at most ${limit} bytes on this device, got ${limit + 1024}`);
+      const y = tidy(() => add(ones([2]), 1));
+      expect([...await y.data()]).toEqual([2, 2]);
+      dispose([x, y]);
     });
 
     it('stops a captured step whose device is lost, and never gives zeros', async () => {

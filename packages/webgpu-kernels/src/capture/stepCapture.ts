@@ -99,7 +99,7 @@ export class StepCapture implements StepCaptureCore {
     const arena: Arena = new Map();
     const slot = ({ shape, dtype }: Tensor): Tensor => {
       const info = this.#backend.makeTensorInfo(shape, dtype);
-      this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId));
+      this.#backend.during('a captured step', () => this.#backend.pool.within(arena, () => this.#backend.uploadToGPU(info.dataId)));
       return keep(engine().makeTensorFromTensorInfo(info));
     };
     const plan: Plan = { inputs: inputs.map(slot), arena, constantArena: new Map(), outputs: [], variables: new Map(), outside: [], choices: 0, held: [], traces: 0, isSettled: false, replays: 0, nextCheck: FIRST_CHECK };
