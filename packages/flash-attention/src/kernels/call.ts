@@ -95,6 +95,7 @@ export function uniformsOf(call: AttentionCall, places: readonly number[]): Reco
     slopesAt: places.at(-1) ?? 0, slopesBatch: alibiSlopes?.shape.length === 2 ? heads : 0,
     biasB, biasH, biasI, biasJ, biasHeads: bias?.shape[1] ?? 1,
     maskAt: places[0] ?? 0, maskRow: blockMask?.shape[1] ?? 0, blockQ: attrs.blockQ ?? 1, blockK: attrs.blockK ?? 1, cuQAt, cuKAt,
+    blocks: 0, groups: 0, // each pass has its own: see `launch`
     threshold: dropThreshold(dropout), dropKeys: s, keepScale: 1 / (1 - dropout), key0, key1, infinity: Infinity, nan: NaN,
   };
 }

@@ -24,13 +24,18 @@ const PROGRAMS: Readonly<Record<Pass, (variant: Variant) => GpuProgram>> = {
 export function launch(backend: GpuBackend, pass: Pass, call: AttentionCall, tile: Tile, { tensors, uniforms, statistics = 'none' }: PassArgs): void {
   const { bias } = call;
   const variant = variantOf(call, tile, { statistics, isOverQueries: pass === 'keyValue' });
-  backend.dispatch(PROGRAMS[pass](variant), { tensors: { ...tensors, ...(bias && { bias }) }, uniforms, groups: groupsOf(pass, call, tile, variant) });
+  const [blocks, others] = groupsOf(pass, call, tile, variant);
+  const groups = blocks * others;
+  backend.dispatch(PROGRAMS[pass](variant), {
+    tensors: { ...tensors, ...(bias && { bias }) }, uniforms: { ...uniforms, blocks, groups }, groups: backend.spread(groups),
+  });
 }
 
-function groupsOf(pass: Pass, { b, t, s, heads, kvHeads, bias }: AttentionCall, tile: Tile, { queryAxis }: Variant): [number, number, number] {
+/** Blocks of rows, which are next to one another, and of how many heads and sequences there are that many. */
+function groupsOf(pass: Pass, { b, t, s, heads, kvHeads, bias }: AttentionCall, tile: Tile, { queryAxis }: Variant): [blocks: number, others: number] {
   const blocks = (rows: number): number => Math.ceil(rows / blockRows(tile));
-  if (pass === 'keyValue') return [blocks(s), kvHeads, b];
-  if (pass !== 'bias') return [blocks(t), heads, b];
+  if (pass === 'keyValue') return [blocks(s), kvHeads * b];
+  if (pass !== 'bias') return [blocks(t), heads * b];
   const [sequences = 1, biasHeads = 1] = bias?.shape ?? [];
-  return [Math.ceil(s / tile.keys), queryAxis ? blocks(t) : 1, biasHeads * sequences];
+  return [Math.ceil(s / tile.keys), (queryAxis ? blocks(t) : 1) * biasHeads * sequences];
 }

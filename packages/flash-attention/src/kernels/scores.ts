@@ -96,6 +96,13 @@ fn keepColumn(i: i32, j: i32) -> vec4f {
   return select(vec4f(), vec4f(u.keepScale), words >= vec4u(u.threshold));
 }`;
 
+/**
+ * enterGroup — `block` of the u.blocks that one head of one sequence has, and which of the heads (all of a sequence, then those of the next)
+ * it is of, as `owner`. Workgroups are counted through, so that no number of heads, sequences or blocks meets the limit of an axis.
+ */
+export const enterGroup = `if (groupIndex >= u.groups) { return; }
+  let block = groupIndex % u.blocks; let owner = groupIndex / u.blocks;`;
+
 /** enterSequence — `t`, `s`, and where the sequence's rows begin, for the sequence `batch`. */
 export function enterSequence({ varlen }: Variant): string {
   return varlen

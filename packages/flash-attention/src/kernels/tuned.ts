@@ -5,7 +5,7 @@ import { launch } from './launch.ts';
 import { candidateTiles, chooseTile, rangeOf, tileLimits, type Pass, type Tile } from './tile.ts';
 
 /** ATTENTION_VERSION — to be raised when programs or tiles change, so that what was remembered of the old ones is not used. */
-export const ATTENTION_VERSION = 1;
+export const ATTENTION_VERSION = 2;
 
 /** FAMILIES — the names under which the tile of a pass can be forced: `webgpu({ tuning: { attention: 'threads32-rows1-split1-keys16' } })`. */
 const FAMILIES: Readonly<Record<Pass, string>> = { forward: 'attention', query: 'attentionQueryGrad', keyValue: 'attentionKeyValueGrad', bias: 'attentionBiasGrad' };
