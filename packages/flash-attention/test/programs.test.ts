@@ -17,7 +17,7 @@ const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+:
 
 const plain: Variant = {
   headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false, half: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
-  statistics: 'none', packed: false, queryAxis: true,
+  statistics: 'none', packed: false, queryAxis: true, counted: false,
 };
 const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
 
@@ -66,7 +66,7 @@ describe.each(passes)('in the pass %s', (pass) => {
     const apart = pass === 'forward' ? [{ ...full, bias: false, statistics: 'apart' as const }, { ...full, slopes: false, mask: 'none' as const, statistics: 'apart' as const }] : [];
     for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }, ...apart]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
     const others: Partial<Variant>[] = [
-      {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
+      {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true }, { counted: true },
       ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } }, { tile: { ...plain.tile, half: true } },
       ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: 'apart' as const }, { statistics: 'joined' as const }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
     ];

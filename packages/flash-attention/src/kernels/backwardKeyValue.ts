@@ -6,7 +6,8 @@ import { accumulate, extraBinding, featuresOf, loadRow, loadTile, storeRow, thre
 import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
- * backwardKeyValueProgram — dk and dv of one block of keys of one key head per workgroup, summed over the query heads that read it.
+ * backwardKeyValueProgram — dk and dv of one block of keys of one key head per workgroup, summed over the query heads that read it:
+ * workgroups are [blocks of keys, key heads, sequences].
  *
  *     p = e^(score − lse)   dv = (p ∘ keep)ᵀ·dy   dp = (dy·vᵀ) ∘ keep   ds = p ∘ (dp − rowsum(dy ∘ out))   dk = scale · dsᵀ·q
  *
@@ -32,7 +33,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
       tileArrays(['q', 'dy'], variant, 2), `var<workgroup> statistics: array<vec2f, ${tile.keys}>;`, scoreFunctions(variant),
     ].join('\n'),
     main: [
-      enterGroup, 'let kvHeads = u.heads / u.group; let kvHead = owner % kvHeads; let batch = owner / kvHeads;',
+      enterGroup(variant), 'let kvHead = place.y; let batch = place.z;',
       enterSequence(variant), threadPlace(tile), keyRows(variant),
       each(tile.rows, (r) => [
         loadRow('k', r, variant, `u.kAt + keyAt${r}`, `j${r} < s`), loadRow('v', r, variant, `u.vAt + keyAt${r}`, `j${r} < s`),
@@ -57,7 +58,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
 
 /** Rows `j{r}` of this thread, the queries `first{r}` … that see them, `seen{r}` in number, and those that see some key of the block. */
 function keyRows({ headDim, tile }: Variant): string {
-  return `let begin = i32(block) * ${blockRows(tile)};
+  return `let begin = i32(place.x) * ${blockRows(tile)};
   if (begin >= s) { return; }
   ${each(tile.rows, (r) => `let j${r} = begin + ${r * (tile.threads / tile.split)} + row;
     let keyAt${r} = batch * u.kBatch + u32(kStart + j${r}) * u.kRow + kvHead * ${headDim}u;

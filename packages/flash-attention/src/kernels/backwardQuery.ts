@@ -5,7 +5,7 @@ import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, t
 import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
- * backwardQueryProgram — dq of one block of queries of one head per workgroup.
+ * backwardQueryProgram — dq of one block of queries of one head per workgroup: they are [blocks of queries, heads, sequences].
  *
  *     p = e^(score − lse)   dp = (dy·vᵀ) ∘ keep   ds = p ∘ (dp − rowsum(dy ∘ out))   dq = scale · ds·k
  *
@@ -28,7 +28,7 @@ export const backwardQueryProgram = programOf((variant) => {
       ...['q', 'k', 'v', 'dy'].map((name) => loader(name, variant)), storer('dq', variant), tileArrays(['k', 'v'], variant, 2), scoreFunctions(variant),
     ].join('\n'),
     main: [
-      enterGroup, 'let rowBlock = u.blocks - 1u - block; let head = owner % u.heads; let batch = owner / u.heads;',
+      enterGroup(variant), 'let rowBlock = u.blocks - 1u - place.x; let head = place.y; let batch = place.z;',
       enterSequence(variant), enterHead(variant), threadPlace(tile), queryRows(variant), keyRange(variant),
       each(tile.rows, (r) => [loadQuery(variant, r), zeroRow('dq', r, variant)].join('\n')),
       keyTiles(variant, withProducts(PRODUCTS, variant, 'count', [

@@ -97,11 +97,13 @@ fn keepColumn(i: i32, j: i32) -> vec4f {
 }`;
 
 /**
- * enterGroup — `block` of the u.blocks that one head of one sequence has, and which of the heads (all of a sequence, then those of the next)
- * it is of, as `owner`. Workgroups are counted through, so that no number of heads, sequences or blocks meets the limit of an axis.
+ * enterGroup — which of the u.blocks × u.owners × rest workgroups this one is, as `place: vec3u`. Where no axis is too long it is the place in
+ * the grid; where one is, the u.groups of them are spread over the grid and counted through, at the cost of divisions that small blocks feel.
  */
-export const enterGroup = `if (groupIndex >= u.groups) { return; }
-  let block = groupIndex % u.blocks; let owner = groupIndex / u.blocks;`;
+export const enterGroup = ({ counted }: Variant): string => (counted
+  ? `if (groupIndex >= u.groups) { return; }
+    let place = vec3u(groupIndex % u.blocks, groupIndex / u.blocks % u.owners, groupIndex / u.blocks / u.owners);`
+  : 'let place = group;');
 
 /** enterSequence — `t`, `s`, and where the sequence's rows begin, for the sequence `batch`. */
 export function enterSequence({ varlen }: Variant): string {
