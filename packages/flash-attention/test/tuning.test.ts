@@ -1,5 +1,5 @@
-import { GPU_BACKEND, useDevice, vjp, type GpuBackend, type GpuProgram } from '@evenkeel/core-tensor';
-import { flashAttention, flashAttentionPacked, type FlashAttentionOptions } from '@evenkeel/flash-attention';
+import { GPU_BACKEND, useDevice, vjp, type GpuBackend, type GpuChoice, type GpuProgram } from '@evenkeel/core-tensor';
+import { flashAttention, flashAttentionPacked, flashAttentionVarlen, type FlashAttentionOptions } from '@evenkeel/flash-attention';
 import { expectClose, forEachBackend, randomTensor } from '@evenkeel/testing';
 import { tune, webgpu } from '@evenkeel/webgpu-kernels';
 import { backend, dispose, ones, reshape, slice, tidy, type Tensor } from '@tensorflow/tfjs-core';
@@ -94,6 +94,36 @@ forEachBackend([GPU_BACKEND], () => {
     expect(usual).not.toContain(32);
     for (const [i, each] of results.entries()) await expectClose(each, expected[i]!, { rtol: 1e-5, atol: 1e-6 });
     dispose(results);
+  });
+
+  it('what is timed for sequences of very different lengths takes no more memory than the call itself', async () => {
+    await useDevice('webgpu', [webgpu({ tuning: 'auto' })]);
+    const gpu = backend() as unknown as GpuBackend & { choose: GpuBackend['choose']; kernelCall<R>(name: string, f: () => R): R; pool: { peakBytesUsed: number; numBytesUsed: number } };
+    const { choose, pool } = gpu;
+    const choices: GpuChoice[] = [];
+    gpu.choose = (choice) => {
+      choices.push(choice);
+      return choose.call(gpu, choice);
+    };
+    const before = pool.numBytesUsed;
+    const peakOf = (f: () => void): number => {
+      pool.peakBytesUsed = pool.numBytesUsed;
+      f();
+      return pool.peakBytesUsed;
+    };
+    const [q, k, v, dy] = [1, 2, 3, 4].map((seed) => randomTensor([4096, 2, 4], { seed })) as [Tensor, Tensor, Tensor, Tensor];
+    const ends = Array.from({ length: 257 }, (_, i) => (i === 0 ? 0 : 2056 + 8 * (i - 1)));
+    const made: Tensor[] = [];
+    const ofCall = peakOf(() => {
+      const { value, grads } = vjp(() => flashAttentionVarlen(q, k, v, ends, ends, { causal: true }), [q, k, v], dy);
+      made.push(value, ...grads);
+    }) - before;
+    gpu.choose = choose;
+    const attention = choices.filter(({ family }) => family.startsWith('attention'));
+    const start = pool.numBytesUsed;
+    for (const { family, candidates: [usual], trial } of attention) expect(peakOf(() => gpu.kernelCall('tune', () => trial(usual!))) - start, family).toBeLessThanOrEqual(ofCall);
+    expect(attention.map(({ family, key }) => [family, key])).toEqual(['attention', 'attentionQueryGrad', 'attentionKeyValueGrad'].map((family) => [family, 'd4 t2^11 s2^11 heads2 group1 sees all 0']));
+    dispose([q, k, v, dy, made]);
   });
 
   it('calls on packed tensors, with a block mask, or observed are of the class of the plain call', async () => {

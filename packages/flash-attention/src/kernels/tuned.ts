@@ -13,21 +13,29 @@ const FAMILIES: Readonly<Record<Pass, string>> = { forward: 'attention', query: 
 /**
  * tileFor — the tile of a pass of a call: by rule of thumb, unless one is forced or tuning has found a faster one for the call's class.
  *
- * Packed and separate tensors, masks by blocks and sequences of several lengths have the tile of the plain call of their sizes, and so
- * have calls that are observed: what is observed and what is not are the same bits.
+ * Packed and separate tensors and masks by blocks have the tile of the plain call of their sizes, and so have calls that are observed: what
+ * is observed and what is not are the same bits. Sequences of several lengths are timed as one plain call of no more rows.
  */
 export function tileFor(backend: GpuBackend, pass: Pass, call: AttentionCall): Tile {
   const { d, attrs } = call;
   const length = pass === 'keyValue' ? call.s : call.t;
   if (attrs.tile !== undefined) return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
   const tiles = tilesFor(backend, pass, d, length);
-  const { b, t, s, heads, kvHeads, bias } = call;
-  const sizes = { b, t, s, heads, kvHeads, d, biasShape: bias?.shape, attrs: { ...attrs, seed: 0 } };
+  const { heads, kvHeads, bias } = call;
+  const timed = plainSizes(call);
+  const sizes = { ...timed, heads, kvHeads, d, biasShape: bias?.shape, attrs: { ...attrs, seed: 0, boundaries: undefined } };
   const name = backend.choose({
-    family: FAMILIES[pass], version: ATTENTION_VERSION, key: classOf(call, backend.precision === 'f16'), candidates: [...tiles.keys()],
+    family: FAMILIES[pass], version: ATTENTION_VERSION, key: classOf({ ...call, ...timed }, backend.precision === 'f16'), candidates: [...tiles.keys()],
     trial: (candidate) => trial(backend, pass, sizes, tiles.get(candidate) as Tile),
   });
   return tiles.get(name) as Tile;
+}
+
+/** plainSizes — of the call itself; of sequences of several lengths as many of the longest as their rows are enough for, one at least. */
+function plainSizes({ b, t, s, queries, keys, isVarlen }: Pick<AttentionCall, 'b' | 't' | 's' | 'queries' | 'keys' | 'isVarlen'>): { b: number; t: number; s: number } {
+  if (!isVarlen) return { b, t, s };
+  const [longestQ, longestK] = [Math.min(t, queries), Math.min(s, keys)];
+  return { b: Math.max(1, Math.min(b, Math.floor(queries / longestQ), Math.floor(keys / longestK))), t: longestQ, s: longestK };
 }
 
 /** Made once per device, width and range of lengths. */
