@@ -2,8 +2,8 @@ import './registerGradients.ts';
 
 export { ConfigError, ShapeError, UnsupportedError } from './errors.ts';
 export {
-  checkDivisible, checkDtype, checkFunction, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange,
-  checkRank, checkShape, describeShape,
+  checkBoolean, checkDivisible, checkDtype, checkFunction, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability,
+  checkRange, checkRank, checkShape, describeShape,
 } from './check.ts';
 export { treeEntries, treeFromEntries, treeLeaves, treeMap, treeMap2, treePaths, type Tree } from './tree.ts';
 export { foldSeed, randomBits, seedKey, threefry2x32, type Seed } from './seed.ts';

@@ -1,6 +1,6 @@
 import { zeros } from '@tensorflow/tfjs-core';
 import {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange, checkRank, checkShape,
+  checkBoolean, checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkOneOf, checkPositive, checkProbability, checkRange, checkRank, checkShape,
   ConfigError, describeShape, ShapeError, UnsupportedError,
 } from '@evenkeel/core-tensor';
 import { describe, expect, it } from 'vitest';
@@ -28,6 +28,8 @@ const CHECKS: readonly (readonly [name: string, error: typeof ShapeError | typeo
       [() => checkInteger('f', 'n', -2, -1), 'f: n must be an integer ≥ -1, got -2'], [() => checkInteger('f', 'n', NaN), 'got NaN']]],
   ['checkDivisible', ConfigError, [() => checkDivisible('f', 'dim', 12, 'numHeads', 4)],
     [[() => checkDivisible('f', 'dim', 12, 'numHeads', 5), 'f: dim must be divisible by numHeads, got 12 and 5']]],
+  ['checkBoolean', ConfigError, [() => checkBoolean('f', 'causal', true), () => checkBoolean('f', 'causal', false)],
+    ([['false', '"false"'], [1, '1'], [null, 'null'], [undefined, 'undefined']] as const).map(([value, got]) => [() => checkBoolean('f', 'causal', value), `f: causal must be true or false, got ${got}`])],
   ['checkOneOf', ConfigError, [() => checkOneOf('f', 'mode', 'a', ['a', 'b'])], [[() => checkOneOf('f', 'mode', 'c', ['a', 'b']), 'f: mode must be one of a, b, got c']]],
 ];
 

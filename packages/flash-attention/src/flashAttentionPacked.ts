@@ -4,6 +4,7 @@ import { attend, type AttentionResult } from './attend.ts';
 import { fusedAttention, fusedAttentionPacked } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkFloats } from './inputs.ts';
+import { checkNames, PACKED_OPTIONS } from './optionNames.ts';
 import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions, ReturnStats } from './options.ts';
 
 /**
@@ -27,6 +28,7 @@ export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedO
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse: true }): AttentionWithLse;
 export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHeads, ...options }: FlashAttentionPackedOptions & ReturnStats = {} as never): AttentionResult {
   const headDim = checkPacked(qkv, { numHeads, numKvHeads });
+  checkNames('flashAttentionPacked', options, PACKED_OPTIONS);
   const [batchSize, seqLen] = qkv.shape as [number, number, number];
   const heads = { numHeads, numKvHeads };
   return tidy('flashAttentionPacked', (): AttentionResult => attend('flashAttentionPacked', { batchSize, seqLen, kvLen: seqLen, numHeads, headDim }, options, {
