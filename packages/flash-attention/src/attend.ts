@@ -3,8 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { constant } from './inputs.ts';
 import { hidePaddedRows } from './keyPadding.ts';
 import type {
-  AttentionAttrs, AttentionSizes, AttentionTerms, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, GeneralAttrs, GeneralTerms,
-  ReturnStats,
+  AttentionAttrs, AttentionResult, AttentionSizes, AttentionTerms, FlashAttentionOptions, GeneralAttrs, GeneralTerms, ReturnStats,
 } from './options.ts';
 import { resolveOptions } from './resolveOptions.ts';
 
@@ -16,8 +15,6 @@ export type AttentionOps = {
   plain: (terms: AttentionTerms, attrs: AttentionAttrs, wanted: Wanted) => readonly Tensor[];
   general: (terms: GeneralTerms, attrs: GeneralAttrs, wanted: Wanted) => readonly Tensor[];
 };
-
-export type AttentionResult = Tensor | AttentionWithLse | AttentionWithStats;
 
 /** attend — checks and resolves the options of `fn`, computes with `ops`, and returns what was asked for. Call it in a tidy. */
 export function attend(fn: string, sizes: AttentionSizes, options: FlashAttentionOptions & ReturnStats, { plain, general }: AttentionOps): AttentionResult {

@@ -1,16 +1,17 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attend, type AttentionResult } from './attend.ts';
+import { attend } from './attend.ts';
 import { flashAttentionPacked } from './flashAttentionPacked.ts';
 import { fusedAttention } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
 import { checkNames, OPTIONS } from './optionNames.ts';
-import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
+import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 
 type FlashAttention = {
   (q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false; returnStats?: false }): Tensor;
   (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnStats: true }): AttentionWithStats;
-  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
+  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true; returnStats?: false }): AttentionWithLse;
+  (q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & ReturnStats): AttentionResult;
 };
 
 /**
