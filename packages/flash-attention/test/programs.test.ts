@@ -4,7 +4,7 @@ import { backwardKeyValueProgram } from '../src/kernels/backwardKeyValue.ts';
 import { backwardQueryProgram } from '../src/kernels/backwardQuery.ts';
 import { biasGradProgram } from '../src/kernels/biasGrad.ts';
 import { forwardProgram } from '../src/kernels/forward.ts';
-import { blockRows, candidateTiles, chooseTile, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
+import { blockRows, candidateTiles, chooseTile, possibleTiles, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
 import type { Variant } from '../src/kernels/variant.ts';
 
 const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 16384 };
@@ -58,6 +58,21 @@ describe.each(passes)('in the pass %s', (pass) => {
           expect(workgroupBytes(pass, headDim, tile)).toBeLessThanOrEqual(given.maxComputeWorkgroupStorageSize);
         }
       }
+    }
+  });
+
+  it.each([{}, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupStorageSize: 8192 }, { isNarrow: true }, { half: true }])('possibleTiles are the usual tile first, and all that keep to the limits, near it or not: %j', (some) => {
+    const given = { ...limits, ...some };
+    for (const headDim of [4, 32, 128]) {
+      const tiles = possibleTiles(pass, headDim, 300, given);
+      expect([...tiles.values()][0]).toEqual(chooseTile(pass, headDim, 300, given));
+      for (const [name, tile] of candidateTiles(pass, headDim, 300, given)) expect(tiles.get(name)).toEqual(tile);
+      for (const [name, tile] of tiles) {
+        const isRight = name === tileName(tile) && tile.threads % 8 === 0 && tile.threads % tile.split === 0 && tile.threads >= 8 * tile.split && tile.keys % 4 === 0 && (pass !== 'bias' || tile.rows === 1)
+          && tile.threads <= given.maxComputeInvocationsPerWorkgroup && workgroupBytes(pass, headDim, tile) <= given.maxComputeWorkgroupStorageSize;
+        if (!isRight) expect(name).toBe('possible');
+      }
+      expect([tiles.has(`threads24-rows1-split1-keys${headDim === 4 ? 100 : 4}`), tiles.has('threads32-rows1-split1-keys17')]).toEqual([headDim < 128, false]);
     }
   });
 

@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import type { Results64 } from './attention64.ts';
+import { makeGiven, runAll } from './gpuCases.ts';
 
 vi.setConfig({ testTimeout: 300_000 }); // compiling for a CPU takes seconds per program
 
@@ -94,6 +96,17 @@ forEachBackend([GPU_BACKEND], () => {
     expect(usual).not.toContain(32);
     for (const [i, each] of results.entries()) await expectClose(each, expected[i]!, { rtol: 1e-5, atol: 1e-6 });
     dispose(results);
+  });
+
+  it('webgpu({ tuning: { attention, … } }) takes any tile that the device can run, however unlike the usual ones, and results agree with float64', async () => {
+    const [tile, ofBias] = ['threads24-rows3-split1-keys12', 'threads40-rows1-split1-keys20'];
+    await useDevice('webgpu', [webgpu({ tuning: { attention: tile, attentionQueryGrad: tile, attentionKeyValueGrad: tile, attentionBiasGrad: ofBias } })]);
+    const given = makeGiven({ title: '', bias: [true, true, true, true], sizes: { seqLen: 90, kvLen: 77, causal: true } });
+    const results: Partial<Record<keyof Results64, Tensor>> = {};
+    const programs = launchedBy(() => Object.assign(results, runAll(given)));
+    expect(programs.map(({ name, code }) => [name, threadsOf({ code } as GpuProgram)])).toEqual([['attention', 24], ['attentionQueryGrad', 24], ['attentionKeyValueGrad', 24], ['attentionBiasGrad', 40]]);
+    for (const [name, result] of Object.entries(results) as [keyof Results64, Tensor][]) await expectClose(await result.data(), given.expected[name], { rtol: 1e-4, atol: 2e-5 });
+    dispose([given.inputs, given.dy, results] as never);
   });
 
   it('what is timed for sequences of very different lengths takes no more memory than the call itself', async () => {

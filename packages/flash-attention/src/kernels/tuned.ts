@@ -1,13 +1,13 @@
-import type { GpuBackend } from '@evenkeel/core-tensor';
+import { kernelTuning, type GpuBackend } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { uniformsOf, type AttentionCall } from './call.ts';
 import { launch } from './launch.ts';
-import { candidateTiles, chooseTile, rangeOf, tileLimits, type Pass, type Tile } from './tile.ts';
+import { candidateTiles, chooseTile, possibleTiles, rangeOf, tileLimits, type Pass, type Tile } from './tile.ts';
 
 /** ATTENTION_VERSION — to be raised when programs or tiles change, so that what was remembered of the old ones is not used. */
 export const ATTENTION_VERSION = 2;
 
-/** FAMILIES — the names under which the tile of a pass can be forced: `webgpu({ tuning: { attention: 'threads32-rows1-split1-keys16' } })`. */
+/** FAMILIES — the names under which the tile of a pass can be forced (see `possibleTiles`): `webgpu({ tuning: { attention: 'threads32-rows1-split1-keys16' } })`. */
 const FAMILIES: Readonly<Record<Pass, string>> = { forward: 'attention', query: 'attentionQueryGrad', keyValue: 'attentionKeyValueGrad', bias: 'attentionBiasGrad' };
 
 /**
@@ -20,6 +20,7 @@ export function tileFor(backend: GpuBackend, pass: Pass, call: AttentionCall): T
   const { d, attrs } = call;
   const length = pass === 'keyValue' ? call.s : call.t;
   if (attrs.tile !== undefined) return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
+  if (kernelTuning() === undefined) return fixedTile(backend, pass, d, length);
   const tiles = tilesFor(backend, pass, d, length);
   const { heads, kvHeads, bias } = call;
   const timed = plainSizes(call);
@@ -38,16 +39,28 @@ function plainSizes({ b, t, s, queries, keys, isVarlen }: Pick<AttentionCall, 'b
   return { b: Math.max(1, Math.min(b, Math.floor(queries / longestQ), Math.floor(keys / longestK))), t: longestQ, s: longestK };
 }
 
-/** Made once per device, width and range of lengths. */
-const known = new WeakMap<GpuBackend, Map<string, ReadonlyMap<string, Tile>>>();
+/** Where nothing is timed: the tile that is forced, of all that are possible, or the usual one. */
+const fixedTile = oncePerRange((backend, pass, headDim, length): Tile => {
+  const tiles = possibleTiles(pass, headDim, length, tileLimits(backend));
+  const name = backend.choose({ family: FAMILIES[pass], version: ATTENTION_VERSION, key: `d${headDim}`, candidates: [...tiles.keys()], trial: () => {} });
+  return tiles.get(name) as Tile;
+});
 
-function tilesFor(backend: GpuBackend, pass: Pass, headDim: number, length: number): ReadonlyMap<string, Tile> {
-  let ofBackend = known.get(backend);
-  if (ofBackend === undefined) known.set(backend, ofBackend = new Map());
-  const key = `${pass} ${headDim} ${rangeOf(length)}`;
-  let tiles = ofBackend.get(key);
-  if (tiles === undefined) ofBackend.set(key, tiles = candidateTiles(pass, headDim, length, tileLimits(backend)));
-  return tiles;
+const tilesFor = oncePerRange((backend, pass, headDim, length) => candidateTiles(pass, headDim, length, tileLimits(backend)));
+
+type OfRange<R> = (backend: GpuBackend, pass: Pass, headDim: number, length: number) => R;
+
+/** `make`, once per device, pass, width and range of lengths. */
+function oncePerRange<R>(make: OfRange<R>): OfRange<R> {
+  const known = new WeakMap<GpuBackend, Map<string, R>>();
+  return (backend, pass, headDim, length) => {
+    let ofBackend = known.get(backend);
+    if (ofBackend === undefined) known.set(backend, ofBackend = new Map());
+    const key = `${pass} ${headDim} ${rangeOf(length)}`;
+    const made = ofBackend.get(key) ?? make(backend, pass, headDim, length);
+    ofBackend.set(key, made);
+    return made;
+  };
 }
 
 /** classOf — calls that are timed as one: the same terms, and sizes within a factor of √2 up or down. */
