@@ -77,6 +77,11 @@ export function checkDivisible(fn: string, arg: string, value: number, divisorNa
   }
 }
 
+/** checkBoolean — throws ConfigError unless `value` is true or false. */
+export function checkBoolean(fn: string, arg: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw new ConfigError(`${fn}: ${arg} must be true or false, got ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`);
+}
+
 /** checkFunction — throws ConfigError unless `value` is a function; `help` says what one looks like. */
 export function checkFunction(fn: string, arg: string, value: unknown, help: string): void {
   if (typeof value !== 'function') throw new ConfigError(`${fn}: ${arg} must be a function such as ${help}, got ${value === null ? 'null' : typeof value}`);

@@ -2,7 +2,7 @@ import './registerGradients.ts';
 
 export { ConfigError, ShapeError, UnsupportedError } from './errors.ts';
 export {
-  checkDivisible, checkDtype, checkFunction, checkInteger, checkLastDim, checkMinRank, checkNames, checkOneOf, checkPositive, checkProbability,
+  checkBoolean, checkDivisible, checkDtype, checkFunction, checkInteger, checkLastDim, checkMinRank, checkNames, checkOneOf, checkPositive, checkProbability,
   checkRange, checkRank, checkShape, describeShape, describeValue,
 } from './check.ts';
 export { treeEntries, treeFromEntries, treeLeaves, treeMap, treeMap2, treePaths, type Tree } from './tree.ts';

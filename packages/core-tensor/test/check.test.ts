@@ -1,6 +1,6 @@
 import { zeros } from '@tensorflow/tfjs-core';
 import {
-  checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkNames, checkOneOf, checkPositive, checkProbability, checkRange, checkRank,
+  checkBoolean, checkDivisible, checkDtype, checkInteger, checkLastDim, checkMinRank, checkNames, checkOneOf, checkPositive, checkProbability, checkRange, checkRank,
   checkShape, ConfigError, describeShape, describeValue, ShapeError, UnsupportedError,
 } from '@evenkeel/core-tensor';
 import { describe, expect, it } from 'vitest';
@@ -33,6 +33,8 @@ const CHECKS: readonly (readonly [name: string, error: typeof ShapeError | typeo
       [() => checkNames('f', { A: 1 }, ['a'], 'parts'), 'f: parts must be among a, got A'],
       ...[[null, 'null'], ['x', '"x"'], [[1], 'an array'], [7, '7'], [() => {}, 'a function']].map(([value, text]) => (
         [() => checkNames('f', value as object, ['a', 'b']), `f: options must be an object of a, b, got ${text as string}`] as [() => void, string]))]],
+  ['checkBoolean', ConfigError, [() => checkBoolean('f', 'causal', true), () => checkBoolean('f', 'causal', false)],
+    ([['false', '"false"'], [1, '1'], [null, 'null'], [undefined, 'undefined']] as const).map(([value, got]) => [() => checkBoolean('f', 'causal', value), `f: causal must be true or false, got ${got}`])],
   ['checkOneOf', ConfigError, [() => checkOneOf('f', 'mode', 'a', ['a', 'b'])], [[() => checkOneOf('f', 'mode', 'c', ['a', 'b']), 'f: mode must be one of a, b, got c']]],
 ];
 

@@ -1,9 +1,9 @@
+import { checkBoolean } from '@evenkeel/core-tensor';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { constant } from './inputs.ts';
 import { hidePaddedRows } from './keyPadding.ts';
 import type {
-  AttentionAttrs, AttentionSizes, AttentionTerms, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, GeneralAttrs, GeneralTerms,
-  ReturnStats,
+  AttentionAttrs, AttentionResult, AttentionSizes, AttentionTerms, FlashAttentionOptions, GeneralAttrs, GeneralTerms, ReturnStats,
 } from './options.ts';
 import { resolveOptions } from './resolveOptions.ts';
 
@@ -16,12 +16,13 @@ export type AttentionOps = {
   general: (terms: GeneralTerms, attrs: GeneralAttrs, wanted: Wanted) => readonly Tensor[];
 };
 
-export type AttentionResult = Tensor | AttentionWithLse | AttentionWithStats;
-
 /** attend — checks and resolves the options of `fn`, computes with `ops`, and returns what was asked for. Call it in a tidy. */
 export function attend(fn: string, sizes: AttentionSizes, options: FlashAttentionOptions & ReturnStats, { plain, general }: AttentionOps): AttentionResult {
+  const { returnStats = false, returnLse = false } = options;
+  checkBoolean(fn, 'returnStats', returnStats);
+  checkBoolean(fn, 'returnLse', returnLse);
   const { attrs, terms } = resolveOptions(fn, sizes, options);
-  const wanted = options.returnStats === true ? 'stats' : options.returnLse === true ? 'lse' : 'out';
+  const wanted = returnStats ? 'stats' : returnLse ? 'lse' : 'out';
   const computes = wanted === 'out' && options.observe !== undefined ? 'stats' : wanted;
   const { blockMask, ...plainTerms } = terms;
   const { softcap, blockQ: _, blockK: __, ...plainAttrs } = attrs;

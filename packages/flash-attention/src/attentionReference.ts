@@ -1,7 +1,8 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attend, type AttentionResult } from './attend.ts';
+import { attend } from './attend.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
-import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
+import { checkNames, OPTIONS } from './optionNames.ts';
+import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 import { referenceAttention, referenceStats } from './reference/attention.ts';
 import { referenceGeneral, referenceGeneralStats } from './reference/general.ts';
 
@@ -17,9 +18,11 @@ import { referenceGeneral, referenceGeneralStats } from './reference/general.ts'
  */
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false; returnStats?: false }): Tensor;
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnStats: true }): AttentionWithStats;
-export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
+export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true; returnStats?: false }): AttentionWithLse;
+export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & ReturnStats): AttentionResult;
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('attentionReference', q, k, v);
+  checkNames('attentionReference', options, OPTIONS);
   return tidy('attentionReference', (): AttentionResult => attend('attentionReference', sizesOf(q, k), options, {
     plain: (terms, attrs, wanted) => (wanted === 'stats' ? referenceStats : referenceAttention)({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => (wanted === 'stats' ? referenceGeneralStats : referenceGeneral)({ q, k, v, ...terms }, attrs),

@@ -1,15 +1,17 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attend, type AttentionResult } from './attend.ts';
+import { attend } from './attend.ts';
 import { flashAttentionPacked } from './flashAttentionPacked.ts';
 import { fusedAttention } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
-import type { AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
+import { checkNames, OPTIONS } from './optionNames.ts';
+import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 
 type FlashAttention = {
   (q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & { returnLse?: false; returnStats?: false }): Tensor;
   (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnStats: true }): AttentionWithStats;
-  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true }): AttentionWithLse;
+  (q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & { returnLse: true; returnStats?: false }): AttentionWithLse;
+  (q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & ReturnStats): AttentionResult;
 };
 
 /**
@@ -35,7 +37,7 @@ type FlashAttention = {
  * @returns        `b t h d`; `{ out, lse: b h t }` with `returnLse`, both differentiable; `{ out, lse, rowMax, entropy }` with
  *                 `returnStats`, of which only `out` is; owned by the caller.
  * @throws ShapeError   if ranks, dtypes or sizes do not fit.
- * @throws ConfigError  if an option is out of range, dropout acts without a seed, or the gradient of a constant is asked for.
+ * @throws ConfigError  if an option is out of range or has no known name, dropout acts without a seed, or the gradient of a constant is asked for.
  *
  * Sources: Dao et al. 2022, arXiv:2205.14135, algorithms 1, 2 and 5 (block sparsity); ALiBi is Press et al. 2021, arXiv:2108.12409, §3;
  * the cap is that of Gemma 2, 2024, arXiv:2408.00118, §2. Departs from the papers: masks are aligned bottom-right, as in the official
@@ -43,6 +45,7 @@ type FlashAttention = {
  */
 export const flashAttention = /* @__PURE__ */ Object.assign(function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('flashAttention', q, k, v);
+  checkNames('flashAttention', options, OPTIONS);
   return tidy('flashAttention', (): AttentionResult => attend('flashAttention', sizesOf(q, k), options, {
     plain: (terms, attrs, wanted) => fusedAttention[wanted]({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => fusedGeneral[wanted]({ q, k, v, ...terms }, attrs),

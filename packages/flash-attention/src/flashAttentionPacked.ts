@@ -1,10 +1,11 @@
 import { checkDivisible, checkInteger, ShapeError, splitHeads, type PackedAttentionSizes } from '@evenkeel/core-tensor';
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { attend, type AttentionResult } from './attend.ts';
+import { attend } from './attend.ts';
 import { fusedAttention, fusedAttentionPacked } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkFloats } from './inputs.ts';
-import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions, ReturnStats } from './options.ts';
+import { checkNames, PACKED_OPTIONS } from './optionNames.ts';
+import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions, ReturnStats } from './options.ts';
 
 /**
  * flashAttentionPacked — `flashAttention` on the tensor that one projection to queries, keys and values makes, without taking it apart.
@@ -24,9 +25,11 @@ import type { AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions,
  */
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse?: false; returnStats?: false }): Tensor;
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnStats: true }): AttentionWithStats;
-export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse: true }): AttentionWithLse;
+export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & { returnLse: true; returnStats?: false }): AttentionWithLse;
+export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & ReturnStats): AttentionResult;
 export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHeads, ...options }: FlashAttentionPackedOptions & ReturnStats = {} as never): AttentionResult {
   const headDim = checkPacked(qkv, { numHeads, numKvHeads });
+  checkNames('flashAttentionPacked', options, PACKED_OPTIONS);
   const [batchSize, seqLen] = qkv.shape as [number, number, number];
   const heads = { numHeads, numKvHeads };
   return tidy('flashAttentionPacked', (): AttentionResult => attend('flashAttentionPacked', { batchSize, seqLen, kvLen: seqLen, numHeads, headDim }, options, {

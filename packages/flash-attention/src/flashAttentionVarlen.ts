@@ -33,6 +33,9 @@ export function flashAttentionVarlen(
   q: Tensor, k: Tensor, v: Tensor, cuSeqlensQ: CuSeqlens, cuSeqlensK: CuSeqlens, options: FlashAttentionVarlenOptions & { returnLse: true },
 ): AttentionWithLse;
 export function flashAttentionVarlen(
+  q: Tensor, k: Tensor, v: Tensor, cuSeqlensQ: CuSeqlens, cuSeqlensK: CuSeqlens, options?: FlashAttentionVarlenOptions,
+): Tensor | AttentionWithLse;
+export function flashAttentionVarlen(
   q: Tensor, k: Tensor, v: Tensor, cuSeqlensQ: CuSeqlens, cuSeqlensK: CuSeqlens, options: FlashAttentionVarlenOptions = {},
 ): Tensor | AttentionWithLse {
   checkVarlenInputs('flashAttentionVarlen', q, k, v);

@@ -1,6 +1,6 @@
 import { checkShape, ConfigError } from '@evenkeel/core-tensor';
 import {
-  add, div, equal, exp, expandDims, greater, log, max, mul, scalar, stack, sub, sum, tidy, transpose, unstack, where, type Tensor,
+  add, div, equal, exp, expandDims, greater, log, max, mul, scalar, stack, sub, sum, Tensor, tidy, transpose, unstack, where,
 } from '@tensorflow/tfjs-core';
 import { checkFloats } from './inputs.ts';
 import type { AttentionWithLse } from './options.ts';
@@ -41,12 +41,20 @@ export function mergeAttention(...parts: readonly AttentionWithLse[]): Attention
 
 function checkParts(parts: readonly AttentionWithLse[]): void {
   if (parts.length === 0) throw new ConfigError('mergeAttention: parts must have at least one { out, lse }, got none');
-  parts.forEach((part: Partial<AttentionWithLse> | undefined, p) => {
-    checkFloats('mergeAttention', `parts[${p}].out`, part?.out, 4);
-    checkFloats('mergeAttention', `parts[${p}].lse`, part?.lse, 3);
+  parts.forEach((part: Partial<AttentionWithLse>, p) => {
+    checkPart(`parts[${p}]`, part);
+    checkFloats('mergeAttention', `parts[${p}].out`, part.out, 4);
+    checkFloats('mergeAttention', `parts[${p}].lse`, part.lse, 3);
     const { out, lse } = part as AttentionWithLse;
     checkShape('mergeAttention', `parts[${p}].out`, out, (parts[0] as AttentionWithLse).out.shape);
     const [batchSize, seqLen, numHeads] = out.shape as [number, number, number];
     checkShape('mergeAttention', `parts[${p}].lse`, lse, [batchSize, numHeads, seqLen]);
   });
+}
+
+/** What attention gives without `returnLse` is a tensor, and parts stand side by side, not in an array. */
+function checkPart(arg: string, part: unknown): void {
+  if (typeof part === 'object' && part !== null && !Array.isArray(part) && !(part instanceof Tensor)) return;
+  const got = part instanceof Tensor ? 'a tensor' : Array.isArray(part) ? 'an array' : part === null ? 'null' : typeof part;
+  throw new ConfigError(`mergeAttention: ${arg} must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got ${got}`);
 }

@@ -40,6 +40,9 @@ export type AttentionWithLse = { out: Tensor; lse: Tensor };
  */
 export type AttentionWithStats = AttentionWithLse & { rowMax: Tensor; entropy: Tensor };
 
+/** AttentionResult — what a call gives where its options are not known to the compiler: which of the three `returnLse` and `returnStats` say. */
+export type AttentionResult = Tensor | AttentionWithLse | AttentionWithStats;
+
 /** FlashAttentionPackedOptions — those of `flashAttention`, and the numbers of heads. */
 export type FlashAttentionPackedOptions = FlashAttentionOptions & PackedAttentionSizes;
 

@@ -1,5 +1,5 @@
 import {
-  checkDtype, checkInteger, checkPositive, checkProbability, checkRank, checkShape, ConfigError, describeShape, ShapeError, type Seed,
+  checkBoolean, checkDtype, checkInteger, checkPositive, checkProbability, checkRank, checkShape, ConfigError, describeShape, ShapeError, type Seed,
 } from '@evenkeel/core-tensor';
 import { cast, type Tensor } from '@tensorflow/tfjs-core';
 import { checkFlags, checkTensor, constant } from './inputs.ts';
@@ -31,6 +31,8 @@ export function resolveScores(
   { scale = 1 / Math.sqrt(headDim), causal = false, window = [-1, -1], alibiSlopes, dropout = 0, train = false, seed }: ScoreOptions,
 ): { attrs: AttentionAttrs; alibiSlopes: Tensor | undefined } {
   checkPositive(fn, 'scale', scale);
+  checkBoolean(fn, 'causal', causal);
+  checkBoolean(fn, 'train', train);
   checkProbability(fn, 'dropout', dropout);
   if (!Array.isArray(window) || window.length !== 2) throw new ConfigError(`${fn}: window must be [left, right], got ${JSON.stringify(window)}`);
   const windowLeft = windowSide(fn, 'window[0]', window[0], kvLen);

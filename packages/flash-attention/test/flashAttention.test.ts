@@ -153,6 +153,8 @@ forEachBackend((backend) => {
   }
 });
 
+const OPTION_NAMES = 'scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, bias, softcap, blockMask, blockSize, keyPaddingMask, returnStats';
+
 describe('flashAttention', () => {
   const shapes = (q: number[], k: number[], v = k) => [q, k, v].map((shape) => tensor(randomArray(shape.reduce((a, b) => a * b, 1)), shape)) as [Tensor, Tensor, Tensor];
   const wrongShapes: [title: string, tensors: () => [Tensor, Tensor, Tensor], message: string][] = [
@@ -176,11 +178,26 @@ describe('flashAttention', () => {
     [{ window: [1, -2] as const }, 'flashAttention: window[1] must be an integer ≥ -1, got -2'],
     [{ window: 3 as never }, 'flashAttention: window must be [left, right], got 3'],
     [{ dropout: 1 }, 'flashAttention: dropout must be in [0, 1), got 1'],
+    [{ causal: 'yes' as never }, 'flashAttention: causal must be true or false, got "yes"'],
+    [{ causal: 1 as never }, 'flashAttention: causal must be true or false, got 1'],
+    [{ train: null as never }, 'flashAttention: train must be true or false, got null'],
+    [{ returnLse: 1 as never }, 'flashAttention: returnLse must be true or false, got 1'],
+    [{ returnStats: 'false' as never }, 'flashAttention: returnStats must be true or false, got "false"'],
+    [{ casual: true } as never, `flashAttention: options must be made of ${OPTION_NAMES}, got casual`],
+    [{ isCausal: false } as never, `flashAttention: options must be made of ${OPTION_NAMES}, got isCausal`],
     [{ dropout: 0.1, train: true }, 'flashAttention: seed must be given when dropout acts, got undefined'],
   ])('flashAttention(q, k, v, %j) says what is wrong', (options, message) => {
     const [q, k, v] = shapes([1, 2, 1, 4], [1, 2, 1, 4]);
     expect(() => flashAttention(q, k, v, options)).toThrow(message);
     dispose([q, k, v]);
+  });
+
+  it('flashAttention(q, k, v, options) takes all that a layer is told, and names without values', async () => {
+    const [q, k, v] = shapes([1, 5, 1, 4], [1, 5, 1, 4]);
+    const told = { state: {}, cuSeqlens: undefined, observe: undefined, keyPaddingMask: undefined, train: undefined, causal: undefined, seed: 3, returnLse: undefined, mine: undefined };
+    const [bare, full] = [flashAttention(q, k, v), flashAttention(q, k, v, told)];
+    await expectClose(full, bare, { rtol: 0, atol: 0 });
+    dispose([q, k, v, bare, full]);
   });
 
   it('flashAttention(q) rejects integers by name', () => {

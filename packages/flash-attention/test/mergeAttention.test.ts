@@ -121,12 +121,17 @@ describe('mergeAttention', () => {
 
   it.each([
     [() => [], 'mergeAttention: parts must have at least one { out, lse }, got none'],
-    [() => [undefined], 'mergeAttention: parts[0].out must be a tensor, got undefined'],
+    [() => [undefined], 'mergeAttention: parts[0] must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got undefined'],
+    [() => [null], 'mergeAttention: parts[0] must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got null'],
+    [() => [zeros([1, 2, 3, 4])], 'mergeAttention: parts[0] must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got a tensor'],
+    [() => [[part([1, 2, 3, 4], [1, 3, 2])]], 'mergeAttention: parts[0] must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got an array'],
+    [() => [part([1, 2, 3, 4], [1, 3, 2]), zeros([1, 2, 3, 4])], 'mergeAttention: parts[1] must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got a tensor'],
+    [() => [{}], 'mergeAttention: parts[0].out must be a tensor, got undefined'],
     [() => [{ out: zeros([1, 2, 3, 4]) }], 'mergeAttention: parts[0].lse must be a tensor, got undefined'],
     [() => [part([1, 2, 3], [1, 3, 2])], 'mergeAttention: parts[0].out must have rank 4, got shape [1, 2, 3]'],
     [() => [part([1, 2, 3, 4], [1, 2, 3])], 'mergeAttention: parts[0].lse must have shape [1, 3, 2], got [1, 2, 3]'],
     [() => [part([1, 2, 3, 4], [1, 3, 2]), part([1, 2, 3, 5], [1, 3, 2])], 'mergeAttention: parts[1].out must have shape [1, 2, 3, 4], got [1, 2, 3, 5]'],
-  ] as [() => AttentionWithLse[], string][])('mergeAttention(…) says what is wrong: %#', async (make, message) => {
+  ] as unknown as [() => AttentionWithLse[], string][])('mergeAttention(…) says what is wrong: %#', async (make, message) => {
     const parts = make();
     await expectNoLeak(() => mergeAttention(...parts), { throws: message });
     dispose(parts as never);

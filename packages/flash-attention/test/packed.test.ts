@@ -17,6 +17,8 @@ const CASES: (Partial<Sizes> & { title: string; options?: Options })[] = [
 ];
 const base: Sizes = { batchSize: 2, seqLen: 5, numHeads: 2, numKvHeads: 2, headDim: 8 };
 
+const headsOf = ({ numHeads, numKvHeads }: Sizes) => ({ numHeads, numKvHeads });
+
 const makePacked = ({ batchSize, seqLen, numHeads, numKvHeads, headDim }: Sizes): Tensor =>
   randomTensor([batchSize, seqLen, (numHeads + 2 * numKvHeads) * headDim], { seed: 4 });
 
@@ -33,7 +35,7 @@ forEachBackend((backend) => {
     const sizes = { ...base, ...given };
     const qkv = makePacked(sizes);
     const dy = randomTensor([sizes.batchSize, sizes.seqLen, sizes.numHeads, sizes.headDim], { seed: 5 });
-    const packed = vjp(() => flashAttentionPacked(qkv, { ...sizes, ...options }), [qkv], dy);
+    const packed = vjp(() => flashAttentionPacked(qkv, { ...headsOf(sizes), ...options }), [qkv], dy);
     const apart = vjp(() => taken(qkv, sizes, options), [qkv], dy);
     await expectClose(packed.value, apart.value, { rtol: 0, atol: 0 });
     await expectClose(packed.grads[0]!, apart.grads[0]!, { rtol: 0, atol: 0 });
@@ -73,7 +75,7 @@ forEachBackend((backend) => {
     const qkv = makePacked(sizes);
     const secondOf = (attention: (x: Tensor) => Tensor) => valueAndGrad((outer: { qkv: Tensor }) =>
       sum(square(valueAndGrad((p: { qkv: Tensor }) => sum(square(attention(p.qkv))), outer).grads.qkv)), { qkv });
-    const packed = secondOf((x) => flashAttentionPacked(x, { ...sizes, causal: true }));
+    const packed = secondOf((x) => flashAttentionPacked(x, { ...headsOf(sizes), causal: true }));
     const apart = secondOf((x) => taken(x, sizes, { causal: true }));
     await expectClose(packed.grads.qkv, apart.grads.qkv, { rtol: 1e-4, atol: 1e-5 });
     dispose([qkv, packed, apart] as never);
@@ -114,8 +116,11 @@ describe('flashAttentionPacked', () => {
     [[2, 3, 48], { numHeads: 0 }, 'numHeads must be an integer ≥ 1, got 0'],
     [[2, 3, 48], { numHeads: 2, numKvHeads: 0.5 }, 'numKvHeads must be an integer ≥ 1, got 0.5'],
     [[2, 3, 48], { numHeads: 4, numKvHeads: 3 }, 'numHeads must be divisible by numKvHeads, got 4 and 3'],
+    [[2, 3, 48], { numHeads: 2, causal: 0 }, 'causal must be true or false, got 0'],
+    [[2, 3, 48], { numHeads: 2, returnLse: 'no' }, 'returnLse must be true or false, got "no"'],
+    [[2, 3, 48], { numHeads: 2, numKVHeads: 2 }, 'options must be made of numHeads, numKvHeads, scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, bias, softcap, blockMask, blockSize, keyPaddingMask, returnStats, got numKVHeads'],
     [[2, 3, 48], { numHeads: 2, dropout: 0.1, train: true }, 'seed must be given when dropout acts, got undefined'],
-  ] as [number[], FlashAttentionPackedOptions & { returnLse?: false }, string][])('flashAttentionPacked(%j, %j) says what is wrong', (shape, options, message) => {
+  ] as unknown as [number[], FlashAttentionPackedOptions & { returnLse?: false }, string][])('flashAttentionPacked(%j, %j) says what is wrong', (shape, options, message) => {
     const qkv = zeros(shape);
     expect(() => flashAttentionPacked(qkv, options)).toThrow(`flashAttentionPacked: ${message}`);
     dispose(qkv);

@@ -4,7 +4,7 @@ import { backwardKeyValueProgram } from '../src/kernels/backwardKeyValue.ts';
 import { backwardQueryProgram } from '../src/kernels/backwardQuery.ts';
 import { biasGradProgram } from '../src/kernels/biasGrad.ts';
 import { forwardProgram } from '../src/kernels/forward.ts';
-import { blockRows, candidateTiles, chooseTile, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
+import { blockRows, candidateTiles, chooseTile, possibleTiles, rangeOf, tileName, workgroupBytes, type Pass } from '../src/kernels/tile.ts';
 import type { Variant } from '../src/kernels/variant.ts';
 
 const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256, maxComputeWorkgroupStorageSize: 16384 };
@@ -17,7 +17,7 @@ const bytesIn = (code: string): number => [...code.matchAll(/var<workgroup> \w+:
 
 const plain: Variant = {
   headDim: 32, tile: { threads: 64, rows: 2, split: 1, keys: 16, lanes: false, half: false }, slopes: false, bias: false, dropout: false, softcap: false, mask: 'none', varlen: false,
-  statistics: 'none', packed: false, queryAxis: true,
+  statistics: 'none', packed: false, queryAxis: true, counted: false,
 };
 const programs = { forward: forwardProgram, query: backwardQueryProgram, keyValue: backwardKeyValueProgram, bias: biasGradProgram };
 
@@ -61,12 +61,27 @@ describe.each(passes)('in the pass %s', (pass) => {
     }
   });
 
+  it.each([{}, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupStorageSize: 8192 }, { isNarrow: true }, { half: true }])('possibleTiles are the usual tile first, and all that keep to the limits, near it or not: %j', (some) => {
+    const given = { ...limits, ...some };
+    for (const headDim of [4, 32, 128]) {
+      const tiles = possibleTiles(pass, headDim, 300, given);
+      expect([...tiles.values()][0]).toEqual(chooseTile(pass, headDim, 300, given));
+      for (const [name, tile] of candidateTiles(pass, headDim, 300, given)) expect(tiles.get(name)).toEqual(tile);
+      for (const [name, tile] of tiles) {
+        const isRight = name === tileName(tile) && tile.threads % 8 === 0 && tile.threads % tile.split === 0 && tile.threads >= 8 * tile.split && tile.keys % 4 === 0 && (pass !== 'bias' || tile.rows === 1)
+          && tile.threads <= given.maxComputeInvocationsPerWorkgroup && workgroupBytes(pass, headDim, tile) <= given.maxComputeWorkgroupStorageSize;
+        if (!isRight) expect(name).toBe('possible');
+      }
+      expect([tiles.has(`threads24-rows1-split1-keys${headDim === 4 ? 100 : 4}`), tiles.has('threads32-rows1-split1-keys17')]).toEqual([headDim < 128, false]);
+    }
+  });
+
   it('no combination of options binds more than 8 tensors, and every one that the pass has makes another text', () => {
     const full: Variant = { ...plain, slopes: true, bias: true, dropout: true, softcap: true, mask: 'elements', statistics: pass === 'forward' ? 'joined' : 'none' };
     const apart = pass === 'forward' ? [{ ...full, bias: false, statistics: 'apart' as const }, { ...full, slopes: false, mask: 'none' as const, statistics: 'apart' as const }] : [];
     for (const variant of [full, { ...full, headDim: 5 }, { ...full, packed: true }, { ...full, varlen: true }, ...apart]) expect(programs[pass](variant).bindings.length).toBeLessThanOrEqual(8);
     const others: Partial<Variant>[] = [
-      {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true },
+      {}, { headDim: 5 }, { headDim: 64 }, { slopes: true }, { dropout: true }, { softcap: true }, { mask: 'tiles' }, { mask: 'elements' }, { varlen: true }, { counted: true },
       ...(['threads', 'rows', 'keys', 'split'] as const).map((name) => ({ tile: { ...plain.tile, [name]: 2 * plain.tile[name] } })), { tile: { ...plain.tile, lanes: true } }, { tile: { ...plain.tile, half: true } },
       ...(pass === 'bias' ? [{ queryAxis: false }] : [{ bias: true }]), ...(pass === 'forward' ? [{ statistics: 'apart' as const }, { statistics: 'joined' as const }] : []), ...(pass === 'keyValue' ? [{ packed: true }] : []),
     ];

@@ -1,13 +1,13 @@
 import { gpuProgram } from '@evenkeel/core-tensor';
 import { outAt, queryAt } from './queries.ts';
-import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
+import { enterGroup, enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { blockRows } from './tile.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, loadTile, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
  * backwardKeyValueProgram — dk and dv of one block of keys of one key head per workgroup, summed over the query heads that read it:
- * groups are [blocks of keys, key heads, sequences].
+ * workgroups are [blocks of keys, key heads, sequences].
  *
  *     p = e^(score − lse)   dv = (p ∘ keep)ᵀ·dy   dp = (dy·vᵀ) ∘ keep   ds = p ∘ (dp − rowsum(dy ∘ out))   dk = scale · dsᵀ·q
  *
@@ -33,7 +33,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
       tileArrays(['q', 'dy'], variant, 2), `var<workgroup> statistics: array<vec2f, ${tile.keys}>;`, scoreFunctions(variant),
     ].join('\n'),
     main: [
-      'let kvHead = group.y; let batch = group.z;',
+      enterGroup(variant), 'let kvHead = place.y; let batch = place.z;',
       enterSequence(variant), threadPlace(tile), keyRows(variant),
       each(tile.rows, (r) => [
         loadRow('k', r, variant, `u.kAt + keyAt${r}`, `j${r} < s`), loadRow('v', r, variant, `u.vAt + keyAt${r}`, `j${r} < s`),
@@ -58,7 +58,7 @@ export const backwardKeyValueProgram = programOf((variant) => {
 
 /** Rows `j{r}` of this thread, the queries `first{r}` … that see them, `seen{r}` in number, and those that see some key of the block. */
 function keyRows({ headDim, tile }: Variant): string {
-  return `let begin = i32(group.x) * ${blockRows(tile)};
+  return `let begin = i32(place.x) * ${blockRows(tile)};
   if (begin >= s) { return; }
   ${each(tile.rows, (r) => `let j${r} = begin + ${r * (tile.threads / tile.split)} + row;
     let keyAt${r} = batch * u.kBatch + u32(kStart + j${r}) * u.kRow + kvHead * ${headDim}u;

@@ -1,11 +1,11 @@
 import { gpuProgram } from '@evenkeel/core-tensor';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
-import { enterHead, enterSequence, scoreFunctions } from './scores.ts';
+import { enterGroup, enterHead, enterSequence, scoreFunctions } from './scores.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
- * backwardQueryProgram — dq of one block of queries of one head per workgroup: groups are [blocks of queries, heads, sequences].
+ * backwardQueryProgram — dq of one block of queries of one head per workgroup: they are [blocks of queries, heads, sequences].
  *
  *     p = e^(score − lse)   dp = (dy·vᵀ) ∘ keep   ds = p ∘ (dp − rowsum(dy ∘ out))   dq = scale · ds·k
  *
@@ -28,7 +28,7 @@ export const backwardQueryProgram = programOf((variant) => {
       ...['q', 'k', 'v', 'dy'].map((name) => loader(name, variant)), storer('dq', variant), tileArrays(['k', 'v'], variant, 2), scoreFunctions(variant),
     ].join('\n'),
     main: [
-      'let rowBlock = groups.x - 1u - group.x; let head = group.y; let batch = group.z;',
+      enterGroup(variant), 'let rowBlock = u.blocks - 1u - place.x; let head = place.y; let batch = place.z;',
       enterSequence(variant), enterHead(variant), threadPlace(tile), queryRows(variant), keyRange(variant),
       each(tile.rows, (r) => [loadQuery(variant, r), zeroRow('dq', r, variant)].join('\n')),
       keyTiles(variant, withProducts(PRODUCTS, variant, 'count', [

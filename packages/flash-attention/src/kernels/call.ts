@@ -66,14 +66,14 @@ export function smallTensors({ cuSeqlens, blockMask, alibiSlopes }: AttentionCal
 }
 
 /** variantOf — what is baked into the program for a call. `sides` are the rows of a tile along queries and along keys. */
-export function variantOf(call: AttentionCall, tile: Tile, { statistics = 'none', isOverQueries = false }: { statistics?: Variant['statistics']; isOverQueries?: boolean } = {}): Variant {
+export function variantOf(call: AttentionCall, tile: Tile, { statistics = 'none', isOverQueries = false, isCounted = false }: { statistics?: Variant['statistics']; isOverQueries?: boolean; isCounted?: boolean } = {}): Variant {
   const { d, alibiSlopes, bias, blockMask, isVarlen, isPacked, attrs } = call;
   const [alongQueries, alongKeys] = isOverQueries ? [tile.keys, blockRows(tile)] : [blockRows(tile), tile.keys];
   const isAligned = (attrs.blockQ ?? 1) % alongQueries === 0 && (attrs.blockK ?? 1) % alongKeys === 0;
   return {
     headDim: d, tile, slopes: alibiSlopes !== undefined, bias: bias !== undefined, dropout: (attrs.dropout ?? 0) > 0, softcap: (attrs.softcap ?? 0) > 0,
     mask: blockMask === undefined ? 'none' : isAligned ? 'tiles' : 'elements', varlen: isVarlen, statistics, packed: isPacked && isOverQueries,
-    queryAxis: (bias?.shape[2] ?? 1) > 1,
+    queryAxis: (bias?.shape[2] ?? 1) > 1, counted: isCounted,
   };
 }
 
@@ -95,6 +95,7 @@ export function uniformsOf(call: AttentionCall, places: readonly number[]): Reco
     slopesAt: places.at(-1) ?? 0, slopesBatch: alibiSlopes?.shape.length === 2 ? heads : 0,
     biasB, biasH, biasI, biasJ, biasHeads: bias?.shape[1] ?? 1,
     maskAt: places[0] ?? 0, maskRow: blockMask?.shape[1] ?? 0, blockQ: attrs.blockQ ?? 1, blockK: attrs.blockK ?? 1, cuQAt, cuKAt,
+    blocks: 0, owners: 0, groups: 0, // each pass has its own: see `launch`
     threshold: dropThreshold(dropout), dropKeys: s, keepScale: 1 / (1 - dropout), key0, key1, infinity: Infinity, nan: NaN,
   };
 }

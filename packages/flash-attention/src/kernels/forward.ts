@@ -1,12 +1,12 @@
 import { gpuProgram } from '@evenkeel/core-tensor';
-import { enterHead, enterSequence, LOWEST, scoreFunctions } from './scores.ts';
+import { enterGroup, enterHead, enterSequence, LOWEST, scoreFunctions } from './scores.ts';
 import { keyRange, keyTiles, outAt, queryAt, queryRows, visibleKeys } from './queries.ts';
 import { chunksOf } from './tile.ts';
 import { accumulate, extraBinding, featuresOf, loadRow, storeRow, threadPlace, tileArrays, withProducts, zeroRow } from './tiles.ts';
 import { each, factorBinding, loader, programOf, rowsBinding, storer, UNIFORMS, type Variant } from './variant.ts';
 
 /**
- * forwardProgram — attention of one block of queries of one head per workgroup: groups are [blocks of queries, heads, sequences].
+ * forwardProgram — attention of one block of queries of one head per workgroup: they are [blocks of queries, heads, sequences].
  *
  *     for each tile of keys:  s = q·kᵀ   m' = max(m, s)   p = e^(s − m')   l = l·e^(m − m') + Σp   o = o·e^(m − m') + (p ∘ keep)·v
  *     out = o / l   lse = m + log l   rowMax = m   entropy = log l − Σ p·(s − m) / l
@@ -33,8 +33,9 @@ export const forwardProgram = programOf((variant) => {
       ...['q', 'k', 'v'].map((name) => loader(name, variant)), storer('out', variant), tileArrays(['k', 'v'], variant, 1), scoreFunctions(variant),
     ].join('\n'),
     main: [
-      `let rowBlock = groups.x - 1u - group.x; // the last see most keys and begin first
-      let head = group.y; let batch = group.z;`,
+      enterGroup(variant),
+      `let rowBlock = u.blocks - 1u - place.x; // the last see most keys and begin first
+      let head = place.y; let batch = place.z;`,
       enterSequence(variant), enterHead(variant), threadPlace(tile), queryRows(variant), keyRange(variant),
       each(tile.rows, (r) => [
         loadRow('q', r, variant, queryAt(`i${r}`, variant), `i${r} < t`), zeroRow('o', r, variant), `var m${r} = ${LOWEST}; var l${r} = 0.0;`,

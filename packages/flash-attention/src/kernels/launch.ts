@@ -23,14 +23,21 @@ const PROGRAMS: Readonly<Record<Pass, (variant: Variant) => GpuProgram>> = {
 /** launch — runs one pass of attention with a tile. */
 export function launch(backend: GpuBackend, pass: Pass, call: AttentionCall, tile: Tile, { tensors, uniforms, statistics = 'none' }: PassArgs): void {
   const { bias } = call;
-  const variant = variantOf(call, tile, { statistics, isOverQueries: pass === 'keyValue' });
-  backend.dispatch(PROGRAMS[pass](variant), { tensors: { ...tensors, ...(bias && { bias }) }, uniforms, groups: groupsOf(pass, call, tile, variant) });
+  const places = placesOf(pass, call, tile);
+  const isCounted = Math.max(...places) > backend.limits.maxComputeWorkgroupsPerDimension;
+  const variant = variantOf(call, tile, { statistics, isOverQueries: pass === 'keyValue', isCounted });
+  const [blocks, owners, rest] = places;
+  const groups = blocks * owners * rest;
+  backend.dispatch(PROGRAMS[pass](variant), {
+    tensors: { ...tensors, ...(bias && { bias }) }, uniforms: { ...uniforms, blocks, owners, groups }, groups: isCounted ? backend.spread(groups) : places,
+  });
 }
 
-function groupsOf(pass: Pass, { b, t, s, heads, kvHeads, bias }: AttentionCall, tile: Tile, { queryAxis }: Variant): [number, number, number] {
+/** What workgroups there are, as each program says: `place` is one of them. */
+function placesOf(pass: Pass, { b, t, s, heads, kvHeads, bias }: AttentionCall, tile: Tile): [blocks: number, owners: number, rest: number] {
   const blocks = (rows: number): number => Math.ceil(rows / blockRows(tile));
   if (pass === 'keyValue') return [blocks(s), kvHeads, b];
   if (pass !== 'bias') return [blocks(t), heads, b];
-  const [sequences = 1, biasHeads = 1] = bias?.shape ?? [];
-  return [Math.ceil(s / tile.keys), queryAxis ? blocks(t) : 1, biasHeads * sequences];
+  const [sequences = 1, biasHeads = 1, queries = 1] = bias?.shape ?? [];
+  return [Math.ceil(s / tile.keys), queries > 1 ? blocks(t) : 1, biasHeads * sequences];
 }

@@ -28,7 +28,8 @@ export function scoreFunctions(variant: Variant): string {
           // The built-in tanh is exact against 1 only: small scores need a series, which is exact against themselves.
           let near = y + y * z * (${TANH.slice(1).reduce((sum, c) => `(${c.toPrecision(9)} + z * ${sum})`, TANH[0].toPrecision(9))});
           let far = sign(y) * (1.0 - 2.0 / (exp(min(2.0 * abs(y), vec4f(40.0))) + 1.0));
-          return u.softcap * select(select(far, near, z < vec4f(0.25)), y, y != y);
+          // NaN by its bits: compilers may take for granted that y != y is never true.
+          return u.softcap * select(select(far, near, z < vec4f(0.25)), y, (bitcast<vec4u>(y) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
         }
         fn capSlope(y: vec4f) -> vec4f { let x = y / u.softcap; return 1.0 - x * x; }`
       : 'fn capped(x: vec4f) -> vec4f { return u.scale * x; }',
@@ -94,6 +95,15 @@ fn keepColumn(i: i32, j: i32) -> vec4f {
   let words = vec4u(keepOne(i, j), keepOne(i + 1, j), keepOne(i + 2, j), keepOne(i + 3, j));
   return select(vec4f(), vec4f(u.keepScale), words >= vec4u(u.threshold));
 }`;
+
+/**
+ * enterGroup — which of the u.blocks × u.owners × rest workgroups this one is, as `place: vec3u`. Where no axis is too long it is the place in
+ * the grid; where one is, the u.groups of them are spread over the grid and counted through, at the cost of divisions that small blocks feel.
+ */
+export const enterGroup = ({ counted }: Variant): string => (counted
+  ? `if (groupIndex >= u.groups) { return; }
+    let place = vec3u(groupIndex % u.blocks, groupIndex / u.blocks % u.owners, groupIndex / u.blocks / u.owners);`
+  : 'let place = group;');
 
 /** enterSequence — `t`, `s`, and where the sequence's rows begin, for the sequence `batch`. */
 export function enterSequence({ varlen }: Variant): string {

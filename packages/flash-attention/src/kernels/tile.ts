@@ -101,11 +101,32 @@ export function candidateTiles(pass: Pass, headDim: number, length: number, limi
   return new Map([usual, ...others].map((tile) => [tileName(tile), tile]));
 }
 
+/** Most that a name may say; more would be slow at best. */
+const MOST_ROWS = 4;
+const MOST_KEYS = 256;
+
+/**
+ * possibleTiles — the tile by rule of thumb, and every other that fits the device, by name: threads a multiple of 8 up to 128, rows up to 4
+ * (1 for the bias), split a power of two up to threads / 8, keys a multiple of 4. Thousands for narrow heads: for what is asked once.
+ */
+export function possibleTiles(pass: Pass, headDim: number, length: number, limits: TileLimits): ReadonlyMap<string, Tile> {
+  const steps = (step: number, most: number): number[] => Array.from({ length: Math.floor(most / step) }, (_, i) => step * (i + 1));
+  const usual = chooseTile(pass, headDim, length, limits);
+  const splits = [1, 2, 4, 8, 16].filter((split) => isSplit(pass, headDim, limits, split));
+  const numbers = splits.flatMap((split) => steps(8, Math.min(MOST_THREADS, mostThreads(limits))).flatMap((threads) =>
+    steps(1, pass === 'bias' ? 1 : MOST_ROWS).flatMap((rows) => steps(4, MOST_KEYS).map((keys) => ({ threads, rows, split, keys })))));
+  const tiles = numbers.flatMap((wanted) => findTile(pass, headDim, length, limits, wanted) ?? []).filter((tile) => isSound(pass, headDim, limits, tile));
+  return new Map([usual, ...tiles].map((tile) => [tileName(tile), tile]));
+}
+
 /** Whole rows, rows for all threads of a subgroup, registers for what a thread holds. */
 function isSound(pass: Pass, headDim: number, limits: TileLimits, { threads, split, keys }: Tile): boolean {
   const isWhole = Number.isInteger(split) && keys % 4 === 0 && threads % split === 0 && threads >= 8 * split && threads <= Math.min(MOST_THREADS, mostThreads(limits));
-  return isWhole && split <= Math.ceil(headDim / 4) && chunksOf(headDim, { split } as Tile) <= (limits.isNarrow === true ? NARROW_CHUNKS : 2 * CHUNKS[pass]);
+  return isWhole && isSplit(pass, headDim, limits, split);
 }
+
+const isSplit = (pass: Pass, headDim: number, { isNarrow }: TileLimits, split: number): boolean =>
+  split <= Math.ceil(headDim / 4) && chunksOf(headDim, { split } as Tile) <= (isNarrow === true ? NARROW_CHUNKS : 2 * CHUNKS[pass]);
 
 /** tileLimits — of a backend: subgroups that always have 8 lanes are the vectors of a CPU. */
 export function tileLimits(backend: GpuBackend): TileLimits {

@@ -1,45 +1,66 @@
-import type { GpuBackend } from '@evenkeel/core-tensor';
+import { kernelTuning, type GpuBackend } from '@evenkeel/core-tensor';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { uniformsOf, type AttentionCall } from './call.ts';
 import { launch } from './launch.ts';
-import { candidateTiles, chooseTile, rangeOf, tileLimits, type Pass, type Tile } from './tile.ts';
+import { candidateTiles, chooseTile, possibleTiles, rangeOf, tileLimits, type Pass, type Tile } from './tile.ts';
 
 /** ATTENTION_VERSION — to be raised when programs or tiles change, so that what was remembered of the old ones is not used. */
-export const ATTENTION_VERSION = 1;
+export const ATTENTION_VERSION = 2;
 
-/** FAMILIES — the names under which the tile of a pass can be forced: `webgpu({ tuning: { attention: 'threads32-rows1-split1-keys16' } })`. */
+/** FAMILIES — the names under which the tile of a pass can be forced (see `possibleTiles`): `webgpu({ tuning: { attention: 'threads32-rows1-split1-keys16' } })`. */
 const FAMILIES: Readonly<Record<Pass, string>> = { forward: 'attention', query: 'attentionQueryGrad', keyValue: 'attentionKeyValueGrad', bias: 'attentionBiasGrad' };
 
 /**
  * tileFor — the tile of a pass of a call: by rule of thumb, unless one is forced or tuning has found a faster one for the call's class.
  *
- * Packed and separate tensors, masks by blocks and sequences of several lengths have the tile of the plain call of their sizes, and so
- * have calls that are observed: what is observed and what is not are the same bits.
+ * Packed and separate tensors and masks by blocks have the tile of the plain call of their sizes, and so have calls that are observed: what
+ * is observed and what is not are the same bits. Sequences of several lengths are timed as one plain call of no more rows.
  */
 export function tileFor(backend: GpuBackend, pass: Pass, call: AttentionCall): Tile {
   const { d, attrs } = call;
   const length = pass === 'keyValue' ? call.s : call.t;
   if (attrs.tile !== undefined) return chooseTile(pass, d, length, tileLimits(backend), attrs.tile);
+  if (kernelTuning() === undefined) return fixedTile(backend, pass, d, length);
   const tiles = tilesFor(backend, pass, d, length);
-  const { b, t, s, heads, kvHeads, bias } = call;
-  const sizes = { b, t, s, heads, kvHeads, d, biasShape: bias?.shape, attrs: { ...attrs, seed: 0 } };
+  const { heads, kvHeads, bias } = call;
+  const timed = plainSizes(call);
+  const sizes = { ...timed, heads, kvHeads, d, biasShape: bias?.shape, attrs: { ...attrs, seed: 0, boundaries: undefined } };
   const name = backend.choose({
-    family: FAMILIES[pass], version: ATTENTION_VERSION, key: classOf(call, backend.precision === 'f16'), candidates: [...tiles.keys()],
+    family: FAMILIES[pass], version: ATTENTION_VERSION, key: classOf({ ...call, ...timed }, backend.precision === 'f16'), candidates: [...tiles.keys()],
     trial: (candidate) => trial(backend, pass, sizes, tiles.get(candidate) as Tile),
   });
   return tiles.get(name) as Tile;
 }
 
-/** Made once per device, width and range of lengths. */
-const known = new WeakMap<GpuBackend, Map<string, ReadonlyMap<string, Tile>>>();
+/** plainSizes — of the call itself; of sequences of several lengths as many of the longest as their rows are enough for, one at least. */
+function plainSizes({ b, t, s, queries, keys, isVarlen }: Pick<AttentionCall, 'b' | 't' | 's' | 'queries' | 'keys' | 'isVarlen'>): { b: number; t: number; s: number } {
+  if (!isVarlen) return { b, t, s };
+  const [longestQ, longestK] = [Math.min(t, queries), Math.min(s, keys)];
+  return { b: Math.max(1, Math.min(b, Math.floor(queries / longestQ), Math.floor(keys / longestK))), t: longestQ, s: longestK };
+}
 
-function tilesFor(backend: GpuBackend, pass: Pass, headDim: number, length: number): ReadonlyMap<string, Tile> {
-  let ofBackend = known.get(backend);
-  if (ofBackend === undefined) known.set(backend, ofBackend = new Map());
-  const key = `${pass} ${headDim} ${rangeOf(length)}`;
-  let tiles = ofBackend.get(key);
-  if (tiles === undefined) ofBackend.set(key, tiles = candidateTiles(pass, headDim, length, tileLimits(backend)));
-  return tiles;
+/** Where nothing is timed: the tile that is forced, of all that are possible, or the usual one. */
+const fixedTile = oncePerRange((backend, pass, headDim, length): Tile => {
+  const tiles = possibleTiles(pass, headDim, length, tileLimits(backend));
+  const name = backend.choose({ family: FAMILIES[pass], version: ATTENTION_VERSION, key: `d${headDim}`, candidates: [...tiles.keys()], trial: () => {} });
+  return tiles.get(name) as Tile;
+});
+
+const tilesFor = oncePerRange((backend, pass, headDim, length) => candidateTiles(pass, headDim, length, tileLimits(backend)));
+
+type OfRange<R> = (backend: GpuBackend, pass: Pass, headDim: number, length: number) => R;
+
+/** `make`, once per device, pass, width and range of lengths. */
+function oncePerRange<R>(make: OfRange<R>): OfRange<R> {
+  const known = new WeakMap<GpuBackend, Map<string, R>>();
+  return (backend, pass, headDim, length) => {
+    let ofBackend = known.get(backend);
+    if (ofBackend === undefined) known.set(backend, ofBackend = new Map());
+    const key = `${pass} ${headDim} ${rangeOf(length)}`;
+    const made = ofBackend.get(key) ?? make(backend, pass, headDim, length);
+    ofBackend.set(key, made);
+    return made;
+  };
 }
 
 /** classOf — calls that are timed as one: the same terms, and sizes within a factor of √2 up or down. */

@@ -21,6 +21,8 @@ export type Variant = {
   readonly packed: boolean;
   /** Bias: whether it has a row for each query. */
   readonly queryAxis: boolean;
+  /** Whether workgroups are counted through, because there are more of them along an axis than it may have. */
+  readonly counted: boolean;
 };
 
 /** programOf — `make`, whose programs are kept by what is baked into them. */
@@ -34,13 +36,13 @@ export function programOf(make: (variant: Variant) => GpuProgram): (variant: Var
   };
 }
 
-/** UNIFORMS — of all programs here; each reads what it needs. Offsets and strides are in elements. */
+/** UNIFORMS — of all programs here; each reads what it needs. Offsets and strides are in elements; `blocks`, `owners`, `groups`: see `enterGroup`. */
 export const UNIFORMS: Readonly<Record<string, GpuScalar>> = {
   t: 'i32', s: 'i32', left: 'i32', right: 'i32', heads: 'u32', group: 'u32', batches: 'u32', scale: 'f32', softcap: 'f32',
   qRow: 'u32', qBatch: 'u32', kRow: 'u32', kBatch: 'u32', kAt: 'u32', vAt: 'u32', oRow: 'u32', oBatch: 'u32', lseHead: 'u32', lseBatch: 'u32',
   slopesAt: 'u32', slopesBatch: 'u32', biasB: 'u32', biasH: 'u32', biasI: 'u32', biasJ: 'u32', biasHeads: 'u32',
   maskAt: 'u32', maskRow: 'u32', blockQ: 'u32', blockK: 'u32', cuQAt: 'u32', cuKAt: 'u32', rowCount: 'u32',
-  threshold: 'u32', dropKeys: 'u32', keepScale: 'f32', key0: 'u32', key1: 'u32', infinity: 'f32', nan: 'f32',
+  blocks: 'u32', owners: 'u32', groups: 'u32', threshold: 'u32', dropKeys: 'u32', keepScale: 'f32', key0: 'u32', key1: 'u32', infinity: 'f32', nan: 'f32',
 };
 
 /** LANES — the components of a vec4. */
