@@ -53,7 +53,7 @@ export async function browserTests(): Promise<Outcome> {
     }
     const { port } = server.address() as AddressInfo;
     outcomes.push(await conform(browser, port), await fineTunePicked(browser, port), await hearErrors(browser, port), await refuseSync(browser, port), await rememberTuning(browser, port), await attendOnWebgl(browser, port));
-    return merge(outcomes);
+    return merge([...outcomes, await sayWhyNot(executablePath, port)]);
   } finally {
     await browser.close();
     server.close();
@@ -143,6 +143,20 @@ function refuseSync(browser: Browser, port: number): Promise<Outcome> {
       ...(awaited === '2,3,4' ? [] : [`the values must be 2,3,4 when they are awaited, got ${awaited}`]),
     ]);
   });
+}
+
+/** Where there is no WebGPU: in a browser that offers none, and on a page that is not secure. */
+async function sayWhyNot(executablePath: string, port: number): Promise<Outcome> {
+  const browser = await chromium.launch({ executablePath, headless: true, args: [...FLAGS.filter((flag) => flag !== '--enable-unsafe-webgpu'), '--host-resolver-rules=MAP evenkeel.test 127.0.0.1'] });
+  const told = (host: string, expected: string): Promise<Outcome> => onPage(browser, `http://${host}:${port}/plain/`, `no WebGPU on ${host}`, async (page) => {
+    const message = await page.evaluate<string>('whyNot()');
+    return fromProblems(`browser, no WebGPU on ${host}`, message.includes(expected) ? [] : [`it must be said that ${expected}, got: ${message}`]);
+  });
+  try {
+    return merge([await told('127.0.0.1', 'the browser has no adapter to offer'), await told('evenkeel.test', 'WebGPU needs a secure page: serve it over https or from localhost')]);
+  } finally {
+    await browser.close();
+  }
 }
 
 /** The second visit knows what the first one timed. */

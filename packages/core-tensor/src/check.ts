@@ -87,12 +87,12 @@ export function checkFunction(fn: string, arg: string, value: unknown, help: str
   if (typeof value !== 'function') throw new ConfigError(`${fn}: ${arg} must be a function such as ${help}, got ${value === null ? 'null' : typeof value}`);
 }
 
-/** checkNames — throws ConfigError unless `options` is an object all of whose names are among `known`; a misspelt option would do nothing. */
+/** checkNames — throws ConfigError unless `options` is an object all of whose names are among `known`, but for undefined ones; a misspelt option would do nothing. */
 export function checkNames(fn: string, options: object, known: readonly string[], arg = 'options'): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new ConfigError(`${fn}: ${arg} must be an object of ${known.join(', ')}, got ${describeValue(options)}`);
   }
-  const unknown = Object.keys(options).filter((name) => !known.includes(name));
+  const unknown = Object.keys(options).filter((name) => !known.includes(name) && (options as Readonly<Record<string, unknown>>)[name] !== undefined);
   if (unknown.length > 0) throw new ConfigError(`${fn}: ${arg} must be among ${known.join(', ')}, got ${unknown.join(', ')}`);
 }
 

@@ -29,7 +29,7 @@ const CHECKS: readonly (readonly [name: string, error: typeof ShapeError | typeo
   ['checkDivisible', ConfigError, [() => checkDivisible('f', 'dim', 12, 'numHeads', 4)],
     [[() => checkDivisible('f', 'dim', 12, 'numHeads', 5), 'f: dim must be divisible by numHeads, got 12 and 5']]],
   ['checkNames', ConfigError, [() => checkNames('f', {}, ['a']), () => checkNames('f', { b: 1 }, ['a', 'b'])],
-    [[() => checkNames('f', { a: 1, c: 1, d: undefined }, ['a', 'b']), 'f: options must be among a, b, got c, d'],
+    [[() => checkNames('f', { a: 1, c: 1, d: null, e: undefined }, ['a', 'b']), 'f: options must be among a, b, got c, d'],
       [() => checkNames('f', { A: 1 }, ['a'], 'parts'), 'f: parts must be among a, got A'],
       ...[[null, 'null'], ['x', '"x"'], [[1], 'an array'], [7, '7'], [() => {}, 'a function']].map(([value, text]) => (
         [() => checkNames('f', value as object, ['a', 'b']), `f: options must be an object of a, b, got ${text as string}`] as [() => void, string]))]],

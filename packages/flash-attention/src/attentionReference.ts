@@ -1,7 +1,7 @@
 import { tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { attend } from './attend.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
-import { checkNames, OPTIONS } from './optionNames.ts';
+import { checkOptionNames, OPTIONS } from './optionNames.ts';
 import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 import { referenceAttention, referenceStats } from './reference/attention.ts';
 import { referenceGeneral, referenceGeneralStats } from './reference/general.ts';
@@ -22,7 +22,7 @@ export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: Fla
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options?: FlashAttentionOptions & ReturnStats): AttentionResult;
 export function attentionReference(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('attentionReference', q, k, v);
-  checkNames('attentionReference', options, OPTIONS);
+  checkOptionNames('attentionReference', options, OPTIONS);
   return tidy('attentionReference', (): AttentionResult => attend('attentionReference', sizesOf(q, k), options, {
     plain: (terms, attrs, wanted) => (wanted === 'stats' ? referenceStats : referenceAttention)({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => (wanted === 'stats' ? referenceGeneralStats : referenceGeneral)({ q, k, v, ...terms }, attrs),

@@ -4,7 +4,7 @@ import { flashAttentionPacked } from './flashAttentionPacked.ts';
 import { fusedAttention } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkAttentionInputs, sizesOf } from './inputs.ts';
-import { checkNames, OPTIONS } from './optionNames.ts';
+import { checkOptionNames, OPTIONS } from './optionNames.ts';
 import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionOptions, ReturnStats } from './options.ts';
 
 type FlashAttention = {
@@ -45,7 +45,7 @@ type FlashAttention = {
  */
 export const flashAttention = /* @__PURE__ */ Object.assign(function flashAttention(q: Tensor, k: Tensor, v: Tensor, options: FlashAttentionOptions & ReturnStats = {}): AttentionResult {
   checkAttentionInputs('flashAttention', q, k, v);
-  checkNames('flashAttention', options, OPTIONS);
+  checkOptionNames('flashAttention', options, OPTIONS);
   return tidy('flashAttention', (): AttentionResult => attend('flashAttention', sizesOf(q, k), options, {
     plain: (terms, attrs, wanted) => fusedAttention[wanted]({ q, k, v, ...terms }, attrs),
     general: (terms, attrs, wanted) => fusedGeneral[wanted]({ q, k, v, ...terms }, attrs),

@@ -4,7 +4,7 @@ import { attend } from './attend.ts';
 import { fusedAttention, fusedAttentionPacked } from './fusedAttention.ts';
 import { fusedGeneral } from './fusedGeneral.ts';
 import { checkFloats } from './inputs.ts';
-import { checkNames, PACKED_OPTIONS } from './optionNames.ts';
+import { checkOptionNames, PACKED_OPTIONS } from './optionNames.ts';
 import type { AttentionResult, AttentionWithLse, AttentionWithStats, FlashAttentionPackedOptions, ReturnStats } from './options.ts';
 
 /**
@@ -29,7 +29,7 @@ export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedO
 export function flashAttentionPacked(qkv: Tensor, options: FlashAttentionPackedOptions & ReturnStats): AttentionResult;
 export function flashAttentionPacked(qkv: Tensor, { numHeads, numKvHeads = numHeads, ...options }: FlashAttentionPackedOptions & ReturnStats = {} as never): AttentionResult {
   const headDim = checkPacked(qkv, { numHeads, numKvHeads });
-  checkNames('flashAttentionPacked', options, PACKED_OPTIONS);
+  checkOptionNames('flashAttentionPacked', options, PACKED_OPTIONS);
   const [batchSize, seqLen] = qkv.shape as [number, number, number];
   const heads = { numHeads, numKvHeads };
   return tidy('flashAttentionPacked', (): AttentionResult => attend('flashAttentionPacked', { batchSize, seqLen, kvLen: seqLen, numHeads, headDim }, options, {

@@ -1,7 +1,7 @@
 import { checkBoolean, checkDtype, checkInteger, checkRank, checkShape, ConfigError, ShapeError } from '@evenkeel/core-tensor';
 import { Tensor, tensor1d } from '@tensorflow/tfjs-core';
 import { checkFloats, checkHeads } from './inputs.ts';
-import { checkNames, VARLEN_OPTIONS } from './optionNames.ts';
+import { checkOptionNames, VARLEN_OPTIONS } from './optionNames.ts';
 import type { AttentionAttrs, ScoreOptions } from './options.ts';
 import { resolveScores } from './resolveOptions.ts';
 
@@ -44,7 +44,7 @@ export function resolveVarlen(
   for (const name of FOREIGN) {
     if ((options as { [name: string]: unknown })[name] !== undefined) throw new ConfigError(`${fn}: ${name} must be absent, got one. Use flashAttention on each sequence.`);
   }
-  checkNames(fn, options, VARLEN_OPTIONS);
+  checkOptionNames(fn, options, VARLEN_OPTIONS);
   if (options.returnLse !== undefined) checkBoolean(fn, 'returnLse', options.returnLse);
   const queries = resolveBoundaries(fn, 'Q', cuSeqlens.q, q.shape[0] as number, options.maxSeqlenQ);
   const keys = resolveBoundaries(fn, 'K', cuSeqlens.k, k.shape[0] as number, options.maxSeqlenK);

@@ -183,8 +183,8 @@ describe('flashAttention', () => {
     [{ train: null as never }, 'flashAttention: train must be true or false, got null'],
     [{ returnLse: 1 as never }, 'flashAttention: returnLse must be true or false, got 1'],
     [{ returnStats: 'false' as never }, 'flashAttention: returnStats must be true or false, got "false"'],
-    [{ casual: true } as never, `flashAttention: options must be made of ${OPTION_NAMES}, got casual`],
-    [{ isCausal: false } as never, `flashAttention: options must be made of ${OPTION_NAMES}, got isCausal`],
+    [{ casual: true } as never, `flashAttention: options must be among ${OPTION_NAMES}, got casual`],
+    [{ isCausal: false } as never, `flashAttention: options must be among ${OPTION_NAMES}, got isCausal`],
     [{ dropout: 0.1, train: true }, 'flashAttention: seed must be given when dropout acts, got undefined'],
   ])('flashAttention(q, k, v, %j) says what is wrong', (options, message) => {
     const [q, k, v] = shapes([1, 2, 1, 4], [1, 2, 1, 4]);

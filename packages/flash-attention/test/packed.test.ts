@@ -118,7 +118,7 @@ describe('flashAttentionPacked', () => {
     [[2, 3, 48], { numHeads: 4, numKvHeads: 3 }, 'numHeads must be divisible by numKvHeads, got 4 and 3'],
     [[2, 3, 48], { numHeads: 2, causal: 0 }, 'causal must be true or false, got 0'],
     [[2, 3, 48], { numHeads: 2, returnLse: 'no' }, 'returnLse must be true or false, got "no"'],
-    [[2, 3, 48], { numHeads: 2, numKVHeads: 2 }, 'options must be made of numHeads, numKvHeads, scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, bias, softcap, blockMask, blockSize, keyPaddingMask, returnStats, got numKVHeads'],
+    [[2, 3, 48], { numHeads: 2, numKVHeads: 2 }, 'options must be among numHeads, numKvHeads, scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, bias, softcap, blockMask, blockSize, keyPaddingMask, returnStats, got numKVHeads'],
     [[2, 3, 48], { numHeads: 2, dropout: 0.1, train: true }, 'seed must be given when dropout acts, got undefined'],
   ] as unknown as [number[], FlashAttentionPackedOptions & { returnLse?: false }, string][])('flashAttentionPacked(%j, %j) says what is wrong', (shape, options, message) => {
     const qkv = zeros(shape);

@@ -244,7 +244,7 @@ describe('flashAttentionVarlen', () => {
     [[[0, 5], [0, 6], { softcap: 3 }], 'softcap must be absent, got one. Use flashAttention on each sequence.'],
     [[[0, 5], [0, 6], { causal: 'no' }], 'causal must be true or false, got "no"'],
     [[[0, 5], [0, 6], { returnLse: 1 }], 'returnLse must be true or false, got 1'],
-    [[[0, 5], [0, 6], { maxSeqLenQ: 5 }], 'options must be made of scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, maxSeqlenQ, maxSeqlenK, got maxSeqLenQ'],
+    [[[0, 5], [0, 6], { maxSeqLenQ: 5 }], 'options must be among scale, causal, window, alibiSlopes, dropout, train, seed, observe, returnLse, maxSeqlenQ, maxSeqlenK, got maxSeqLenQ'],
     [[[0, 5], [0, 6], { scale: -1 }], 'scale must be a positive number, got -1'],
     [[[0, 5], [0, 6], { dropout: 0.5, train: true }], 'seed must be given when dropout acts, got undefined'],
     [[[0, 5], [0, 6], { alibiSlopes: 3 }], 'alibiSlopes must be a tensor, got number'],

@@ -27,6 +27,9 @@ const NAMES = ['adapter', 'powerPreference', 'toggles', 'tuning', 'precision'] a
 /** Families of the kernels that there are; others may ask under names of their own. */
 const FAMILIES = ['matMul', 'attention', 'attentionQueryGrad', 'attentionKeyValueGrad', 'attentionBiasGrad'];
 
+/** The tiles of attention; which of them there are depends on the device and the call. */
+const TILE = /^threads\d+-rows\d+-split\d+-keys\d+$/;
+
 /** checkOptions — throws ConfigError unless every option is valid by itself. */
 export function checkOptions(options: WebgpuOptions): void {
   checkNames('webgpu', options, NAMES);
@@ -61,6 +64,9 @@ function checkTuning(tuning: Readonly<Record<string, unknown>>): void {
     if (meant !== undefined) throw new ConfigError(`webgpu: tuning must name ${meant}, got ${family}`);
     if (name !== undefined && typeof name !== 'string') throw new ConfigError(`webgpu: tuning.${family} must be the name of a kernel, got ${describeValue(name)}`);
     if (family === 'matMul' && name !== undefined) checkOneOf('webgpu', 'tuning.matMul', name, VARIANT_NAMES);
+    if (family.startsWith('attention') && FAMILIES.includes(family) && name !== undefined && !TILE.test(name)) {
+      throw new ConfigError(`webgpu: tuning.${family} must be a tile such as threads32-rows1-split1-keys16, got ${name}`);
+    }
   }
 }
 

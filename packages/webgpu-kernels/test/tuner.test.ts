@@ -217,6 +217,7 @@ describe('webgpu({ tuning })', () => {
   it('refuses what it does not know, by name', () => {
     expect(() => webgpu({ tuning: 'fast' as 'auto' })).toThrow("webgpu: tuning must be");
     expect(() => webgpu({ tuning: { matMul: 'tile-65x65' } })).toThrow('webgpu: tuning.matMul must be');
+    expect(() => webgpu({ tuning: { attention: 'bogus' } })).toThrow('webgpu: tuning.attention must be a tile such as threads32-rows1-split1-keys16, got bogus');
     expect(() => webgpu({ tuning: { matmul: 'tile-64x64' } })).toThrow(new ConfigError('webgpu: tuning must name matMul, got matmul'));
     expect(() => webgpu({ tuning: { AttentionQueryGrad: 'a' } })).toThrow('webgpu: tuning must name attentionQueryGrad, got AttentionQueryGrad');
     expect(() => webgpu({ tuning: { attention: 7 as never } })).toThrow(new ConfigError('webgpu: tuning.attention must be the name of a kernel, got 7'));
@@ -226,6 +227,6 @@ describe('webgpu({ tuning })', () => {
   });
 
   it('takes families that only their own package knows', () => {
-    expect(() => webgpu({ tuning: { attention: 'any', spin: 'quick', attentionBiasGrad: 'any' } })).not.toThrow();
+    expect(() => webgpu({ tuning: { attention: 'threads8-rows1-split1-keys8', spin: 'quick', attentionBiasGrad: 'any' } })).not.toThrow();
   });
 });

@@ -19,6 +19,11 @@ export async function brokenShader(): Promise<string> {
   }
 }
 
+/** whyNot — what `useDevice('webgpu', …)` says where there is no WebGPU. */
+export async function whyNot(): Promise<string> {
+  return useDevice('webgpu', [webgpu()]).then(() => 'nothing: there is a device', (error: unknown) => (error instanceof Error ? error.message : String(error)));
+}
+
 /** readAtOnce — the message that `dataSync()` of a tensor on the GPU throws, or the values that it gives; then those that `await data()` gives. */
 export async function readAtOnce(): Promise<[atOnce: string, awaited: string]> {
   await useDevice('webgpu', [webgpu()]);

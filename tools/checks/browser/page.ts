@@ -4,7 +4,7 @@
  * waiting; `tuneProduct` times kernels; `attentionOnWebgl` computes attention by tfjs alone.
  */
 import { conformanceRun } from '../conformance/run.ts';
-import { brokenShader, readAtOnce } from './broken.ts';
+import { brokenShader, readAtOnce, whyNot } from './broken.ts';
 import { fineTune, type FineTuneResult } from './fineTune.ts';
 import { train, type Run, type RunResult } from './train.ts';
 import { tuneProduct } from './tuning.ts';
@@ -39,6 +39,7 @@ Object.assign(globalThis, {
   fineTunePicked,
   brokenShader,
   readAtOnce,
+  whyNot,
   tuneProduct,
   attentionOnWebgl,
 });

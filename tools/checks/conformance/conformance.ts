@@ -2,9 +2,9 @@
  * The conformance suite: every kernel that is registered for the GPU, once per row of the battery and size, against the reference on
  * tfjs' CPU backend. It needs no test runner, so that it runs in a browser page and in a bare process on any driver.
  */
-import { GPU_BACKEND } from '@evenkeel/core-tensor';
+import { checkFunction, GPU_BACKEND } from '@evenkeel/core-tensor';
 import '@evenkeel/flash-attention'; // registers the kernels of attention
-import '@evenkeel/sigma-reparam'; // and its own
+import { sigmaReparam } from '@evenkeel/sigma-reparam';
 import { getKernelsForBackend } from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import type { Closeness } from '@evenkeel/testing/numbers';
@@ -30,6 +30,7 @@ export async function conformance(kernels = registeredKernels(), rows: readonly 
 
 /** registeredKernels — the names of all kernels of ours for the GPU, those of techniques included. */
 export function registeredKernels(): string[] {
+  checkFunction('conformance', 'sigmaReparam', sigmaReparam, 'an operation that registers its kernels'); // or bundlers would leave it out
   const fused = getKernelsForBackend(GPU_BACKEND).map(({ kernelName }) => kernelName).filter((name) => name.startsWith('evenkeel/'));
   return [...new Set([...KERNELS.map(({ name }) => name), ...fused])];
 }

@@ -294,6 +294,7 @@ export class StepCapture implements StepCaptureCore {
     backend.flush();
     const replay = new Replay(backend.device, backend.pipelines, trace);
     backend.during('a step that cannot be captured', () => replay.run([], []));
+    backend.pool.submitted();
     replay.dispose();
   }
 
