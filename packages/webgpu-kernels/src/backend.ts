@@ -6,7 +6,7 @@ import { env, util, type BackendValues, type DataId, type DataType, type GPUData
 import type { WebGPUProgram } from '@tensorflow/tfjs-backend-webgpu';
 import { BindGroups, type Bound } from './bindGroups.ts';
 import { BufferPool } from './bufferPool.ts';
-import { launchOf, swapBuffers } from './capture/host.ts';
+import { describeTensor, launchOf, swapBuffers } from './capture/host.ts';
 import { StepCapture } from './capture/stepCapture.ts';
 import { hashOf, type Trace } from './capture/trace.ts';
 import { Constants } from './constants.ts';
@@ -143,8 +143,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
 
   spread(count: number): [x: number, y: number] {
     const most = this.limits.maxComputeWorkgroupsPerDimension;
-    if (count <= most) return [count, 1];
-    const y = Math.ceil(count / most);
+    const y = Math.max(1, Math.ceil(count / most));
     return [Math.ceil(count / y), y];
   }
 
@@ -279,7 +278,7 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override async read(dataId: DataId): Promise<BackendValues> {
-    this.#refuseTrace('a value was read back to the CPU');
+    this.#refuseTrace('was read back to the CPU', dataId);
     this.#watch.check();
     const { values: known, dtype } = this.tensorMap.get(dataId);
     if ((known ?? null) !== null && dtype !== 'complex64') return known as BackendValues; // at once: it may be disposed or written over soon
@@ -296,14 +295,14 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   override readSync(dataId: DataId): BackendValues {
-    this.#refuseTrace('a value was read back to the CPU');
+    this.#refuseTrace('was read back to the CPU', dataId);
     this.#watch.check();
     checkOnCpu(this.tensorMap.get(dataId));
     return super.readSync(dataId);
   }
 
   override readToGPU(dataId: DataId): GPUData {
-    this.#refuseTrace('a value was copied for use outside of tfjs');
+    this.#refuseTrace('was copied for use outside of tfjs', dataId);
     this.#watch.check();
     return super.readToGPU(dataId);
   }
@@ -320,8 +319,10 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   }
 
   /** A step that reads values cannot be replayed. Where its launches are collected all the same, to be dropped, there are none to be read. */
-  #refuseTrace(reason: string): void {
-    this.trace?.refuse(reason);
+  #refuseTrace(happened: string, dataId: DataId): void {
+    if (this.trace === undefined) return;
+    const reason = `${describeTensor(this, this.trace, dataId)} ${happened}`;
+    this.trace.refuse(reason);
     if (this.trace !== undefined) throw new UnsupportedError(`webgpu: ${reason} within ifFinite: that must be left alone while a step is recorded`);
   }
 

@@ -1,6 +1,6 @@
 import { captureStep, ConfigError, gpuProgram, UnsupportedError, useDevice, type GpuBackend } from '@evenkeel/core-tensor';
 import { forEachBackend } from '@evenkeel/testing';
-import { webgpu, type Profile } from '@evenkeel/webgpu-kernels';
+import { webgpu, type Profile, type WebgpuOptions } from '@evenkeel/webgpu-kernels';
 import { backend, dispose, square, tensor1d, tidy, type Tensor1D } from '@tensorflow/tfjs-core';
 import { describe, expect, it, vi } from 'vitest';
 import { Profiler } from '../src/profiler.ts';
@@ -19,6 +19,26 @@ const launch = (program: typeof long, x: Tensor1D, rounds: number): void => gpu(
 
 forEachBackend(['evenkeel-webgpu'], () => {
   describe('profile()', () => {
+    it('is rounded to 65.536 µs unless the toggle that rounds is off', async () => {
+      const timesWith = async (options: WebgpuOptions): Promise<number[]> => {
+        await useDevice('webgpu', [webgpu(options)]);
+        const x = tensor1d([1]);
+        const times: number[] = [];
+        for (let i = 0; i < 5; i++) {
+          const profile = gpu().profile();
+          launch(long, x, 20_000);
+          await x.data();
+          times.push((await profile.stop())[0]!.ms);
+        }
+        x.dispose();
+        return times;
+      };
+      const isRounded = (ms: number): boolean => Math.abs(ms / 0.065536 - Math.round(ms / 0.065536)) < 1e-6;
+      expect((await timesWith({})).every(isRounded)).toBe(true);
+      expect((await timesWith({ toggles: { disable: ['timestamp_quantization'] } })).some((ms) => !isRounded(ms))).toBe(true);
+      await useDevice('webgpu', [webgpu()]);
+    });
+
     it('tells how often and how long each program ran, the longest first', async () => {
       const x = tensor1d([1]);
       for (const program of [long, short]) launch(program, x, 1000); // before it began, and compiled

@@ -1,5 +1,5 @@
 /** What captured steps do with the backend's tensors and buffers. */
-import { StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
+import { describeShape, StepNumber, type GpuDispatch, type GpuProgram } from '@evenkeel/core-tensor';
 import { engine, type BackendValues, type DataId } from '@tensorflow/tfjs-core';
 import type { Pipelines } from '../pipelines.ts';
 import type { TensorData } from '../stockBackend.ts';
@@ -7,7 +7,7 @@ import { writeUniforms } from '../uniforms.ts';
 import { wordsOf } from '../words.ts';
 import type { HostBackend } from './hostBackend.ts';
 import { copyAll, type Copy } from './replay.ts';
-import type { Gate, Instance, Launch } from './trace.ts';
+import type { Gate, Instance, Launch, Trace } from './trace.ts';
 
 type Dispatched = {
   readonly buffers: readonly GPUBuffer[]; readonly uniforms: NonNullable<GpuDispatch['uniforms']>; readonly groups: Launch['groups']; readonly gate: Gate | undefined; readonly isOtherwise?: boolean;
@@ -82,4 +82,12 @@ export function letGo(backend: HostBackend, dataId: DataId): void {
   else backend.held.set(dataId, count - 1);
   // tfjs forgets data only when it sees the last of them go itself.
   if (backend.disposeData(dataId)) engine().removeDataId(dataId, backend);
+}
+
+/** describeTensor — a tensor of a step in words: what it is, and which launch wrote it last. */
+export function describeTensor(backend: HostBackend, trace: Trace, dataId: DataId): string {
+  const { dtype, shape } = dataOf(backend, dataId);
+  const buffer = bufferAt(backend, dataId);
+  const writer = buffer && trace.launches.findLast(({ writes }) => writes.includes(buffer))?.name;
+  return `a value (${dtype} ${describeShape(shape)}${writer === undefined ? '' : `, made by ${writer}`})`;
 }

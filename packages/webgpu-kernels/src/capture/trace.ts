@@ -140,7 +140,7 @@ export function difference(a: Trace, b: Trace): string | undefined {
     const { name } = launch;
     const other = b.launches[i];
     if (other === undefined) return `${name} was launched in one run and not in the next`;
-    if (launch.pipeline !== other.pipeline) return `${name} was launched in one run where the next launched ${other.name}`;
+    if (launch.pipeline !== other.pipeline) return `${name} was launched in one run where the next launched ${other.name === name ? 'it for other shapes or options' : other.name}`;
     if (launch.groups.join() !== other.groups.join() || launch.bound.some(({ size }, place) => size !== other.bound[place]?.size)) return `the size of ${name} changed from one run to the next`;
     if (a.gates.indexOf(launch.gate as Gate) !== b.gates.indexOf(other.gate as Gate) || launch.isOtherwise !== other.isOtherwise) return `${name} stood behind ifFinite in one run and not in the next`;
     const word = changedWord(launch, other);

@@ -7,7 +7,7 @@ import { forEachBackend } from '@evenkeel/testing';
 import {
   add, backend, dispose, matMul, mean, memory, mul, scalar, square, sub, sum, tensor, tensor1d, tidy, zeros, type Scalar, type Tensor, type Tensor2D, type Variable,
 } from '@tensorflow/tfjs-core';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 const numberOf = async (x: Tensor): Promise<number> => (await x.data())[0] as number;
 
@@ -108,6 +108,26 @@ forEachBackend([GPU_BACKEND], () => {
       dispose([x, y]);
     });
 
+    it('makes nothing for the device in a replay: no buffer, bind group, pipeline or shader', () => {
+      const captured = captureStep(({ x }: { x: Tensor }) => {
+        let y = x;
+        for (let i = 0; i < 200; i++) y = add(y, 1);
+        return sum(y);
+      });
+      const x = tensor1d([1, 2]);
+      for (let i = 0; i < 70; i++) captured({ x }).dispose(); // up to where the step's JavaScript is run again to be checked
+      expect(captured.status().state).toBe('captured');
+      const { device } = backend() as unknown as { device: GPUDevice };
+      const made = (['createBuffer', 'createBindGroup', 'createComputePipeline', 'createShaderModule'] as const).map((name) => vi.spyOn(device, name));
+      const submit = vi.spyOn(device.queue, 'submit');
+      for (let i = 0; i < 20; i++) captured({ x }).dispose();
+      expect(made.map(({ mock }) => mock.calls.length)).toEqual([0, 0, 0, 0]);
+      expect(submit.mock.calls.length).toBeGreaterThan(0);
+      vi.restoreAllMocks();
+      captured.dispose();
+      x.dispose();
+    });
+
     it('takes new shapes, parameters that were replaced outside, and inputs on either side', async () => {
       const weight = param(() => scalar(2)) as Variable;
       const captured = captureStep((x: Tensor) => mul(sum(x), weight));
@@ -193,7 +213,9 @@ forEachBackend([GPU_BACKEND], () => {
       let i = 0;
       afterEach(() => { i = 0; });
       const cases: [string, (x: Tensor) => Tensor, RegExp, (run: number) => number][] = [
-        ['a value read back', (x) => { void x.data().catch(() => {}); return add(x, 1); }, /read back/, () => 2],
+        ['a value read back', (x) => { void x.data().catch(() => {}); return add(x, 1); }, /a value \(float32 \[\]\) was read back to the CPU/, () => 2],
+        ['a value computed and read back', (x) => { const y = add(x, 1); void y.data().catch(() => {}); return y; }, /a value \(float32 \[\], made by Add\) was read back to the CPU/, () => 2],
+        ['a shape that changes within it', (x) => sum(add(zeros([1 + (++i % 5)]), x)), /changed from one run to the next|for other shapes or options/, (run) => 1 + ((run + 1) % 5)],
         ['values of the CPU that change', (x) => add(x, scalar(++i)), /values from the CPU \(float32 \[\], read by \w+\) changed/, (run) => 2 + run],
         ['a launch that is not always there', (x) => (++i % 2 === 0 ? add(x, 1) : mul(add(x, 1), 3)), /launched/, (run) => (run % 2 === 0 ? 6 : 2)],
       ];

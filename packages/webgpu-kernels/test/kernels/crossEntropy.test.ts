@@ -1,6 +1,6 @@
 import { GPU_BACKEND } from '@evenkeel/core-tensor';
 import { expectClose, forEachBackend, logSumExp64, randomArray } from '@evenkeel/testing';
-import { dispose, ones, softmax, tensor } from '@tensorflow/tfjs-core';
+import { add, backend, dispose, ones, scalar, softmax, tensor, zeros } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { run } from './run.ts';
 
@@ -18,6 +18,18 @@ forEachBackend([GPU_BACKEND], () => {
     expect((await loss!.data())[3]).toBe(0);
     expect([...(await dlogits!.data()).slice(3 * classes, 4 * classes)].map(Math.abs)).toEqual(Array(classes).fill(0));
     dispose([logits, targets, loss!, lse!, dlogits!]);
+  });
+
+  it('probabilities are never stored: the loss of 500 rows of 2,000 classes takes no tensor of their size', async () => {
+    const { pool } = backend() as unknown as { pool: { peakBytesUsed: number; numBytesUsed: number } };
+    const [logits, targets] = [add(tensor(randomArray(1_000_000), [500, 2000]), 0), add(zeros([500], 'int32'), scalar(7, 'int32'))];
+    await logits.data();
+    pool.peakBytesUsed = pool.numBytesUsed;
+    const before = pool.numBytesUsed;
+    const results = run('crossEntropy', { logits, targets }, ATTRS);
+    await results[0]!.data();
+    expect(pool.peakBytesUsed - before).toBeLessThan(100_000);
+    dispose([logits, targets, ...results]);
   });
 
   it('a class may be the one to be ignored', async () => {

@@ -180,6 +180,9 @@ forEachBackend([GPU_BACKEND], () => {
       const weightDecays = Array.from({ length: count }, () => 0);
       const names = launches(() => dispose(run('evenkeel/adamw', inputs, { ...ATTRS, weightDecays })));
       expect(names).toEqual(Array(Math.ceil(count / Math.floor(most / 5))).fill('adamw'));
+      const momentum = { learningRate: 0.1, keep: 0.9, take: 1, aheadKeep: 1, aheadTake: 0, sign: false, weightDecays };
+      const { steps, sgd } = { steps: launches(() => dispose(run('evenkeel/momentum', { ...list('param'), ...list('grad'), ...list('mu') }, momentum))), sgd: Math.ceil(count / Math.floor(most / 4)) };
+      expect(steps).toEqual(Array(sgd).fill('momentum'));
       const xs = list('x');
       const norm = launches(() => dispose(run('evenkeel/globalNorm', xs)));
       expect(norm).toEqual([...Array(Math.ceil(count / Math.min(8, most - 1))).fill('squares'), 'rootOfSum']);
