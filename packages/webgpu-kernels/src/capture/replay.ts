@@ -1,7 +1,7 @@
 import type { Pipelines } from '../pipelines.ts';
 import type { Profiler } from '../profiler.ts';
 import { bindGroupOf, uniformRoom } from '../uniforms.ts';
-import { gateProgram } from './gate.ts';
+import { gateProgram } from './programs.ts';
 import type { Gate, Launch, LiveWord, Trace } from './trace.ts';
 
 /** Launches that are handed to the device at once, at least; a step is handed over in at most this many parts. */

@@ -3,9 +3,10 @@ import { recordStep, UnsupportedError, type StepCaptureCore, type StepStatus } f
 import { add, clone, engine, keep, tidy, util, Variable, type DataId, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { Arena } from '../bufferPool.ts';
 import type { TensorData } from '../stockBackend.ts';
-import { behindGate, copyProgram, separate } from './gate.ts';
+import { behindGate, separate } from './gate.ts';
 import { bufferAt, copyNow, copyOf, dataOf, forgetValues, hold, instanceAt, launchOf, letGo, swapBuffers } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
+import { copyProgram } from './programs.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace, variablesNow } from './trace.ts';
 
