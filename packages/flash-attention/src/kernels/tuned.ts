@@ -40,13 +40,13 @@ function plainSizes({ b, t, s, queries, keys, isVarlen }: Pick<AttentionCall, 'b
 }
 
 /** Where nothing is timed: the tile that is forced, of all that are possible, or the usual one. */
-const fixedTile = oncePerRange((backend, pass, headDim, length): Tile => {
+const fixedTile = /* @__PURE__ */ oncePerRange((backend, pass, headDim, length): Tile => {
   const tiles = possibleTiles(pass, headDim, length, tileLimits(backend));
   const name = backend.choose({ family: FAMILIES[pass], version: ATTENTION_VERSION, key: `d${headDim}`, candidates: [...tiles.keys()], trial: () => {} });
   return tiles.get(name) as Tile;
 });
 
-const tilesFor = oncePerRange((backend, pass, headDim, length) => candidateTiles(pass, headDim, length, tileLimits(backend)));
+const tilesFor = /* @__PURE__ */ oncePerRange((backend, pass, headDim, length) => candidateTiles(pass, headDim, length, tileLimits(backend)));
 
 type OfRange<R> = (backend: GpuBackend, pass: Pass, headDim: number, length: number) => R;
 
