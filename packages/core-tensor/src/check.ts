@@ -79,7 +79,7 @@ export function checkDivisible(fn: string, arg: string, value: number, divisorNa
 
 /** checkBoolean — throws ConfigError unless `value` is true or false. */
 export function checkBoolean(fn: string, arg: string, value: unknown): asserts value is boolean {
-  if (typeof value !== 'boolean') throw new ConfigError(`${fn}: ${arg} must be true or false, got ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`);
+  if (typeof value !== 'boolean') throw new ConfigError(`${fn}: ${arg} must be true or false, got ${describeValue(value)}`);
 }
 
 /** checkFunction — throws ConfigError unless `value` is a function; `help` says what one looks like. */

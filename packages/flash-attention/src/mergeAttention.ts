@@ -1,4 +1,4 @@
-import { checkShape, ConfigError } from '@evenkeel/core-tensor';
+import { checkShape, ConfigError, describeValue } from '@evenkeel/core-tensor';
 import {
   add, div, equal, exp, expandDims, greater, log, max, mul, scalar, stack, sub, sum, Tensor, tidy, transpose, unstack, where,
 } from '@tensorflow/tfjs-core';
@@ -55,6 +55,6 @@ function checkParts(parts: readonly AttentionWithLse[]): void {
 /** What attention gives without `returnLse` is a tensor, and parts stand side by side, not in an array. */
 function checkPart(arg: string, part: unknown): void {
   if (typeof part === 'object' && part !== null && !Array.isArray(part) && !(part instanceof Tensor)) return;
-  const got = part instanceof Tensor ? 'a tensor' : Array.isArray(part) ? 'an array' : part === null ? 'null' : typeof part;
+  const got = part instanceof Tensor ? 'a tensor' : describeValue(part);
   throw new ConfigError(`mergeAttention: ${arg} must be { out, lse }, as flashAttention(…, { returnLse: true }) gives, got ${got}`);
 }

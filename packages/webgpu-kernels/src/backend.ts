@@ -57,7 +57,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
   readonly subgroupSize: number | undefined;
   readonly precision: GpuPrecision;
   readonly tuner: Tuner;
-  readonly #tunesItself: boolean;
+  /** For those who train: undefined unless kernels are chosen by what tuning finds. */
+  readonly kernelTuning: KernelTuning | undefined;
   readonly #watch: DeviceWatch;
   readonly #constants = new Constants();
   readonly #bindGroups: BindGroups;
@@ -72,8 +73,8 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     super(device, info);
     this.isSoftware = isSoftware;
     this.precision = precision;
-    this.#tunesItself = tuning.tuning === 'auto';
     this.tuner = createTuner({ ...tuning, time: (f, repeats) => wallClock(this, f, repeats) });
+    this.kernelTuning = tuning.tuning === 'auto' ? this.tuner : undefined;
     this.#watch = watch;
     this.limits = limitsOf(device);
     this.features = new Set<GpuFeature>([
@@ -145,11 +146,6 @@ export class EvenkeelWebgpuBackend extends StockBackend implements GpuBackend {
     const most = this.limits.maxComputeWorkgroupsPerDimension;
     const y = Math.max(1, Math.ceil(count / most));
     return [Math.ceil(count / y), y];
-  }
-
-  /** For those who train: undefined unless kernels are chosen by what tuning finds. */
-  get kernelTuning(): KernelTuning | undefined {
-    return this.#tunesItself ? this.tuner : undefined;
   }
 
   choose(choice: GpuChoice): string {

@@ -62,11 +62,10 @@ function checkTuning(tuning: Readonly<Record<string, unknown>>): void {
   for (const [family, name] of Object.entries(tuning)) {
     const meant = FAMILIES.find((known) => known !== family && known.toLowerCase() === family.toLowerCase());
     if (meant !== undefined) throw new ConfigError(`webgpu: tuning must name ${meant}, got ${family}`);
-    if (name !== undefined && typeof name !== 'string') throw new ConfigError(`webgpu: tuning.${family} must be the name of a kernel, got ${describeValue(name)}`);
-    if (family === 'matMul' && name !== undefined) checkOneOf('webgpu', 'tuning.matMul', name, VARIANT_NAMES);
-    if (family.startsWith('attention') && FAMILIES.includes(family) && name !== undefined && !TILE.test(name)) {
-      throw new ConfigError(`webgpu: tuning.${family} must be a tile such as threads32-rows1-split1-keys16, got ${name}`);
-    }
+    if (name === undefined) continue;
+    if (typeof name !== 'string') throw new ConfigError(`webgpu: tuning.${family} must be the name of a kernel, got ${describeValue(name)}`);
+    if (family === 'matMul') checkOneOf('webgpu', 'tuning.matMul', name, VARIANT_NAMES);
+    else if (FAMILIES.includes(family) && !TILE.test(name)) throw new ConfigError(`webgpu: tuning.${family} must be a tile such as threads32-rows1-split1-keys16, got ${name}`);
   }
 }
 

@@ -1,7 +1,6 @@
 import { logicalOr, mul, tidy, type DataId, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { bufferAt, hold, launchOf, letGo } from './host.ts';
+import { bufferAt, copyLaunch, hold, letGo } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
-import { copyProgram } from './programs.ts';
 import { variablesNow, type Gate, type Trace } from './trace.ts';
 
 /**
@@ -30,7 +29,7 @@ function otherwiseKeep(backend: HostBackend, trace: Trace, gate: Gate, variable:
   backend.uploadToGPU(old);
   const [from, to] = [old, variable.dataId].map((dataId) => bufferAt(backend, dataId) as GPUBuffer) as [GPUBuffer, GPUBuffer];
   if (backend.pool.use(from).acquired <= trace.begin) trace.outside.set(old, from);
-  trace.add(launchOf(backend, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate, isOtherwise: true }));
+  trace.add(copyLaunch(backend, [from, to], { count: variable.size, gate, isOtherwise: true }));
 }
 
 /** separate — gives a variable values of its own. */

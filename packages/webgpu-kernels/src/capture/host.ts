@@ -6,6 +6,7 @@ import type { TensorData } from '../stockBackend.ts';
 import { writeUniforms } from '../uniforms.ts';
 import { wordsOf } from '../words.ts';
 import type { HostBackend } from './hostBackend.ts';
+import { copyProgram } from './programs.ts';
 import { copyAll, type Copy } from './replay.ts';
 import type { Gate, Instance, Launch, Trace } from './trace.ts';
 
@@ -23,6 +24,11 @@ export function launchOf({ pipelines }: { readonly pipelines: Pipelines }, progr
   });
   const writes = buffers.filter((_, i) => program.bindings[i]?.access === 'write');
   return { name: program.name, ...pipelines.get(program), bound: buffers.map((buffer) => ({ buffer })), writes, uniforms: new Uint8Array(words), live, groups, gate, isOtherwise };
+}
+
+/** copyLaunch — a launch that copies `count` words, if its gate is open; with `isOtherwise` if that is closed. */
+export function copyLaunch(backend: HostBackend, buffers: readonly [from: GPUBuffer, to: GPUBuffer], { count, ...when }: { readonly count: number } & Pick<Dispatched, 'gate' | 'isOtherwise'>): Launch {
+  return launchOf(backend, copyProgram, { buffers, uniforms: { count }, groups: [...backend.spread(Math.ceil(count / 256)), 1], ...when });
 }
 
 /** bufferAt — where a tensor's values lie on the device; undefined where it is not there. */

@@ -4,9 +4,8 @@ import { add, clone, engine, keep, tidy, util, Variable, type DataId, type Tenso
 import type { Arena } from '../bufferPool.ts';
 import type { TensorData } from '../stockBackend.ts';
 import { behindGate, separate } from './gate.ts';
-import { bufferAt, copyNow, copyOf, dataOf, forgetValues, hold, instanceAt, launchOf, letGo, swapBuffers } from './host.ts';
+import { bufferAt, copyLaunch, copyNow, copyOf, dataOf, forgetValues, hold, instanceAt, letGo, swapBuffers } from './host.ts';
 import type { HostBackend } from './hostBackend.ts';
-import { copyProgram } from './programs.ts';
 import { Replay, type Copy } from './replay.ts';
 import { difference, Trace, variablesNow } from './trace.ts';
 
@@ -278,7 +277,7 @@ export class StepCapture implements StepCaptureCore {
       const [from, to] = swapBuffers(backend, variable.dataId, dataId);
       const last = trace.launches.findLast(({ writes }) => writes.includes(from));
       const gate = last?.isOtherwise === true ? undefined : last?.gate; // behind one, a variable gets its old values if that is closed
-      trace.add(launchOf(backend, copyProgram, { buffers: [from, to], uniforms: { count: variable.size }, groups: [...backend.spread(Math.ceil(variable.size / 256)), 1], gate }));
+      trace.add(copyLaunch(backend, [from, to], { count: variable.size, gate }));
       trace.outside.delete(dataId);
       trace.outside.set(variable.dataId, to);
       stillHeld.push(dataId);
@@ -321,6 +320,5 @@ export class StepCapture implements StepCaptureCore {
     this.#backend.pool.adopt(plan.constantArena);
   }
 }
-
 
 const bytesOf = (shape: readonly number[]): number => 4 * util.sizeFromShape(shape as number[]);
